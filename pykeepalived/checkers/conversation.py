@@ -1,0 +1,140 @@
+"""A check as a conversation: a generator of commands that reads from top to bottom like blocking code.
+
+A checker yields commands; the connector (an edge) performs each and sends the reply back in. A failed command is
+thrown into the generator as `ConversationError`. The generator returns an `Outcome`. It never sees a socket, a clock or
+a retry: the deadline is the connector's, retries are the verdict machine's.
+
+    def tcp(check: TcpCheck) -> Conversation:
+        yield Connect(...)
+        return Outcome(True, "connected")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from enum import Enum
+
+import msgspec
+
+from pykeepalived.model.checks import SocketOptions
+from pykeepalived.model.common import Script
+
+
+class FailureKind(Enum):
+    """Why a command failed. The value is counter, log word and test id."""
+
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    TLS = "tls"
+    RESOLVE = "resolve"
+    CLOSED = "closed"
+    TOO_LONG = "too-long"
+    LOCAL = "local-error"
+
+
+class ConversationError(Exception):
+    """A command could not be done; `kind` says why, the text is for people."""
+
+    def __init__(self, kind: FailureKind, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.text = text
+
+
+class Connect(msgspec.Struct, frozen=True, kw_only=True):
+    """Open a stream; an earlier one of this conversation is closed first. Reply: None."""
+
+    options: SocketOptions
+    timeout_us: int | None = None
+    """Limit of the connect alone; None: only the conversation's deadline."""
+
+
+class StartTls(msgspec.Struct, frozen=True, kw_only=True):
+    """Turn the stream into TLS. Reply: None."""
+
+    server_name: str | None = None
+    verify: bool = False
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    key_file: str | None = None
+    key_password: str | None = None
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send all bytes. Reply: None."""
+
+    data: bytes
+
+
+class Receive(msgspec.Struct, frozen=True):
+    """Wait for at least one byte. Reply: bytes, at most `limit`; empty at the end of the stream."""
+
+    limit: int = 65536
+
+
+class ReceiveLine(msgspec.Struct, frozen=True):
+    """Wait for a whole line. Reply: bytes with its line end; shorter and without one at the end of the stream.
+
+    A line longer than `limit` fails with TOO_LONG.
+    """
+
+    limit: int = 8192
+
+
+class ShutdownSending(msgspec.Struct, frozen=True):
+    """Close our direction. Reply: None."""
+
+
+class Close(msgspec.Struct, frozen=True):
+    """Close the stream. Reply: None. Ending the generator closes too."""
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """Send one UDP datagram and wait for an answer or an ICMP error. Reply: bytes, or None for silence."""
+
+    options: SocketOptions
+    data: bytes
+    timeout_us: int
+
+
+class Echo(msgspec.Struct, frozen=True, kw_only=True):
+    """One ICMP echo. Reply: True when answered within `timeout_us`."""
+
+    options: SocketOptions
+    payload_size: int
+    timeout_us: int
+
+
+class RunProgram(msgspec.Struct, frozen=True, kw_only=True):
+    """Run a program. Reply: its exit status, negative for a signal, None when it was killed at `timeout_us`."""
+
+    script: Script
+    timeout_us: int
+
+
+class Note(msgspec.Struct, frozen=True):
+    """A log line of the checker's own. Reply: None."""
+
+    text: str
+    failure: bool = False
+
+
+Command = (
+    Connect | StartTls | Send | Receive | ReceiveLine | ShutdownSending | Close | Exchange | Echo | RunProgram | Note
+)
+Reply = bytes | bool | int | None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """The result of one conversation. `reason` is a stable word, `text` is for logs."""
+
+    ok: bool
+    text: str
+    reason: str = ""
+    weight: int | None = None
+    """MISC_CHECK misc_dynamic: the weight that the script asked for."""
+
+
+Conversation = Generator[Command, Reply, Outcome]

@@ -1,0 +1,90 @@
+"""Findings about a configuration, as values.
+
+A finding says what is wrong (`message`), where (`span`, the smallest piece of text), where else to look
+(`secondary`), and, only in `help`, what to do. Rendering is elsewhere (`render`). Messages are lower case without a
+full stop; one fault is reported once.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+
+import msgspec
+
+
+class Severity(Enum):
+    """How bad a finding is, from the reader's point of view."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+class ExitClass(IntEnum):
+    """What `keepalived -t` makes of a finding (keepalived-behaviour 1.9); the largest `rank` of a run wins."""
+
+    #: Does not change the exit code: ours alone, or the original stays silent.
+    NONE = 0
+    #: A keyword lacks its required word: the original ends at once.
+    MISSING_WORD = 2
+    #: File not found, bad interface alone, fatal.
+    FATAL = 4
+    #: Any other error, warning or deprecated word.
+    GENERAL = 5
+    #: Script security and key-file rights.
+    SECURITY = 6
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A piece of one line of one file. Lines and columns count from 1; `end_column` is one past the last character."""
+
+    file: str
+    line: int
+    column: int
+    end_column: int
+    text: str
+    """The whole line as it stands in the file, without its end of line."""
+
+
+class Label(msgspec.Struct, frozen=True):
+    """A further place that explains a finding, for example where a name was first defined."""
+
+    span: Span
+    message: str
+
+
+class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding. `id` is stable, kebab-case, and names the golden file that shows it."""
+
+    id: str
+    severity: Severity
+    message: str
+    span: Span | None = None
+    secondary: tuple[Label, ...] = ()
+    notes: tuple[str, ...] = ()
+    help: str | None = None
+    exit_class: ExitClass = ExitClass.NONE
+
+
+class Findings:
+    """Collects findings while a file is read; the same finding at the same place is kept once."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, Span | None, str]] = set()
+        self.items: list[Diagnostic] = []
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        key = (diagnostic.id, diagnostic.span, diagnostic.message)
+        if key not in self._seen:
+            self._seen.add(key)
+            self.items.append(diagnostic)
+
+    def worst(self) -> ExitClass:
+        """The exit class of the whole run: a missing word ends the original at once, else the largest wins."""
+        classes = {item.exit_class for item in self.items}
+        if ExitClass.MISSING_WORD in classes:
+            return ExitClass.MISSING_WORD
+        return max(classes, default=ExitClass.NONE)
+
+    def count(self, severity: Severity) -> int:
+        return sum(1 for item in self.items if item.severity is severity)

@@ -1,0 +1,110 @@
+"""A whole configuration: one immutable generation."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pykeepalived.model.common import Script, User
+from pykeepalived.model.lvs import SyncDaemon, VirtualServer, VirtualServerGroup
+from pykeepalived.model.vrrp import (
+    SyncGroup,
+    TrackFile,
+    TrackProcess,
+    VirtualAddress,
+    VirtualRoute,
+    VirtualRule,
+    VrrpInstance,
+    VrrpScript,
+)
+from pykeepalived.units import SECOND_US
+
+
+class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`smtp_*` and `notification_*` of global_defs."""
+
+    server: str | None = None
+    port: int = 25
+    helo_name: str | None = None
+    connect_timeout_us: int = 30 * SECOND_US
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+
+
+class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
+    """Daemon-wide settings that have an effect now; every other word of global_defs is in `words`."""
+
+    router_id: str | None = None
+    mail: MailSettings = MailSettings()
+    script_user: User | None = None
+    enable_script_security: bool = False
+    multicast_group4: str = "224.0.0.18"
+    multicast_group6: str = "ff02::12"
+    startup_delay_us: int = 0
+    dynamic_interfaces: bool = False
+    startup_script: Script | None = None
+    startup_script_timeout_us: int = 10 * SECOND_US
+    shutdown_script: Script | None = None
+    shutdown_script_timeout_us: int = 10 * SECOND_US
+    child_wait_time_us: int = 5 * SECOND_US
+    lvs_flush: bool = False
+    lvs_flush_on_stop: str | None = None
+    """None, "all" or "VS"."""
+    lvs_timeouts: tuple[int, int, int] | None = None
+    """tcp, tcpfin, udp in seconds; 0 leaves the kernel's."""
+    lvs_dataplane: str = "auto"
+    """Ours: auto, ipvs or nftables."""
+    sync_daemon: SyncDaemon | None = None
+    checker_log_all_failures: bool = False
+    rs_init_notifies: bool = False
+    notify_fifo: str | None = None
+    vrrp_notify_fifo: str | None = None
+    lvs_notify_fifo: str | None = None
+    instance: str | None = None
+    net_namespace: str | None = None
+    use_pid_dir: bool = False
+    vrrp_rt_priority: int | None = None
+    vrrp_no_swap: bool = False
+    vrrp_priority: int | None = None
+    checker_rt_priority: int | None = None
+    checker_no_swap: bool = False
+    checker_priority: int | None = None
+    umask: int | None = None
+    log_unknown_vrids: bool = False
+    words: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Words that are known, checked and without effect yet, in file order."""
+
+
+class LdirectordSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What only ldirectord's own program needs from its file."""
+
+    path: str
+    logfile: str = "/var/log/ldirectord.log"
+    autoreload: bool = False
+    callback: str | None = None
+    execute: tuple[str, ...] = ()
+    supervised: bool = False
+    fork: bool = False
+    check_interval_us: int = 10 * SECOND_US
+    maintenance_dir: str | None = None
+    readd_quiescent: bool = False
+    mail_sender: str | None = None
+    compat_strict: bool = False
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation of everything that was configured."""
+
+    globals: GlobalDefs = GlobalDefs()
+    static_addresses: tuple[VirtualAddress, ...] = ()
+    static_routes: tuple[VirtualRoute, ...] = ()
+    static_rules: tuple[VirtualRule, ...] = ()
+    instances: tuple[VrrpInstance, ...] = ()
+    sync_groups: tuple[SyncGroup, ...] = ()
+    scripts: tuple[VrrpScript, ...] = ()
+    track_files: tuple[TrackFile, ...] = ()
+    track_processes: tuple[TrackProcess, ...] = ()
+    virtual_server_groups: tuple[VirtualServerGroup, ...] = ()
+    virtual_servers: tuple[VirtualServer, ...] = ()
+    ldirectord: LdirectordSettings | None = None
+    unowned_blocks: tuple[str, ...] = ()
+    """Root blocks that are known and have no effect yet, by name (for example `bfd_instance B1`)."""

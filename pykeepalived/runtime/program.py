@@ -1,0 +1,94 @@
+"""The contract between the host of a child process and the program that runs in it.
+
+The host (`runtime.child`) forks, sets names, priorities, signals, logging and the channel to the parent, makes a
+reactor and a script runner, and then hands over to a program: `vrrp_process.VrrpProgram` or
+`checker_process.CheckerProgram`. A program never forks, never touches signals and never talks to the parent itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from pykeepalived.model.common import Script
+from pykeepalived.model.config import Config
+from pykeepalived.reactor import Reactor
+
+
+class RunResult(msgspec.Struct, frozen=True):
+    """How a script ended. `status`: exit code, negative for a signal, None when it was killed at its time limit."""
+
+    status: int | None
+    output: bytes = b""
+    """At most 4 KiB of what it printed, for `keepalivedctl scripts` and the log."""
+    duration_us: int = 0
+
+
+class ScriptRunner(Protocol):
+    """Starts scripts in a helper process: own process group, user, time limit, output limit."""
+
+    def run(
+        self, script: Script, *, timeout_us: int | None, done: Callable[[RunResult], None], queue: str | None = None
+    ) -> None:
+        """Start a script. Scripts of one `queue` run one after the other, in order."""
+        ...
+
+
+class Logger(Protocol):
+    """Writes log lines the way keepalived does (ident, facility, console form)."""
+
+    def info(self, text: str) -> None: ...
+
+    def detail(self, text: str) -> None:
+        """Written with -D only."""
+        ...
+
+    def error(self, text: str) -> None: ...
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """Command-line options that programs look at."""
+
+    release_on_stop: bool = True
+    """False: -V, leave addresses."""
+    release_ipvs_on_stop: bool = True
+    """False: -I, leave IPVS."""
+    log_detail: int = 0
+    state_directory: str = "/run/pykeepalived"
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What the host gives a program."""
+
+    reactor: Reactor
+    log: Logger
+    scripts: ScriptRunner
+    options: Options
+    finished: Callable[[int], None]
+    """Call with an exit code when an orderly stop is done, or when the program cannot go on."""
+    emit: Callable[[str, Mapping[str, Any]], None]
+    """Publish an event (`vrrp-state`, `real-server`, …) to the parent, for `keepalivedctl events` and mails."""
+
+
+class Program(Protocol):
+    """A child's work. All methods are called on the reactor's thread and return at once."""
+
+    def start(self, config: Config) -> None: ...
+
+    def reload(self, config: Config) -> None:
+        """Change to another generation. Unchanged objects keep their state; no exception for any valid model."""
+        ...
+
+    def stop(self) -> None:
+        """Begin an orderly stop; ends in `Context.finished`."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """JSON-able snapshot for the control socket, cheap and without side effects."""
+        ...
+
+    def dump(self, kind: str) -> str | None:
+        """Text of keepalived's dump files: kind is data, stats or json; None: this program has no such file."""
+        ...

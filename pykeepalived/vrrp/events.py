@@ -1,0 +1,230 @@
+"""What can happen to a VRRP router, and what it can want done.
+
+`Router.handle(event, now_us)` returns actions in the order in which they must be done; `Router.wake_at()` is the
+instant at which `Tick` has to be fed. Nothing here knows a socket, a clock or a log.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import msgspec
+
+from pykeepalived.model.common import Family
+from pykeepalived.model.vrrp import AuthType, VrrpState
+
+
+class Refusal(Enum):
+    """Why a received packet was not used. The value is counter, log word and test id. Order is the ladder's order."""
+
+    SHORT_IP_HEADER = "short-ip-header"
+    NOT_VRRP = "not-vrrp"
+    LENGTH = "length"
+    TTL = "ttl"
+    UNKNOWN_VRID = "unknown-vrid"
+    VERSION = "version"
+    AUTH_TYPE_MISMATCH = "auth-type-mismatch"
+    AUTH_TYPE_INVALID = "auth-type-invalid"
+    AUTH_FAILURE = "auth-failure"
+    AH_MALFORMED = "ah-malformed"
+    ADVERT_INTERVAL = "advert-interval"
+    TYPE = "type"
+    CHECKSUM = "checksum"
+    UNICAST_MISMATCH = "unicast-mismatch"
+    OWNER_IGNORES = "owner-ignores-adverts"
+    NOT_A_PEER = "not-a-peer"
+    PEER_TTL = "peer-ttl"
+    STARTUP_DELAY = "startup-delay"
+
+
+class Advert(msgspec.Struct, frozen=True, kw_only=True):
+    """A received advert that passed the ladder."""
+
+    source: str
+    destination: str
+    ttl: int
+    version: int
+    vrid: int
+    priority: int
+    auth_type: AuthType = AuthType.NONE
+    interval_us: int
+    addresses: tuple[str, ...]
+    other_checksum_form: bool = False
+    """IPv4 v3: the checksum fits the form (with or without pseudo-header) that we do not send."""
+
+
+# ---- events ----
+
+
+class Start(msgspec.Struct, frozen=True):
+    """The edges are ready; trackers' first values are known (`LinkChanged` for every interface came before)."""
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """The instant of `wake_at()` has come."""
+
+
+class AdvertReceived(msgspec.Struct, frozen=True):
+    instance: str
+    advert: Advert
+
+
+class PacketRefused(msgspec.Struct, frozen=True):
+    """A packet for this instance was refused on a rung of the ladder (for counters and rate-limited logs)."""
+
+    instance: str
+    refusal: Refusal
+    source: str
+    detail: str = ""
+
+
+class LinkChanged(msgspec.Struct, frozen=True):
+    """An interface is up (IFF_UP and IFF_RUNNING) or not; a missing interface is down."""
+
+    ifname: str
+    up: bool
+
+
+class SourceAddressChanged(msgspec.Struct, frozen=True):
+    """The primary address of the instance's interface; None: there is none, which is a fault."""
+
+    instance: str
+    address: str | None
+
+
+class AddressLost(msgspec.Struct, frozen=True):
+    """Somebody else removed one of the instance's addresses while it was MASTER."""
+
+    instance: str
+    address: str
+    ifname: str
+
+
+class ScriptResult(msgspec.Struct, frozen=True):
+    """A vrrp_script run ended. `status` is the exit code, negative for a signal, None for a timeout."""
+
+    script: str
+    status: int | None
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Orderly stop of everything (keepalived-behaviour 7.6). `release` False: leave addresses (-V)."""
+
+    release: bool = True
+
+
+# ---- actions ----
+
+
+class NotifyKind(Enum):
+    INSTANCE = "INSTANCE"
+    GROUP = "GROUP"
+
+
+class SendAdvert(msgspec.Struct, frozen=True):
+    """Send the advert of `instance` now with this priority (0: resigning)."""
+
+    instance: str
+    priority: int
+
+
+class AddAddresses(msgspec.Struct, frozen=True):
+    """Put the instance's addresses, excluded ones after the others, and its routes and rules in place."""
+
+    instance: str
+
+
+class RemoveAddresses(msgspec.Struct, frozen=True):
+    """Take the instance's rules, routes and addresses away."""
+
+    instance: str
+
+
+class Announce(msgspec.Struct, frozen=True):
+    """Send gratuitous ARP or unsolicited NA for all addresses of the instance, `repeat` times."""
+
+    instance: str
+    repeat: int
+
+
+class Notify(msgspec.Struct, frozen=True):
+    """Tell scripts, FIFOs and mail about a transition. `state` is keepalived's word (`MASTER`, `STOP`, …)."""
+
+    kind: NotifyKind
+    name: str
+    state: str
+    priority: int
+
+
+class RunScript(msgspec.Struct, frozen=True):
+    """Start a vrrp_script; answered by `ScriptResult`."""
+
+    script: str
+    timeout_us: int
+
+
+class SyncDaemonRole(msgspec.Struct, frozen=True):
+    """The IPVS sync daemon bound to this instance takes the role of `state`."""
+
+    instance: str
+    master: bool
+
+
+class Log(msgspec.Struct, frozen=True):
+    """A log line; `detail` lines appear with -D only."""
+
+    text: str
+    detail: bool = False
+
+
+Event = (
+    Start
+    | Tick
+    | AdvertReceived
+    | PacketRefused
+    | LinkChanged
+    | SourceAddressChanged
+    | AddressLost
+    | ScriptResult
+    | Stop
+)
+Action = SendAdvert | AddAddresses | RemoveAddresses | Announce | Notify | RunScript | SyncDaemonRole | Log
+
+
+class InstanceStats(msgspec.Struct):
+    """Counters of one instance; names are those of keepalived.json (keepalived-behaviour 5.2)."""
+
+    advert_rcvd: int = 0
+    advert_sent: int = 0
+    become_master: int = 0
+    release_master: int = 0
+    packet_len_err: int = 0
+    advert_interval_err: int = 0
+    ip_ttl_err: int = 0
+    invalid_type_rcvd: int = 0
+    addr_list_err: int = 0
+    invalid_authtype: int = 0
+    authtype_mismatch: int = 0
+    auth_failure: int = 0
+    pri_zero_rcvd: int = 0
+    pri_zero_sent: int = 0
+    refusals: dict[str, int] = {}
+
+
+class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What one instance looks like from outside, at one instant."""
+
+    name: str
+    vrid: int
+    interface: str | None
+    family: Family
+    state: VrrpState
+    wanted: VrrpState
+    base_priority: int
+    effective_priority: int
+    master_priority: int
+    master_address: str | None
+    last_transition_us: int
+    faults: tuple[str, ...]
+    """Why it is in FAULT or may not leave it, in words (`interface eth0 down`)."""
+    stats: InstanceStats
