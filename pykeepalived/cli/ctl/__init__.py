@@ -1,0 +1,1 @@
+"""Commands of keepalivedctl, one file each; every file has a `command`."""
