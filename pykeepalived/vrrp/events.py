@@ -11,7 +11,7 @@ from enum import Enum
 import msgspec
 
 from pykeepalived.model.common import Family
-from pykeepalived.model.vrrp import AuthType, VrrpState
+from pykeepalived.model.vrrp import AuthType, VirtualAddress, VrrpState
 
 
 class Refusal(Enum):
@@ -73,9 +73,11 @@ class PacketRefused(msgspec.Struct, frozen=True):
     """A packet for this instance was refused on a rung of the ladder (for counters and rate-limited logs)."""
 
     instance: str
+    """Empty when no instance could be found for it."""
     refusal: Refusal
     source: str
     detail: str = ""
+    """The log sentence without the `(INSTANCE) ` in front; empty for refusals that are only counted."""
 
 
 class LinkChanged(msgspec.Struct, frozen=True):
@@ -140,11 +142,39 @@ class RemoveAddresses(msgspec.Struct, frozen=True):
     instance: str
 
 
+class ReplaceAddresses(msgspec.Struct, frozen=True):
+    """A reload changed what a MASTER owns: remove the first list, then add the second, leave everything else alone.
+
+    Addresses keep the order of the file, excluded ones after the others. `routes_changed` asks the edge to bring the
+    instance's routes and rules to those of the new configuration as well.
+    """
+
+    instance: str
+    removed: tuple[VirtualAddress, ...]
+    added: tuple[VirtualAddress, ...]
+    routes_changed: bool = False
+
+
 class Announce(msgspec.Struct, frozen=True):
     """Send gratuitous ARP or unsolicited NA for all addresses of the instance, `repeat` times."""
 
     instance: str
     repeat: int
+    addresses: tuple[str, ...] = ()
+    """Only these; empty means all."""
+
+
+class AnnounceSource(msgspec.Struct, frozen=True):
+    """A unicast instance leaves FAULT: send gratuitous ARP for the source address of its adverts, once."""
+
+    instance: str
+
+
+class Renamed(msgspec.Struct, frozen=True):
+    """A reload gave a running instance another name; later actions use the new one."""
+
+    old: str
+    new: str
 
 
 class Notify(msgspec.Struct, frozen=True):
@@ -188,7 +218,19 @@ Event = (
     | ScriptResult
     | Stop
 )
-Action = SendAdvert | AddAddresses | RemoveAddresses | Announce | Notify | RunScript | SyncDaemonRole | Log
+Action = (
+    SendAdvert
+    | AddAddresses
+    | RemoveAddresses
+    | ReplaceAddresses
+    | Announce
+    | AnnounceSource
+    | Renamed
+    | Notify
+    | RunScript
+    | SyncDaemonRole
+    | Log
+)
 
 
 class InstanceStats(msgspec.Struct):
@@ -228,3 +270,35 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...]
     """Why it is in FAULT or may not leave it, in words (`interface eth0 down`)."""
     stats: InstanceStats
+    source: str | None = None
+    """The address that its adverts come from; None: unknown."""
+    master_interval_us: int = 0
+    """The advert interval that the down timer counts with: the master's, or our own as master."""
+    addresses_set: bool = False
+    """It is MASTER and its addresses were asked for (`vipset` in keepalived.json)."""
+    group: str | None = None
+
+
+class GroupStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What one sync group looks like from outside."""
+
+    name: str
+    state: VrrpState
+    members: tuple[str, ...]
+    faults: tuple[str, ...] = ()
+
+
+class ScriptStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What one vrrp_script looks like from outside."""
+
+    name: str
+    up: bool | None
+    """None: it has not ended once yet."""
+    last_status: int | None
+    """Exit code, negative for a signal; None: no result yet, or it ran out of time."""
+    timed_out: bool
+    running: bool
+    runs: int
+    skipped: int
+    """Runs left out because the one before was still active."""
+    next_run_us: int | None
