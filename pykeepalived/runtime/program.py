@@ -12,28 +12,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from pykeepalived.model.common import Script
 from pykeepalived.model.config import Config
+from pykeepalived.processes.scripts import RunResult, ScriptRunner
 from pykeepalived.reactor import Reactor
 
-
-class RunResult(msgspec.Struct, frozen=True):
-    """How a script ended. `status`: exit code, negative for a signal, None when it was killed at its time limit."""
-
-    status: int | None
-    output: bytes = b""
-    """At most 4 KiB of what it printed, for `keepalivedctl scripts` and the log."""
-    duration_us: int = 0
-
-
-class ScriptRunner(Protocol):
-    """Starts scripts in a helper process: own process group, user, time limit, output limit."""
-
-    def run(
-        self, script: Script, *, timeout_us: int | None, done: Callable[[RunResult], None], queue: str | None = None
-    ) -> None:
-        """Start a script. Scripts of one `queue` run one after the other, in order."""
-        ...
+__all__ = ["Context", "Logger", "Options", "Program", "RunResult", "ScriptRunner"]
 
 
 class Logger(Protocol):
@@ -90,5 +73,8 @@ class Program(Protocol):
         ...
 
     def dump(self, kind: str) -> str | None:
-        """Text of keepalived's dump files: kind is data, stats or json; None: this program has no such file."""
+        """Text of keepalived's dump files: kind is data, stats or json; None: this program has no such file.
+
+        Kind `stats_clear` is stats, and the counters begin again at zero.
+        """
         ...
