@@ -1,7 +1,7 @@
 """What happens to virtual servers and real servers, as values, in the order in which it happens.
 
-The cores return these; a `Voice` (pykeepalived.lvs.voice) turns each into log lines, scripts, FIFO lines and mails in the
-words of one dialect. An event says what became of the table (`Effect`), so a voice never looks at the table itself.
+The cores return these; a `Voice` (pykeepalived.lvs.voice) turns each into log lines, scripts, FIFO lines and mails in
+the words of one dialect. An event says what became of the table (`Effect`), so a voice never looks at the table itself.
 """
 
 from __future__ import annotations
@@ -58,10 +58,13 @@ class ServiceChanged(msgspec.Struct, frozen=True):
 
 
 class ServiceRemoved(msgspec.Struct, frozen=True):
-    """A virtual server leaves the table: gone from the configuration, or orderly stop. `purged`: it was in the table."""
+    """A virtual server leaves the table: gone from the configuration (RELOAD), or orderly stop (STOP)."""
 
     service: ServiceRef
     cause: Cause
+    had_quorum: bool = False
+    weight: int = 0
+    """Sum of the weights of alive servers, as at this instant."""
 
 
 # ---- real servers ----
@@ -105,7 +108,7 @@ class ServerLeft(msgspec.Struct, frozen=True):
 
 
 class DestinationPurged(msgspec.Struct, frozen=True):
-    """A destination of our service that no configuration of ours names was removed (only where the dialect wants it)."""
+    """A destination of our service that no configuration names was removed (only where the dialect wants it)."""
 
     service: ServiceRef
     address: str

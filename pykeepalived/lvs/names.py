@@ -1,4 +1,4 @@
-"""How keepalived names virtual servers and real servers in messages, FIFO lines and mails (keepalived-behaviour 10.2)."""
+"""How keepalived names virtual servers and real servers in messages, FIFO lines and mails."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A voice: what one dialect says about an event. It decides words and whom to tell, never what happens.
 
-The checker process does what a `Notice` asks: it writes the lines, starts the scripts, writes the FIFO lines and hands the
-mails to the parent. ldirectord's `fallbackcommand` is a script of the notice for `SorryAdded` and `SorryRemoved`.
+The checker process does what a `Notice` asks: it writes the lines, starts the scripts, writes the FIFO lines and hands
+the mails to the parent. ldirectord's `fallbackcommand` is a script of the notice for `SorryAdded` and `SorryRemoved`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Notice(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...] = ()
     scripts: tuple[ScriptIntent, ...] = ()
     fifo: tuple[str, ...] = ()
-    """Lines for the LVS FIFO, without their end (keepalived-behaviour 6.3)."""
+    """Lines for the LVS FIFO, without their end (the program adds it)."""
     mails: tuple[Mail, ...] = ()
 
 

@@ -1,0 +1,100 @@
+"""The health of one real server: what its checkers say, whether it is alive, and what it weighs.
+
+A server is alive when all its checkers are well and nobody holds it out (an operator's drain, a maintenance file). Its
+effective weight is the configured one, moved by the checkers that have an opinion on weight.
+"""
+
+from __future__ import annotations
+
+from pykeepalived.model.checks import CheckerSpec, MiscCheck
+from pykeepalived.model.lvs import RealServer, VirtualServer
+
+#: The largest weight that IPVS schedulers calculate with safely, and that keepalived accepts.
+WEIGHT_LIMIT = 65535
+
+
+class CheckHealth:
+    """One checker of one server."""
+
+    __slots__ = ("checked", "spec", "up", "weight_change")
+
+    def __init__(self, spec: CheckerSpec, up: bool) -> None:
+        self.spec = spec
+        self.up = up
+        self.checked = False
+        """A result has come since the checker began."""
+        self.weight_change = 0
+        """What it adds to the configured weight."""
+
+    def opinion(self, server: RealServer, asked: int | None) -> int:
+        """The change of weight that an outcome asks for.
+
+        MISC_CHECK misc_dynamic names the weight itself, and without one (exit 0) the configured weight returns; the
+        other dynamic checkers name the difference.
+        """
+        if asked is None:
+            return 0
+        return asked - server.weight if isinstance(self.spec.question, MiscCheck) else asked
+
+
+class ServerHealth:
+    """One real server of one virtual server."""
+
+    __slots__ = ("alive", "checks", "holds", "server", "weight_override")
+
+    def __init__(self, server: RealServer, alive: bool) -> None:
+        self.server = server
+        self.alive = alive
+        self.checks = [CheckHealth(spec, starts_up(spec, server) or alive) for spec in server.checkers]
+        self.holds: set[str] = set()
+        """Reasons, besides checkers, for which the server is out (`drain`, `maintenance`)."""
+        self.weight_override: int | None = None
+        """An operator's weight, until it is taken back."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return (self.server.address, self.server.port)
+
+    @property
+    def healthy(self) -> bool:
+        """What `alive` should be."""
+        return not self.holds and all(check.up for check in self.checks)
+
+    @property
+    def weight(self) -> int:
+        """Effective weight, 0 to 65535, whether alive or not."""
+        if self.weight_override is not None:
+            return self.weight_override
+        wanted = self.server.weight + sum(check.weight_change for check in self.checks)
+        return max(0, min(WEIGHT_LIMIT, wanted))
+
+    @property
+    def failed_checks(self) -> int:
+        return sum(1 for check in self.checks if not check.up)
+
+    def replace(self, server: RealServer) -> None:
+        """Take a new configuration of the same server: equal checkers keep their state, new ones take the server's."""
+        old = list(self.checks)
+        checks: list[CheckHealth] = []
+        for spec in server.checkers:
+            kept = next((check for check in old if check.spec == spec), None)
+            if kept is not None:
+                old.remove(kept)
+                # A change of the configured weight moves with the base: the opinion of a weight is asked anew.
+                if isinstance(spec.question, MiscCheck) and kept.weight_change:
+                    kept.weight_change += self.server.weight - server.weight
+            checks.append(kept or CheckHealth(spec, self.alive))
+        self.server = server
+        self.checks = checks
+
+
+def starts_up(spec: CheckerSpec, server: RealServer) -> bool:
+    """Whether a checker is taken for well before its first result."""
+    return not (spec.timing.alpha or server.alpha)
+
+
+def starts_alive(server: RealServer, service: VirtualServer) -> bool:
+    """Whether a server is put into the table before any check: not alpha, or nothing would ever check it."""
+    if not server.checkers:
+        return True
+    return not service.alpha and all(starts_up(spec, server) for spec in server.checkers)

@@ -1,0 +1,256 @@
+"""keepalived's words for LVS events: log texts that monitoring matches, scripts, FIFO lines and mails.
+
+Texts: keepalived-behaviour 4.1; who is told what: 6.1, 6.3 (FIFO), 6.4 (mail), 10.3. Compared with the logs of
+keepalived 2.2.7 in the IPVS test kernel.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pykeepalived.lvs.events import (
+    Cause,
+    CheckFailed,
+    CheckingStarted,
+    CheckSucceeded,
+    DestinationPurged,
+    DriftRepaired,
+    LvsEvent,
+    OperationRefused,
+    PoolRestored,
+    PoolWithdrawn,
+    QuorumGained,
+    QuorumLost,
+    ServerDown,
+    ServerLeft,
+    ServerUp,
+    ServiceRemoved,
+    SorryAdded,
+    SorryRemoved,
+    WeightChanged,
+)
+from pykeepalived.lvs.names import ServiceRef
+from pykeepalived.lvs.quorum import thresholds_of
+from pykeepalived.lvs.voice import SILENCE, Level, Line, Mail, Notice, ScriptIntent
+from pykeepalived.model.checks import (
+    CheckerSpec,
+    DnsCheck,
+    HttpCheck,
+    MiscCheck,
+    PingCheck,
+    SmtpCheck,
+    TcpCheck,
+    UdpCheck,
+)
+from pykeepalived.model.common import Script
+from pykeepalived.model.lvs import RealServer
+
+
+class KeepalivedVoice:
+    """Speaks for keepalived.conf. `init_notifies`: `rs_init_notifies` of global_defs."""
+
+    def __init__(self, *, init_notifies: bool = False) -> None:
+        self._init_notifies = init_notifies
+
+    def tell(self, event: LvsEvent) -> Notice:
+        match event:
+            case ServerUp():
+                return self._server_up(event)
+            case ServerDown():
+                return _server_down(event)
+            case ServerLeft():
+                return _server_left(event)
+            case QuorumLost() | QuorumGained():
+                return _quorum(event)
+            case ServiceRemoved():
+                return _service_removed(event)
+            case _:
+                text = _line(event)
+                return SILENCE if text is None else Notice(lines=(text,))
+
+    def _server_up(self, event: ServerUp) -> Notice:
+        service, server = event.service, event.server
+        if event.cause is Cause.START:
+            # Assumed to be up: nobody is told, unless the file asks for it.
+            if not self._init_notifies:
+                return SILENCE
+            notice = _server_notices(service, server, "UP", server.notify_up, None)
+            return msgspec.structs.replace(notice, lines=())
+        name = service.server_name(server)
+        text = (
+            f"Enabling service {name} of VS {service.name}"
+            if server.inhibit_on_failure
+            else f"Adding service {name} to VS {service.name}"
+        )
+        if event.cause is Cause.RELOAD:
+            return Notice(lines=(Line(text),))
+        notice = _server_notices(service, server, "UP", server.notify_up, _mail_text(event.checker, True))
+        return msgspec.structs.replace(notice, lines=(Line(text),))
+
+
+def _server_down(event: ServerDown) -> Notice:
+    if event.cause is Cause.START:
+        return SILENCE
+    service, server = event.service, event.server
+    name = service.server_name(server)
+    text = (
+        f"Disabling service {name} of VS {service.name}"
+        if server.inhibit_on_failure
+        else f"Removing service {name} from VS {service.name}"
+    )
+    notice = _server_notices(service, server, "DOWN", server.notify_down, _mail_text(event.checker, False))
+    return msgspec.structs.replace(notice, lines=(Line(text),))
+
+
+def _server_left(event: ServerLeft) -> Notice:
+    service, server = event.service, event.server
+    name = service.server_name(server)
+    inhibited = "(inhibited) " if server.inhibit_on_failure and not event.alive else ""
+    in_table = event.alive or bool(inhibited)
+    if event.cause is Cause.RELOAD:
+        lines = [Line(f"service {name} no longer exist")]
+        if in_table:
+            lines.append(Line(f"Removing {inhibited}service {name} from VS {service.name}"))
+        return Notice(lines=tuple(lines))
+    if not in_table:
+        return SILENCE
+    line = Line(f"Shutting down {inhibited}service {name} from VS {service.name}")
+    if not (service.server.omega and event.alive):
+        return Notice(lines=(line,))
+    notice = _server_notices(service, server, "DOWN", server.notify_down, "=> Shutting down <=")
+    return msgspec.structs.replace(notice, lines=(line,))
+
+
+def _service_removed(event: ServiceRemoved) -> Notice:
+    service = event.service
+    if event.cause is Cause.RELOAD:
+        return Notice(lines=(Line(f"Removing Virtual Server {service.name}"),))
+    if not (service.server.omega and event.had_quorum):
+        return SILENCE
+    return _quorum_notices(service, "DOWN", service.server.quorum_down, "=> Shutting down <=")
+
+
+def _quorum(event: QuorumLost | QuorumGained) -> Notice:
+    service = event.service
+    thresholds = thresholds_of(service.server)
+    if isinstance(event, QuorumGained):
+        sum_text = f"{thresholds.quorum}+{thresholds.hysteresis}={thresholds.gained_at} <= {event.weight}"
+        notice = _quorum_notices(service, "UP", service.server.quorum_up, f"=> Gained quorum {sum_text} <=")
+        return msgspec.structs.replace(notice, lines=(Line(f"Gained quorum {sum_text} for VS {service.name}"),))
+    sum_text = f"{thresholds.quorum}-{thresholds.hysteresis}={thresholds.lost_below} > {event.weight}"
+    if event.cause is Cause.START:
+        return Notice(lines=(Line(f"Starting with quorum down {sum_text} for VS {service.name}"),))
+    notice = _quorum_notices(service, "DOWN", service.server.quorum_down, f"=> Lost quorum {sum_text} <=")
+    return msgspec.structs.replace(notice, lines=(Line(f"Lost quorum {sum_text} for VS {service.name}"),))
+
+
+def _server_notices(
+    service: ServiceRef, server: RealServer, state: str, script: Script | None, mail_text: str | None
+) -> Notice:
+    name = service.server_name(server)
+    scripts = (ScriptIntent(script, f"{service.key} {name}"),) if script else ()
+    mails: tuple[Mail, ...] = ()
+    if mail_text is not None and server.smtp_alert:
+        mails = (Mail(f"Realserver {name} of virtual server {service.name} - {state}", mail_text),)
+    return Notice(scripts=scripts, fifo=(f"RS {name} {service.name} {state}",), mails=mails)
+
+
+def _quorum_notices(service: ServiceRef, state: str, script: Script | None, mail_text: str) -> Notice:
+    scripts = (ScriptIntent(script, service.key),) if script else ()
+    mails = (Mail(f"Virtualserver {service.name} - {state}", mail_text),) if service.server.smtp_alert else ()
+    return Notice(scripts=scripts, fifo=(f"VS {service.name} {state}",), mails=mails)
+
+
+def _line(event: LvsEvent) -> Line | None:
+    match event:
+        case SorryAdded(service, sorry):
+            name = service.server_name(sorry)
+            if sorry.inhibit:
+                return Line(f"Enabling sorry server {name} of VS {service.name}")
+            return Line(f"Adding sorry server {name} to VS {service.name}")
+        case SorryRemoved(service, sorry):
+            name = service.server_name(sorry)
+            if sorry.inhibit:
+                return Line(f"Disabling sorry server {name} of VS {service.name}")
+            return Line(f"Removing sorry server {name} from VS {service.name}")
+        case PoolRestored(service):
+            return Line(f"Adding alive servers to the pool for VS {service.name}")
+        case PoolWithdrawn(service):
+            return Line(f"Removing alive servers from the pool for VS {service.name}")
+        case WeightChanged(service, server, old, new, alive):
+            activity = "active" if alive else "inactive"
+            name = service.server_name(server)
+            return Line(f"Changing weight from {old} to {new} for {activity} service {name} of VS {service.name}")
+        case CheckingStarted(service, server):
+            name = service.server_name(server)
+            return Line(f"Activating healthchecker for service {name} for VS {service.name}")
+        case CheckFailed(service, server, checker, retries):
+            return _check_failed(service, server, checker, retries)
+        case CheckSucceeded(service, server, checker):
+            return _check_succeeded(service, server, checker)
+        case OperationRefused(_, what, name, text, attempt):
+            again = f" (attempt {attempt})" if attempt > 1 else ""
+            return Line(f"IPVS: {text} [{name}]: {what} refused, will try again{again}", Level.ERROR)
+        case DriftRepaired(operations):
+            return Line(f"IPVS: the kernel's table differed from ours, {operations} operations put it right")
+        case DestinationPurged(service, address, port):
+            return Line(f"Removing unknown destination [{address}]:{port} from VS {service.name}")
+        case _:
+            return None
+
+
+def _check_failed(service: ServiceRef, server: RealServer, checker: CheckerSpec, retries: int) -> Line | None:
+    word = _CHECK_WORDS.get(type(checker.question))
+    if word is None:
+        return None
+    if isinstance(checker.question, HttpCheck) and checker.question.tls:
+        word = "SSL_CHECK"
+    after = f" after {retries} retries" if checker.timing.retry else ""
+    return Line(f"{word} on service {service.server_name(server)} failed{after}.")
+
+
+def _check_succeeded(service: ServiceRef, server: RealServer, checker: CheckerSpec) -> Line | None:
+    name = service.server_name(server)
+    match checker.question:
+        case TcpCheck():
+            return Line(f"TCP connection to {name} success.")
+        case UdpCheck():
+            return Line(f"UDP connection to {name} success.")
+        case PingCheck():
+            return Line(f"ICMP connection to {name} success.")
+        case HttpCheck():
+            return Line(f"Remote Web server {name} succeed on service.")
+        case SmtpCheck():
+            return Line(f"Remote SMTP server {name} succeed on service.")
+        case _:
+            return None
+
+
+_CHECK_WORDS: dict[type[msgspec.Struct], str] = {
+    TcpCheck: "TCP_CHECK",
+    HttpCheck: "HTTP_CHECK",
+    SmtpCheck: "SMTP_CHECK",
+    DnsCheck: "DNS_CHECK",
+    UdpCheck: "UDP_CHECK",
+    PingCheck: "PING_CHECK",
+}
+
+
+def _mail_text(checker: CheckerSpec | None, up: bool) -> str:
+    """The body of a real server's mail (keepalived-behaviour 6.4)."""
+    question = None if checker is None else checker.question
+    match question:
+        case TcpCheck():
+            return f"=> TCP CHECK {'succeed' if up else 'failed'} on service <="
+        case UdpCheck():
+            return f"=> UDP CHECK {'succeed' if up else 'failed'} on service <="
+        case PingCheck():
+            return f"=> ICMP CHECK {'succeed' if up else 'failed'} on service <="
+        case DnsCheck():
+            return f"=> DNS_CHECK: {'succeed' if up else 'failed'} on service <="
+        case MiscCheck():
+            return f"=> MISC CHECK {'succeeded' if up else 'failed'} on service <="
+        case HttpCheck():
+            return "=> CHECK succeed on service <=" if up else "=> CHECK failed on service : HTTP/SSL request failed <="
+        case _:
+            return "=> CHECK succeed on service <=" if up else "=> CHECK failed on service <="
