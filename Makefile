@@ -1,0 +1,95 @@
+# make demo [CONF=FILE] [DATAPLANE=ipvs|nftables]   a cluster on this machine, from start to failover, in a minute
+# make test                                         everything: units, namespaces, the test kernel, the originals
+# make lint                                         formatting, types, layers
+# make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages
+# make clean                                        what make made, the virtual environment too
+#
+# PYTHON=FILE chooses an interpreter (3.11 or newer), TESTS=PATH a part of the tests, JOBS=N how many run side by side.
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-unit test-network test-kernel lint format man install clean packages-demo packages-test
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CONF ?= examples/keepalived.conf
+DATAPLANE ?= auto
+TESTS ?= tests
+JOBS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+FIND_PYTHON = for each in $(PYTHON) python3 python3.11 python3.12 python3.13 python3.14; do \
+		if "$$each" -c '$(NEW_ENOUGH)' 2>/dev/null; then echo "$$each"; exit 0; fi; done; \
+	echo "Python 3.11 or newer is needed; name one with PYTHON=/path/to/python3" >&2; exit 1
+
+help:
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
+
+# ── Environment ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+packages-demo:
+	@packaging/install-packages demo $(if $(filter ipvs,$(DATAPLANE)),$(shell test -e /proc/net/ip_vs || echo ipvs))
+
+packages-test:
+	@packaging/install-packages run demo ipvs test
+
+$(VENV)/.made:
+	@python=$$($(FIND_PYTHON)) && "$$python" -m venv $(VENV) || { \
+		echo "No virtual environment: on Debian and Ubuntu, apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+	@touch $@
+
+# Each installation says when the metadata changed since; the sources themselves are used in place.
+$(VENV)/.run: $(VENV)/.made setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@touch $@ $(VENV)/.run
+
+# ── The two commands ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+demo: packages-demo
+	@$(MAKE) --no-print-directory $(VENV)/.run
+	@$(BIN)/keepalivedctl demo --conf '$(CONF)' --dataplane '$(DATAPLANE)'
+
+# The quick part first; every part runs, and the exit code is that of the whole.
+test: packages-test
+	@$(MAKE) --no-print-directory $(VENV)/.dev
+	@failed=; for part in test-unit test-network test-kernel; do \
+		$(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
+	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi
+
+test-unit: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n $(JOBS) -m 'not netns and not uml and not peer' $(TESTS)
+
+test-network: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m '(netns or peer) and not uml' $(TESTS)
+
+test-kernel: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -n $(JOBS) -m uml $(TESTS)
+
+# ── Care ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+man: $(VENV)/.dev
+	$(BIN)/python -m pykeepalived.tools.manpages
+
+# The program and the packages that it needs go into one private directory; nothing is put into the system's Python.
+install: $(VENV)/.run
+	packaging/install-program '$(BIN)/python' '$(PREFIX)' '$(DESTDIR)'
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
