@@ -188,6 +188,12 @@ def _line(event: LvsEvent) -> Line | None:
             return _check_failed(service, server, checker, retries)
         case CheckSucceeded(service, server, checker):
             return _check_succeeded(service, server, checker)
+        case _:
+            return _kernel_line(event)
+
+
+def _kernel_line(event: LvsEvent) -> Line | None:
+    match event:
         case OperationRefused(_, what, name, text, attempt):
             again = f" (attempt {attempt})" if attempt > 1 else ""
             return Line(f"IPVS: {text} [{name}]: {what} refused, will try again{again}", Level.ERROR)
