@@ -32,6 +32,9 @@ class FailureKind(Enum):
     CLOSED = "closed"
     TOO_LONG = "too-long"
     LOCAL = "local-error"
+    EXHAUSTED = "no-resources"
+    """We ran out of descriptors, ports or memory: says nothing about the server, so the engine does not count it."""
+    NOT_AVAILABLE = "not-available"
 
 
 class ConversationError(Exception):
@@ -60,6 +63,8 @@ class StartTls(msgspec.Struct, frozen=True, kw_only=True):
     certificate_file: str | None = None
     key_file: str | None = None
     key_password: str | None = None
+    require_close_notify: bool = False
+    """A stream that ends without close-notify fails with TLS; otherwise it is an ordinary end."""
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -85,6 +90,24 @@ class ReceiveLine(msgspec.Struct, frozen=True):
 
 class ShutdownSending(msgspec.Struct, frozen=True):
     """Close our direction. Reply: None."""
+
+
+class StageLimit(msgspec.Struct, frozen=True):
+    """From now on this limit holds instead of the earlier one; never beyond the whole conversation's. Reply: None."""
+
+    timeout_us: int
+
+
+class Resolve(msgspec.Struct, frozen=True):
+    """Look a host name up. Reply: the first address, as text in ASCII bytes; an address is its own answer."""
+
+    name: str
+
+
+class RandomBytes(msgspec.Struct, frozen=True):
+    """Unpredictable bytes, for query ids. Reply: bytes."""
+
+    size: int
 
 
 class Close(msgspec.Struct, frozen=True):
@@ -122,7 +145,20 @@ class Note(msgspec.Struct, frozen=True):
 
 
 Command = (
-    Connect | StartTls | Send | Receive | ReceiveLine | ShutdownSending | Close | Exchange | Echo | RunProgram | Note
+    Connect
+    | StartTls
+    | Send
+    | Receive
+    | ReceiveLine
+    | ShutdownSending
+    | StageLimit
+    | Resolve
+    | RandomBytes
+    | Close
+    | Exchange
+    | Echo
+    | RunProgram
+    | Note
 )
 Reply = bytes | bool | int | None
 
@@ -135,6 +171,8 @@ class Outcome(msgspec.Struct, frozen=True):
     reason: str = ""
     weight: int | None = None
     """MISC_CHECK misc_dynamic: the weight that the script asked for."""
+    position: int = 0
+    """Number of the part (HTTP_GET: url) at which a conversation of several parts failed, from 0."""
 
 
 Conversation = Generator[Command, Reply, Outcome]

@@ -20,6 +20,8 @@ class CheckTiming(msgspec.Struct, frozen=True, kw_only=True):
     """The first run is after a random time up to this."""
     retry: int = 1
     """Failures in a row that are forgiven; the next one takes the server down."""
+    rise: int = 1
+    """Successes in a row that bring a server that is down up again."""
     delay_before_retry_us: int = SECOND_US
     down_delay_us: int | None = None
     """Pause between checks while the server is down; None takes delay_loop."""

@@ -1,0 +1,43 @@
+"""MISC_CHECK and ldirectord's `external`: a program's exit status decides."""
+
+from __future__ import annotations
+
+from pykeepalived.checkers.conversation import Conversation, Outcome, RunProgram
+from pykeepalived.model.checks import ExternalCheck, MiscCheck
+from pykeepalived.model.common import Script
+
+#: A killed program takes a moment to be reaped and reported; the conversation must not end before its own program.
+PROGRAM_GRACE_US = 2_000_000
+
+
+def misc(check: MiscCheck) -> Conversation:
+    """Exit 0 is up; with misc_dynamic 2..255 is up too and weight is the code less two (keepalived-behaviour 11.3)."""
+    status = yield RunProgram(script=check.script, timeout_us=check.timeout_us)
+    failure = _abnormal(status)
+    if failure is not None:
+        return failure
+    assert isinstance(status, int)
+    if status == 0:
+        return Outcome(True, "succeeded")
+    if check.dynamic and status >= 2:
+        return Outcome(True, f"succeeded, weight {status - 2}", weight=status - 2)
+    return Outcome(False, f"exited with status {status}", f"exit-{status}")
+
+
+def external(check: ExternalCheck) -> Conversation:
+    """COMMAND VIP VPORT RIP RPORT; perl runs `external-perl` files: `exit` and the end of the file mean the same."""
+    words = ("perl", check.command) if check.perl else (check.command,)
+    status = yield RunProgram(script=Script(words + check.arguments), timeout_us=check.timeout_us)
+    failure = _abnormal(status)
+    if failure is not None:
+        return failure
+    return Outcome(status == 0, f"exited with status {status!r}", "" if status == 0 else f"exit-{status!r}")
+
+
+def _abnormal(status: object) -> Outcome | None:
+    """A time limit and a signal are failures (ldirectord takes death by signal for success, by mistake)."""
+    if status is None:
+        return Outcome(False, "timed out", "timeout")
+    if isinstance(status, int) and status < 0:
+        return Outcome(False, f"killed by signal {-status}", "signal")
+    return None
