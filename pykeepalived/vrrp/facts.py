@@ -1,0 +1,97 @@
+"""What follows from an instance's configuration alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from pykeepalived.model.common import Family, family_of
+from pykeepalived.model.vrrp import TrackedInterface, VirtualAddress, VirtualRoute, VirtualRule, VrrpInstance
+from pykeepalived.vrrp.timers import wire_interval_us
+
+
+class InstanceKey(NamedTuple):
+    """What makes two instances of two generations the same virtual router (keepalived-behaviour 7.9)."""
+
+    vrid: int
+    family: Family
+    interface: str | None
+    unicast_source: str | None
+    vmac: str | None
+    multicast_group: str | None
+
+
+def instance_family(config: VrrpInstance) -> Family:
+    """The family that its adverts travel in: said, or that of the peers, the addresses, the source; else IPv4."""
+    if config.native_ipv6:
+        return Family.INET6
+    for address in (
+        *(peer.address for peer in config.unicast_peers[:1]),
+        *(item.prefix.address for item in config.addresses[:1]),
+        *([config.source] if config.source else []),
+    ):
+        return family_of(address)
+    return Family.INET
+
+
+def instance_key(config: VrrpInstance) -> InstanceKey:
+    unicast = is_unicast(config)
+    return InstanceKey(
+        vrid=config.vrid,
+        family=instance_family(config),
+        interface=config.interface,
+        unicast_source=config.source if unicast else None,
+        vmac=config.vmac.kind if config.vmac else None,
+        multicast_group=None if unicast else config.multicast_group,
+    )
+
+
+def is_unicast(config: VrrpInstance) -> bool:
+    return bool(config.unicast_peers)
+
+
+def advertised_addresses(config: VrrpInstance) -> tuple[str, ...]:
+    """The addresses that stand in its adverts: those of its family, in file order, excluded ones never."""
+    family = instance_family(config)
+    return tuple(item.prefix.address for item in config.addresses if family_of(item.prefix.address) == family)
+
+
+def all_addresses(config: VrrpInstance) -> tuple[VirtualAddress, ...]:
+    """Everything a master puts on an interface, in the order in which it does."""
+    return config.addresses + config.excluded_addresses
+
+
+def advert_interval_us(config: VrrpInstance) -> int:
+    """The interval as peers read it in our adverts: rounded the way the wire rounds it."""
+    return wire_interval_us(config.version, config.advert_interval_us)
+
+
+def device_of_words(words: Sequence[str]) -> str | None:
+    """The device that a route or rule line names, unless the line says that it is not to be tracked."""
+    if "no_track" in words:
+        return None
+    for word, following in pairwise(words):
+        if word == "dev":
+            return following
+    return None
+
+
+def interface_trackers(config: VrrpInstance) -> tuple[TrackedInterface, ...]:
+    """Interfaces that the instance depends on: its own, those of its addresses, routes and rules, those it names.
+
+    The own interface stands beside an explicit line with a weight for it: an instance cannot be MASTER on a dead
+    interface, whatever its priority.
+    """
+    implied: dict[str, None] = {}
+    if config.interface and not config.dont_track_primary:
+        implied[config.interface] = None
+    for address in all_addresses(config):
+        if address.dev and not address.no_track and address.dev != config.interface:
+            implied[address.dev] = None
+    lines: tuple[VirtualRoute | VirtualRule, ...] = (*config.routes, *config.rules)
+    for line in lines:
+        device = device_of_words(line.words)
+        if device and device != config.interface:
+            implied[device] = None
+    return (*(TrackedInterface(ifname) for ifname in implied), *config.track_interfaces)
