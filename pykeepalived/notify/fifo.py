@@ -1,7 +1,8 @@
 """Notify FIFOs: lines for readers such as VyOS's (keepalived-behaviour 6.3).
 
 A FIFO is created when it is absent, opened for reading and writing so that lines wait for a reader to come, and never
-read. A full FIFO drops lines: nobody may block the daemon by not reading. It is unlinked at the end only when we made it.
+read. A full FIFO drops lines: nobody may block the daemon by not reading. It is unlinked at the end only when we made
+it.
 """
 
 from __future__ import annotations
