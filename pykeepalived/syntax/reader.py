@@ -1,0 +1,396 @@
+"""Line preparation: from files to statements, in the order that keepalived-behaviour 1.2 gives.
+
+raw line → include → comments → escapes → `@id` → definitions → replacement → sequences → words and braces. Most lines
+need none of the middle steps; they go straight to the cutting, which remembers equal lines.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from pykeepalived.diagnostics import Diagnostic, ExitClass, Findings, Label, Severity, Span
+from pykeepalived.syntax.limits import Limits
+from pykeepalived.syntax.sequences import BadSequence, read_sequence, starts_sequence
+from pykeepalived.syntax.sources import (
+    ALL_CHECKS,
+    INCLUDE_FORMS,
+    MAIN_FILE_CHECKS,
+    NO_CHECKS,
+    IncludeChecks,
+    Source,
+    Unreadable,
+    has_wildcard,
+    matches,
+    read_source,
+)
+from pykeepalived.syntax.tree import Line, Mapped, Statement, TreeBuilder
+from pykeepalived.syntax.variables import DEFINITION, TooMuch, Variables
+from pykeepalived.syntax.words import Segment, code_length, cut, cut_plain
+
+_BLANKS: Final = " \t\r\f\v"
+_CHECK_WORDS: Final = ("read", "match", "wildcard_match", "brace_match")
+
+
+class Reading(msgspec.Struct):
+    """What came out: the statements at root level and the files they came from, in the order of reading."""
+
+    statements: list[Statement]
+    sources: list[Source]
+
+
+class _Open:
+    """A file that is being read."""
+
+    __slots__ = ("position", "source")
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.position = 0
+
+
+class Reader:
+    """One load. Use `read_tree`."""
+
+    def __init__(
+        self,
+        findings: Findings,
+        *,
+        config_id: str,
+        variables: Variables,
+        limits: Limits,
+        all_checks: bool,
+    ) -> None:
+        self.findings = findings
+        self.limits = limits
+        self.config_id = config_id
+        self.variables = variables
+        self.sources: list[Source] = []
+        self._strictest = all_checks
+        self._include_checks = ALL_CHECKS if all_checks else NO_CHECKS
+        self._open: list[_Open] = []
+        self._bytes = 0
+        self._generated = 0
+        self._tree = TreeBuilder(findings, limits)
+
+    # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def main(self, pattern: str) -> Reading:
+        self._push(self._files(pattern, "", MAIN_FILE_CHECKS, None))
+        while self._open:
+            top = self._open[-1]
+            if top.position >= len(top.source.lines):
+                self._open.pop()
+                self.variables.directory = self._open[-1].source.directory if self._open else ""
+                continue
+            line = top.source.lines[top.position]
+            top.position += 1
+            self._line(Line(top.source, top.position, line))
+        return Reading(self._tree.finish(), self.sources)
+
+    def _push(self, sources: list[Source]) -> None:
+        self._open.extend(_Open(source) for source in reversed(sources))
+        if self._open:
+            self.variables.directory = self._open[-1].source.directory
+
+    def _files(self, pattern: str, directory: str, checks: IncludeChecks, span: Span | None) -> list[Source]:
+        found: list[Source] = []
+        missing_all = True
+        for alternative, names in matches(pattern, directory, self.limits):
+            if not names:
+                strict = checks.wildcard_match if has_wildcard(alternative) else checks.match
+                if alternative != pattern:
+                    strict = strict or checks.brace_match
+                if strict and span is not None:
+                    self._say("include-without-match", f"`{alternative}` matches no file", span)
+                    missing_all = False
+                continue
+            missing_all = False
+            for name in names:
+                source = self._file(name, checks, span)
+                if source is not None:
+                    found.append(source)
+        if missing_all:
+            self.findings.add(
+                Diagnostic(
+                    id="config-file-missing",
+                    severity=Severity.ERROR if span is None else Severity.WARNING,
+                    message=f"no file matches `{pattern}`",
+                    span=span,
+                    # keepalived only mentions this, and -t calls it fine: keepalived-behaviour 1.7 and 1.9.
+                    exit_class=ExitClass.NONE,
+                )
+            )
+        return found
+
+    def _file(self, name: str, checks: IncludeChecks, span: Span | None) -> Source | None:
+        if len(self.sources) >= self.limits.files or len(self._open) >= self.limits.include_depth:
+            self._say(
+                "too-many-files",
+                f"more than {self.limits.files} files, or includes nested deeper than {self.limits.include_depth}: "
+                f"`{name}` is left out",
+                span,
+                help="look for a file that includes itself",
+            )
+            return None
+        try:
+            source, size = read_source(name, self.limits)
+            self._bytes += size
+            if self._bytes > self.limits.total_bytes:
+                raise Unreadable(f"would make the configuration larger than {self.limits.total_bytes} bytes")
+        except Unreadable as error:
+            executable = "non-executable" in str(error)
+            self.findings.add(
+                Diagnostic(
+                    id="config-file-unusable",
+                    severity=Severity.ERROR if checks.read else Severity.WARNING,
+                    message=f"file `{name}` {error}, it is left out",
+                    span=span,
+                    help=f"chmod a-x {name}" if executable else None,
+                    exit_class=ExitClass.GENERAL if checks.read else ExitClass.NONE,
+                )
+            )
+            return None
+        if source.lines and source.lines[0].startswith("\ufeff"):
+            source.lines[0] = source.lines[0][1:]
+            self._say(
+                "byte-order-mark",
+                "the file starts with a byte order mark, which is left out here",
+                Span(source.name, 1, 1, 2, source.lines[0]),
+                help="save the file as plain UTF-8",
+            )
+        self.sources.append(source)
+        return source
+
+    # ── lines ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _line(self, line: Line) -> None:
+        if len(line.text) > self.limits.line_characters:
+            self._say(
+                "line-too-long",
+                f"the line is longer than {self.limits.line_characters} characters and is left out",
+                Span(line.source.name, line.number, 1, 2, line.text[:80]),
+            )
+            return
+        segments = cut_plain(line.text)
+        if segments is None:
+            self._careful(line)
+        elif segments:
+            self._tree.feed(line, line.text, segments)
+
+    def _careful(self, line: Line) -> None:
+        if "\0" in line.text:
+            column = line.text.index("\0")
+            self._say("nul-byte", "a NUL byte ends the line here", _span(line, column, "0"))
+            line = line._replace(text=line.text[:column])
+        words = line.text.split(None, 1)
+        if words and words[0].startswith("include") and (words[0] == "include" or words[0] in INCLUDE_FORMS):
+            self._include(line)
+            return
+        text = self._prepared(Mapped.of_line(line.text))
+        if text is None:
+            return
+        definition = DEFINITION.fullmatch(text.text)
+        if definition is not None:
+            self._define(line, definition["name"], definition["value"])
+            return
+        self._expand(line, text)
+
+    def _prepared(self, source: Source, number: int, text: Mapped) -> Mapped | None:
+        """Comments, escapes, trimming and the `@id` condition; None when nothing is left."""
+        text = _trimmed(_unescaped(text.part(0, code_length(text.text))))
+        while text.text.startswith("@"):
+            head = text.text.split(None, 1)[0]
+            rest = text.text[len(head) :].strip(_BLANKS)
+            negated = head.startswith("@^")
+            name = head[2:] if negated else head[1:]
+            if not name or not rest or (name == self.config_id) == negated:
+                return None
+            text = _trimmed(text.part(len(head)))
+        return text if text.text else None
+
+    def _include(self, line: Line) -> None:
+        text = line.text[: code_length(line.text)].strip(_BLANKS)
+        words = text.split()
+        keyword = words[0]
+        column = line.text.index(keyword)
+        if len(words) < 2:
+            self._say("missing-word", f"`{keyword}` needs a file name", _span(line, column, keyword))
+            return
+        # The pattern may stand in quotes; a second word is not looked at.
+        pattern = text[len(keyword) :].strip(_BLANKS)
+        shown = pattern
+        pattern = pattern[1:].partition('"')[0] if pattern.startswith('"') else pattern.split()[0]
+        span = _span(line, line.text.index(shown, column + len(keyword)), shown.split()[0])
+        checks = INCLUDE_FORMS.get(keyword, self._include_checks)
+        self._push(self._files(pattern, line.source.directory, checks, span))
+
+    def _define(self, line: Line, name: str, value: str) -> None:
+        lines: list[str] = []
+        span = _span(line, line.text.index("$"), f"${name}=")
+        top = self._open[-1]
+        while value.endswith("\\") and top.position < len(top.source.lines):
+            lines.append(value[:-1].strip(_BLANKS))
+            raw = top.source.lines[top.position]
+            top.position += 1
+            if len(lines) > self.limits.definition_lines or len(raw) > self.limits.line_characters:
+                self._say("definition-too-long", f"the definition of `${name}` is too long", span)
+                break
+            continued = _unescaped(Mapped.of_line(raw[: code_length(raw)]))
+            value = continued.text.strip(_BLANKS)
+        else:
+            lines.append(value.removesuffix("\\").strip(_BLANKS))
+        self.variables.define(name, lines, span)
+
+    def _expand(self, line: Line, first: Mapped) -> None:
+        """Replacement and sequences: a line becomes many, in order, without recursion."""
+        pending: list[Iterator[Mapped]] = [iter((first,))]
+        while pending:
+            text = next(pending[-1], None)
+            if text is None:
+                pending.pop()
+                continue
+            try:
+                if "$" in text.text:
+                    text, behind = self.variables.replace(text, self.limits)
+                    if behind:
+                        pending.append(self._lines_behind(behind))
+                    # A `#` that came from a variable starts a comment: keepalived-behaviour 1.2.
+                    text = _trimmed(text.part(0, code_length(text.text)))
+                if starts_sequence(text.text):
+                    pending.append(self._sequence(line, text))
+                else:
+                    self._emit(line, text)
+            except TooMuch as error:
+                self._say("expansion-too-large", str(error), _span(line, 0, line.text))
+                return
+
+    def _lines_behind(self, behind: list[Mapped]) -> Iterator[Mapped]:
+        for text in behind:
+            self._generate()
+            prepared = self._prepared(text)
+            if prepared is not None:
+                yield prepared
+
+    def _sequence(self, line: Line, text: Mapped) -> Iterator[Mapped]:
+        try:
+            head = read_sequence(text.text)
+        except BadSequence as error:
+            column, end = text.columns(0, len(text.text))
+            self._say(
+                "bad-sequence",
+                f"{error}, the line is left out",
+                Span(line.source.name, line.number, column + 1, end + 1, line.text),
+                help="~SEQ(name, [[start,] step,] end), ~LST(name, a, b) or ~LST({x,y},{a,b},{c,d})",
+            )
+            return
+        column, end_column = text.columns(0, head.end)
+        span = Span(line.source.name, line.number, column + 1, end_column + 1, line.text)
+        rest = _trimmed(text.part(head.end))
+        for turn in head.turns:
+            self._generate()
+            one = rest
+            for name, value in zip(head.names, turn, strict=True):
+                label = Label(span, f"`{name}` is `{value}` here")
+                one = self.variables.replace_one(one, name, value, label, self.limits)
+            yield one
+
+    def _generate(self) -> None:
+        self._generated += 1
+        if self._generated > self.limits.generated_lines:
+            raise TooMuch(
+                f"variables and sequences make more than {self.limits.generated_lines} lines, the rest is left out"
+            )
+
+    def _emit(self, line: Line, text: Mapped) -> None:
+        segments = cut(text.text)
+        if segments:
+            words = segments[0].words
+            if words and words[0].text == "include_check" and self._tree.depth:
+                self._set_include_checks(segments[0])
+            self._tree.feed(line, text.text, segments, text)
+
+    def _set_include_checks(self, segment: Segment) -> None:
+        # The words are checked where keywords are; here they only take effect, as following lines depend on them.
+        current = {name: getattr(self._include_checks, name) for name in _CHECK_WORDS}
+        words = [word.text for word in segment.words[1:]]
+        if not words:
+            current = dict.fromkeys(_CHECK_WORDS, True)
+        elif words[0][:1] not in "+-":
+            current = dict.fromkeys(_CHECK_WORDS, False)
+        for word in words:
+            name = word.lstrip("+-")
+            if name in current:
+                current[name] = not word.startswith("-")
+        if not self._strictest:
+            self._include_checks = IncludeChecks(**current)
+
+    def _say(self, identifier: str, message: str, span: Span | None, help: str | None = None) -> None:
+        self.findings.add(
+            Diagnostic(
+                id=identifier,
+                severity=Severity.ERROR,
+                message=message,
+                span=span,
+                help=help,
+                exit_class=ExitClass.GENERAL,
+            )
+        )
+
+
+def _span(line: Line, column: int, text: str) -> Span:
+    return Span(line.source.name, line.number, column + 1, column + 1 + max(1, len(text)), line.text)
+
+
+def _trimmed(text: Mapped) -> Mapped:
+    end = len(text.text.rstrip(_BLANKS))
+    start = len(text.text) - len(text.text.lstrip(_BLANKS))
+    return text if not start and end == len(text.text) else text.part(min(start, end), end)
+
+
+def _unescaped(text: Mapped) -> Mapped:
+    r"""Outside quotes `\#` and `\!` leave the bare character, which then counts as plain text."""
+    if "\\#" not in text.text and "\\!" not in text.text:
+        return text
+    kept: list[int] = []
+    inside = False
+    for index, char in enumerate(text.text):
+        if char == '"':
+            inside = not inside
+        if char == "\\" and not inside and text.text[index + 1 : index + 2] in ("#", "!"):
+            continue
+        kept.append(index)
+    return Mapped(
+        "".join(text.text[index] for index in kept),
+        array("i", (text.starts[index] for index in kept)),
+        array("i", (text.ends[index] for index in kept)),
+        text.labels,
+    )
+
+
+def read_tree(
+    pattern: str,
+    findings: Findings,
+    *,
+    config_id: str = "",
+    environment: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+    all_checks: bool = False,
+    randint: Callable[[int, int], int] | None = None,
+) -> Reading:
+    """Read all files that `pattern` names, with their includes, into statements.
+
+    Never raises for anything that stands in a file; what is wrong becomes a finding. `all_checks` is `-e`. A pattern
+    that matches nothing gives no sources and the finding `config-file-missing`.
+    """
+    reader = Reader(
+        findings,
+        config_id=config_id,
+        variables=Variables(config_id, environment or {}, randint),
+        limits=limits or Limits(),
+        all_checks=all_checks,
+    )
+    return reader.main(pattern)
