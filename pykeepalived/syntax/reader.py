@@ -199,7 +199,7 @@ class Reader:
             return
         self._expand(line, text)
 
-    def _prepared(self, source: Source, number: int, text: Mapped) -> Mapped | None:
+    def _prepared(self, text: Mapped) -> Mapped | None:
         """Comments, escapes, trimming and the `@id` condition; None when nothing is left."""
         text = _trimmed(_unescaped(text.part(0, code_length(text.text))))
         while text.text.startswith("@"):
