@@ -274,6 +274,7 @@ class Lab:
         self.prefix = prefix
         self.namespaces: dict[str, Namespace] = {}
         self._started: list[subprocess.Popen[Any]] = []
+        self._cables = 0
 
     def __enter__(self) -> Self:
         return self
@@ -317,8 +318,8 @@ class Lab:
     def plug(self, member: str | Namespace, interface: str, switch: str | Namespace, bridge: str) -> None:
         """A cable from a member's interface to a port of a bridge that lives in another namespace."""
         one, other = self._at(member), self._at(switch)
-        taken = len(other.ip("-o", "link", "show", "master", bridge).splitlines())
-        port = f"{bridge[:10]}-{taken}"
+        self._cables += 1
+        port = f"{bridge[:9]}-{self._cables}"
         self.link(one, interface, other, port)
         other.attach(bridge, port)
 
@@ -334,11 +335,31 @@ class Lab:
         self._started.append(process)
         return process
 
+    def remove(self, namespace: str | Namespace) -> None:
+        """Pull the plug of one machine: its processes, interfaces and everything else are gone at once."""
+        space = self._at(namespace)
+        with contextlib.suppress(LabError):  # the kernel takes its time for the rest, so cut the cables first
+            for line in space.ip("-o", "link", "show", "type", "veth").splitlines():
+                space.ip("link", "delete", line.split(": ")[1].split("@")[0])
+        self._end([space])
+        del self.namespaces[next(name for name, each in self.namespaces.items() if each is space)]
+
     def close(self) -> None:
         """Kill what runs in the namespaces and remove them. May be called twice."""
-        holders = {space.pid for space in self.namespaces.values()}
+        self._end(list(self.namespaces.values()))
+        for process in self._started:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+        self.namespaces.clear()
+        self._started.clear()
+
+    def _end(self, spaces: Sequence[Namespace]) -> None:
+        holders = {space.pid for space in spaces}
         networks: set[Path] = set()
-        for space in self.namespaces.values():
+        for space in spaces:
             with contextlib.suppress(OSError):
                 networks.add(space.net_path.readlink())
         networks.discard(Path("/proc/self/ns/net").readlink())  # a holder that died before it left ours
@@ -352,16 +373,8 @@ class Lab:
             for process in self._started:
                 process.poll()
             time.sleep(0.005)
-        for process in self._started:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(5)
-            for stream in (process.stdin, process.stdout, process.stderr):
-                if stream is not None:
-                    stream.close()
-        for space in self.namespaces.values():
+        for space in spaces:
             space.close()
-        self.namespaces.clear()
-        self._started.clear()
 
 
 # ── Rights ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -127,3 +127,16 @@ def test_nothing_stays_when_the_owner_is_killed(blow: signal.Signals) -> None:
         assert all(alive(pid) for pid in pids)
         os.kill(owner.pid, blow)
     wait_until(lambda: not any(alive(pid) for pid in pids), 10, f"{pids} gone after {blow.name}")
+
+
+def test_a_machine_can_lose_its_power_and_come_back() -> None:
+    with Lab("h") as lab:
+        lab.namespace("switch")
+        lab.bridge("switch", "br0")
+        for _ in range(2):
+            one = lab.namespace("one")
+            lab.plug(one, "eth0", "switch", "br0")
+            process = lab.popen(one, "sleep", "100")
+            lab.remove("one")
+            assert process.wait(5) == -signal.SIGKILL
+            assert lab.run("switch", "ip", "-o", "link", "show", "master", "br0").stdout == ""
