@@ -1,0 +1,139 @@
+"""From a section and one of its real servers to the question that is asked of the server, and when."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pykeepalived.dialects.ldirectord.services import LIMITED_BY_CHECKTIMEOUT, SERVICE_PORTS
+from pykeepalived.model.checks import (
+    CheckerSpec,
+    CheckQuestion,
+    CheckTiming,
+    ExternalCheck,
+    NegotiateCheck,
+    OffCheck,
+    OnCheck,
+    PingCheck,
+    SocketOptions,
+    TcpCheck,
+)
+from pykeepalived.model.lvs import Protocol
+from pykeepalived.units import SECOND_US
+
+#: ldirectord's echo requests carry this many bytes.
+_PING_PAYLOAD = 64
+
+
+class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The effective check settings of one section, every default resolved."""
+
+    check_type: str | int
+    service: str
+    protocol: Protocol | None
+    check_port: int | None
+    check_timeout_s: int
+    negotiate_timeout_s: int
+    check_count: int
+    failure_count: int
+    interval_s: int
+    request: str | None
+    receive: str
+    virtualhost: str | None
+    httpmethod: str
+    login: str
+    password: str
+    database: str
+    secret: str
+    command: str
+    virtual_address: str
+    """First argument of external checks: the address, or the mark."""
+    virtual_port: int
+    """Second argument; 0 for marks."""
+
+
+def check_port(settings: CheckSettings, port: int) -> int:
+    """`checkport`, else the real server's own port, else the service's; 0: there is none (ldirectord-behaviour 4)."""
+    return settings.check_port or port or SERVICE_PORTS.get(settings.service, 0)
+
+
+def effective_request(settings: CheckSettings, own: str | None) -> str:
+    """The request with a slash in front; one of the server itself that holds a whole URL stays as it is.
+
+    An http_proxy request is a whole URL too, so nothing is put in front of it.
+    """
+    text = settings.request if own is None else own
+    if not text:
+        return "/"
+    if own is not None and f"{settings.service}://" in own:
+        return own
+    if settings.service == "http_proxy" and "://" in text:
+        return text
+    return text if text.startswith("/") else f"/{text}"
+
+
+def checker_for(
+    settings: CheckSettings, address: str, port: int, request: str | None, receive: str | None
+) -> CheckerSpec:
+    """The one checker of a real server; `port` is the real server's own, before the kernel's port takes its place."""
+    timing = CheckTiming(
+        delay_loop_us=settings.interval_s * SECOND_US,
+        warmup_us=0,
+        retry=settings.failure_count - 1,
+        delay_before_retry_us=settings.interval_s * SECOND_US,
+        alpha=True,
+        first_failure_counts=False,
+    )
+    return CheckerSpec(question=_question(settings, address, port, request, receive), timing=timing)
+
+
+def _question(
+    settings: CheckSettings, address: str, port: int, request: str | None, receive: str | None
+) -> CheckQuestion:
+    kind = settings.check_type
+    target = SocketOptions(
+        address=address, port=check_port(settings, port), timeout_us=settings.check_timeout_s * SECOND_US
+    )
+    if kind == "on":
+        return OnCheck()
+    if kind == "off":
+        return OffCheck()
+    if kind in {"external", "external-perl"}:
+        words = (settings.virtual_address, str(settings.virtual_port), address, str(port))
+        return ExternalCheck(
+            command=settings.command,
+            arguments=words,
+            timeout_us=settings.check_timeout_s * SECOND_US,
+            perl=kind == "external-perl",
+        )
+    if kind == "ping" or (kind == "connect" and settings.protocol is Protocol.UDP):
+        return PingCheck(
+            socket=msgspec.structs.replace(target, port=0), attempts=settings.check_count, payload_size=_PING_PAYLOAD
+        )
+    if kind == "connect":
+        return TcpCheck(socket=target) if target.port else OffCheck()
+    if settings.service == "none" and not isinstance(kind, int):
+        return OnCheck()
+    return _negotiate(settings, target, request, receive)
+
+
+def _negotiate(
+    settings: CheckSettings, target: SocketOptions, request: str | None, receive: str | None
+) -> NegotiateCheck:
+    limit_s = settings.negotiate_timeout_s
+    if settings.service in LIMITED_BY_CHECKTIMEOUT:
+        limit_s = settings.check_timeout_s
+    return NegotiateCheck(
+        socket=msgspec.structs.replace(target, timeout_us=limit_s * SECOND_US),
+        service=settings.service,
+        protocol="udp" if settings.protocol is Protocol.UDP else "tcp",
+        request=effective_request(settings, request),
+        receive=settings.receive if receive is None else receive,
+        virtualhost=settings.virtualhost,
+        httpmethod=settings.httpmethod,
+        login=settings.login,
+        password=settings.password,
+        database=settings.database,
+        secret=settings.secret,
+        connects_between=settings.check_type if isinstance(settings.check_type, int) else 0,
+        connect_timeout_us=settings.check_timeout_s * SECOND_US,
+    )
