@@ -104,6 +104,10 @@ class Resolve(msgspec.Struct, frozen=True):
     name: str
 
 
+class GiveWay(msgspec.Struct, frozen=True):
+    """Let other conversations have a turn; between the pieces of a long computation. Reply: None."""
+
+
 class RandomBytes(msgspec.Struct, frozen=True):
     """Unpredictable bytes, for query ids. Reply: bytes."""
 
@@ -154,6 +158,7 @@ Command = (
     | StageLimit
     | Resolve
     | RandomBytes
+    | GiveWay
     | Close
     | Exchange
     | Echo

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from pykeepalived.checkers.constant import not_available, off, on
 from pykeepalived.checkers.conversation import Conversation
+from pykeepalived.checkers.http import http, http_limit_us
 from pykeepalived.checkers.misc import PROGRAM_GRACE_US, external, misc
 from pykeepalived.checkers.ping import ping, ping_limit_us
 from pykeepalived.checkers.smtp import smtp
@@ -62,6 +63,7 @@ def _no_time(question: object) -> int:
 
 
 CHECKERS: Final[dict[type[CheckQuestion], Checker]] = {
+    HttpCheck: Checker(lambda check, start: http(check, start.position, start.recovering), http_limit_us),
     TcpCheck: Checker(lambda check, start: tcp(check), _socket_limit),
     SmtpCheck: Checker(lambda check, start: smtp(check), _socket_limit),
     UdpCheck: Checker(lambda check, start: udp(check), lambda check: _socket_limit(check) + SECOND_US),

@@ -22,6 +22,7 @@ from pykeepalived.checkers.conversation import (
     Echo,
     Exchange,
     FailureKind,
+    GiveWay,
     Note,
     Outcome,
     RandomBytes,
@@ -346,6 +347,10 @@ class Talk:
         if not self._over:
             self.advance(result.status)
 
+    def _give_way(self, command: GiveWay) -> _Answer:
+        self._reactor.call_soon(lambda: self._continue(None, None))
+        return _PENDING
+
     def _random_bytes(self, command: RandomBytes) -> _Answer:
         return os.urandom(command.size)
 
@@ -369,5 +374,6 @@ _PERFORM: Final[dict[type[Command], Callable[[Talk, Any], _Answer]]] = {
     Resolve: Talk._resolve,
     RunProgram: Talk._run_program,
     RandomBytes: Talk._random_bytes,
+    GiveWay: Talk._give_way,
     Note: Talk._note,
 }

@@ -1,0 +1,213 @@
+"""HTTP_GET and SSL_GET (keepalived-behaviour 11.1).
+
+One conversation visits the urls in turn, each over its own connection, and stops at the first that fails; the outcome's
+`position` is that url's number. The next conversation begins there:
+
+- a server that is held for up is being retried: the failed url and those behind it;
+- a server that is held for down: the failed url first, and only when it works all the others, or none with
+  `fast_recovery`.
+
+The body is hashed and searched as it streams in; of the page itself nothing is kept beyond the piece in hand (and what
+a regular expression that has begun to match still needs).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Sequence
+from functools import lru_cache
+from typing import Any
+
+from pykeepalived.checkers.conversation import (
+    Command,
+    Connect,
+    Conversation,
+    ConversationError,
+    GiveWay,
+    Outcome,
+    Receive,
+    Reply,
+    Send,
+    StageLimit,
+    StartTls,
+)
+from pykeepalived.checkers.http_message import content_length, host_and_port, receive_head, status_of
+from pykeepalived.model.checks import HttpCheck, HttpUrl
+from pykeepalived.patterns import Pattern, PatternError, Search, Steps, Trouble, compile_pattern
+
+_STATUS_PASSED = Outcome(True, "HTTP status code success", "status-code")
+_DIGEST_PASSED = Outcome(True, "MD5 digest success", "digest")
+_REGEX_PASSED = Outcome(True, "Regex match success", "regex")
+
+#: Looks at a piece of a body; an outcome ends the reading.
+Judgement = Generator[Command, Reply, Outcome | None]
+
+
+def http(check: HttpCheck, position: int, recovering: bool) -> Conversation:
+    """The conversation of HTTP_GET and SSL_GET; `position` and `recovering` as in `registry.Start`."""
+    outcome = _STATUS_PASSED
+    urls = check.urls
+    several = len(urls) > 1
+    for number in _order(len(urls), position, recovering, check.fast_recovery):
+        if several:
+            yield StageLimit(check.socket.timeout_us)
+        try:
+            outcome = yield from fetch(check, urls[number])
+        except ConversationError as error:
+            return Outcome(False, f"{error.text} url({number + 1})", error.kind.value, position=number)
+        if not outcome.ok:
+            return Outcome(False, f"{outcome.text} url({number + 1})", outcome.reason, position=number)
+    return outcome
+
+
+def _order(count: int, position: int, recovering: bool, fast_recovery: bool) -> Sequence[int]:
+    if count < 2 or not 0 < position < count:
+        return range(1) if recovering and fast_recovery else range(count)
+    if not recovering:
+        return range(position, count)
+    return (position,) if fast_recovery else (position, *(number for number in range(count) if number != position))
+
+
+def fetch(check: HttpCheck, url: HttpUrl) -> Conversation:
+    """One url over one connection."""
+    yield Connect(options=check.socket)
+    compliant = check.tls_compliant if url.tls_compliant is None else url.tls_compliant
+    if check.tls:
+        yield StartTls(server_name=server_name(check, url), require_close_notify=compliant)
+    yield Send(request(check, url))
+    head = yield from receive_head()
+    if head is None:
+        return Outcome(False, "no data received from remote webserver", "no-data")
+    status = status_of(head.raw)
+    if status is None or not any(first <= status <= last for first, last in url.status_codes):
+        return Outcome(False, f"HTTP status code error: {status}", "status-code")
+    body = None if url.digest is None and url.regex is None else Judged(url)
+    failure = yield from read_body(
+        head.rest, content_length(head.raw), None if body is None else body.take, to_end=check.tls and compliant
+    )
+    if failure is not None:
+        return failure
+    return _STATUS_PASSED if body is None else (yield from body.judge())
+
+
+def request(check: HttpCheck, url: HttpUrl) -> bytes:
+    """The request's bytes."""
+    host = url.virtualhost or check.virtualhost or host_and_port(check.socket.address, check.socket.port)
+    connection = "" if check.protocol == "1.0" else "Connection: close\r\n"
+    version = "1.1" if check.protocol == "1.1" else "1.0"
+    text = f"GET {url.path} HTTP/{version}\r\nUser-Agent: KeepAliveClient\r\n{connection}Host: {host}\r\n\r\n"
+    return text.encode("utf-8", "surrogateescape")
+
+
+def server_name(check: HttpCheck, url: HttpUrl) -> str | None:
+    """The TLS server name: only when asked for, then sni_name before the url's and the checker's virtualhost."""
+    if check.sni_name is not None:
+        return check.sni_name
+    return (url.virtualhost or check.virtualhost) if check.enable_sni else None
+
+
+def read_body(
+    rest: bytes, length: int | None, take: Callable[[bytes], Judgement] | None, *, to_end: bool = False
+) -> Judgement:
+    """Feed the body to `take`, up to its announced length or the end of the stream.
+
+    A length that is never reached is no failure (the original only logs it). `to_end` goes on to the end of the stream
+    after the announced length, which shows how TLS was closed.
+    """
+    missing = length
+    data = rest
+    while True:
+        if data:
+            piece = data if missing is None else data[:missing]
+            if missing is not None:
+                missing -= len(piece)
+            if take is not None:
+                failure = yield from take(piece)
+                if failure is not None:
+                    return failure
+        if missing == 0 and not to_end:
+            return None
+        reply = yield Receive()
+        assert isinstance(reply, bytes)
+        if not reply:
+            return None
+        data = reply
+
+
+class Judged:
+    """Digest and regular expression."""
+
+    def __init__(self, url: HttpUrl) -> None:
+        self._url = url
+        self._md5: Any = None if url.digest is None else hashlib.md5(usedforsecurity=False)
+        self._search: Search | None = None
+        self._found = False
+        self._error: PatternError | None = None
+        if url.regex is not None:
+            pattern = compiled(url.regex, url.regex_options)
+            if isinstance(pattern, PatternError):
+                self._error = pattern
+            else:
+                self._search = Search(pattern, first_start=url.regex_min_offset, last_start=url.regex_max_offset)
+
+    def take(self, data: bytes) -> Judgement:
+        if self._md5 is not None:
+            self._md5.update(data)
+        if self._search is None or self._found:
+            return None
+        return (yield from self._run(self._search.feed(data)))
+
+    def judge(self) -> Conversation:
+        url = self._url
+        if self._md5 is not None and self._md5.hexdigest() != url.digest:
+            return Outcome(False, "MD5 digest error", "digest")
+        if url.regex is None:
+            return _DIGEST_PASSED
+        if self._error is not None:
+            return Outcome(False, f"regex: {self._error.message}", "bad-pattern")
+        if self._search is not None and not self._found:
+            failure = yield from self._run(self._search.finish())
+            if failure is not None:
+                return failure
+        if self._found == url.regex_no_match:
+            return Outcome(False, "Regex match failed", "regex")
+        return _REGEX_PASSED
+
+    def _run(self, steps: Steps) -> Judgement:
+        answer = yield from run_search(steps)
+        if isinstance(answer, Trouble):
+            return Outcome(False, f"regex: {answer.value}", answer.value)
+        self._found = answer
+        return None
+
+
+def run_search(steps: Steps) -> Generator[Command, Reply, bool | Trouble]:
+    """Carry a search on, and let other conversations have a turn between its calls."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            answer: bool | Trouble = stop.value
+            return answer
+        yield GiveWay()
+
+
+@lru_cache(maxsize=1024)
+def compiled(pattern: str, options: tuple[str, ...] = ()) -> Pattern | PatternError:
+    """A pattern of the configuration, compiled once."""
+    return compile_pattern(pattern.encode("utf-8", "surrogateescape"), options)
+
+
+def http_limit_us(check: HttpCheck) -> int:
+    """Each url has the check's time limit."""
+    return check.socket.timeout_us * max(1, len(check.urls))
+
+
+def unavailable(check: HttpCheck) -> str | None:
+    """Why a regular expression of the check cannot be used, or None."""
+    for url in check.urls:
+        if url.regex is not None:
+            pattern = compiled(url.regex, url.regex_options)
+            if isinstance(pattern, PatternError):
+                return f"regex {url.regex!r}: {pattern.message}"
+    return None
