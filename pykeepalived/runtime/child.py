@@ -1,0 +1,293 @@
+"""A child process from its fork to its last line: what the supervisor calls, and the host of the program inside.
+
+The child is forked without exec (docs/design.md, decision 12): configuration and modules are shared with the parent.
+So it first gets rid of what must not live twice (descriptors, locks, sockets), and it never returns into the parent's
+code: whatever happens, it ends in `os._exit`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import signal
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from pykeepalived.model.config import Config, GlobalDefs
+from pykeepalived.processes import names
+from pykeepalived.processes.runner import Runner
+from pykeepalived.reactor import Reactor
+from pykeepalived.runtime import signals
+from pykeepalived.runtime.accounts import default_script_user
+from pykeepalived.runtime.channel import (
+    AskDump,
+    AskStatus,
+    Channel,
+    Dump,
+    FromParent,
+    Happened,
+    Ready,
+    Reload,
+    Reloaded,
+    Status,
+    WantReload,
+    parent_decoder,
+)
+from pykeepalived.runtime.logging import DaemonLogger, LogSettings
+from pykeepalived.runtime.program import Context, Options, Program
+from pykeepalived.units import SECOND_US
+
+EXIT_FATAL: Final = 1
+EXIT_CONFIG: Final = 2
+EXIT_PERMISSION: Final = 4
+EXIT_SOFTWARE: Final = 70
+
+_MCL_CURRENT: Final = 1
+_MCL_FUTURE: Final = 2
+_MCL_ONFAULT: Final = 4
+_SCHED_RESET_ON_FORK: Final = 0x40000000
+#: A program that was told to stop and does not finish is ended by its host, even when no parent is left to kill it.
+_STOP_LIMIT_US: Final = 20 * SECOND_US
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """What one sort of child is called."""
+
+    word: str
+    """In pid files, file names and the control socket: vrrp or checker."""
+    title: str
+    """In the parent's log lines: `Starting TITLE child process`."""
+    ident: str
+    """In syslog."""
+    log_suffix: str
+    dump_names: Mapping[str, str]
+    """Dump kind → file name without directory."""
+
+
+VRRP: Final = Kind(
+    word="vrrp",
+    title="VRRP",
+    ident="Keepalived_vrrp",
+    log_suffix="_vrrp",
+    dump_names={
+        "data": "keepalived.data",
+        "stats": "keepalived.stats",
+        "stats_clear": "keepalived.stats",
+        "json": "keepalived.json",
+    },
+)
+CHECKER: Final = Kind(
+    word="checker",
+    title="Healthcheck",
+    ident="Keepalived_healthcheckers",
+    log_suffix="_healthcheckers",
+    dump_names={"data": "keepalived_check.data"},
+)
+
+ProgramFactory = Callable[[Context], Program]
+
+
+class ChildSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a child starts from."""
+
+    kind: Kind
+    factory: ProgramFactory
+    config: Config
+    options: Options
+    log_settings: LogSettings
+
+
+def fork_child(setup: ChildSetup) -> tuple[int, socket.socket]:
+    """Start a child. Returns its pid and our end of its channel. Raises OSError when the system refuses."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    parent = os.getpid()
+    # Frozen: a collection in either process would write to the shared pages of every object, and the child must
+    # never finalise objects that own descriptors of the parent.
+    gc.freeze()
+    pid = os.fork()
+    if pid == 0:
+        _child_main(setup, far, parent)
+    far.close()
+    return pid, near
+
+
+def _child_main(setup: ChildSetup, channel: socket.socket, parent: int) -> NoReturn:
+    code = EXIT_SOFTWARE
+    try:
+        names.close_descriptors([channel.fileno()])
+        if names.die_with_parent(signal.SIGTERM, parent):
+            code = ChildHost(setup, channel).run()
+    finally:
+        os._exit(code)
+
+
+class ChildHost:
+    """Makes a program's surroundings, runs it, and passes on what the parent and the signals say."""
+
+    def __init__(self, setup: ChildSetup, channel: socket.socket) -> None:
+        self._setup = setup
+        self._log = DaemonLogger(setup.kind.ident, setup.log_settings, file_suffix=setup.kind.log_suffix)
+        self._reactor = Reactor(on_error=lambda error: self._log.error(f"Internal error: {describe(error)}"))
+        self._runner = Runner(self._reactor, self._log.error, default_user=default_script_user(setup.config.globals))
+        self._channel = Channel(self._reactor, channel, parent_decoder, self._heard, self._stop)
+        self._exit_code: int | None = None
+        self._stopping = False
+        self._program: Program | None = None
+
+    def run(self) -> int:
+        """Run until the program is finished; returns the exit code."""
+        log = self._log
+        try:
+            self._runner.start()
+            settle(self._setup.kind, self._setup.config.globals, log.error)
+            program = self._setup.factory(self._context())
+            self._program = program
+            program.start(self._setup.config)
+        except Exception as error:
+            log.error(f"Cannot start: {describe(error)}")
+            self._exit_code = EXIT_PERMISSION if isinstance(error, PermissionError) else EXIT_SOFTWARE
+        if self._exit_code is None:
+            gc.freeze()
+            signals.SignalWatcher(self._reactor, self._signal)
+            self._send(Ready())
+            self._reactor.run()
+        self._runner.close()
+        self._channel.drain(1.0)
+        self._say_goodbye()
+        return self._exit_code or 0
+
+    def _context(self) -> Context:
+        return Context(
+            reactor=self._reactor,
+            log=self._log,
+            scripts=self._runner,
+            options=self._setup.options,
+            finished=self._finished,
+            emit=self._emit,
+        )
+
+    def _finished(self, code: int) -> None:
+        if self._exit_code is None:
+            self._exit_code = code
+        self._reactor.stop()
+
+    def _emit(self, name: str, fields: Mapping[str, Any]) -> None:
+        self._send(Happened(name, dict(fields)))
+
+    def _send(self, message: Any) -> None:
+        try:
+            self._channel.send(message)
+        except (UnicodeEncodeError, msgspec.MsgspecError, TypeError) as error:
+            self._log.error(f"Internal error: {describe(error)}")
+
+    # ---- what comes in ----
+
+    def _heard(self, message: FromParent) -> None:
+        program = self._program
+        if program is None:
+            return
+        if isinstance(message, Reload):
+            if not self._stopping:
+                self._reload(program, message.config)
+            self._send(Reloaded())
+        elif isinstance(message, AskStatus):
+            self._send(Status(message.id, self._guarded_status(program)))
+        elif isinstance(message, AskDump):
+            self._dump(message.kind)
+
+    def _reload(self, program: Program, config: Config) -> None:
+        self._log.info("Reloading")
+        self._runner.default_user = default_script_user(config.globals)
+        try:
+            program.reload(config)
+        except Exception as error:
+            self._log.error(f"Internal error: reload: {describe(error)}")
+
+    def _guarded_status(self, program: Program) -> dict[str, Any]:
+        try:
+            return program.status()
+        except Exception as error:
+            self._log.error(f"Internal error: status: {describe(error)}")
+            return {"error": describe(error)}
+
+    def _dump(self, kind: str) -> None:
+        """Files are written by the parent: this process does not wait for disks."""
+        if self._program is None or kind not in self._setup.kind.dump_names:
+            return
+        try:
+            text = self._program.dump(kind)
+        except Exception as error:
+            self._log.error(f"Internal error: dump: {describe(error)}")
+            return
+        self._send(Dump(kind, text))
+
+    def _signal(self, number: int) -> None:
+        if number in {signal.SIGTERM, signal.SIGINT}:
+            self._stop()
+        elif number == signal.SIGHUP:
+            self._send(WantReload())
+        elif number in signals.DUMPS:
+            self._dump(signals.DUMPS[number])
+
+    def _stop(self) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        if self._program is None:
+            self._finished(0)
+            return
+        self._log.info("Stopping")
+        self._reactor.call_later(_STOP_LIMIT_US, lambda: self._finished(EXIT_SOFTWARE))
+        try:
+            self._program.stop()
+        except Exception as error:
+            self._log.error(f"Internal error: stop: {describe(error)}")
+            self._finished(EXIT_SOFTWARE)
+
+    def _say_goodbye(self) -> None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        if self._setup.log_settings.detail:
+            self._log.info(f"Stopped - used {used.ru_utime:.6f} user time, {used.ru_stime:.6f} system time")
+        else:
+            self._log.info("Stopped")
+        self._log.close()
+
+
+def describe(error: BaseException) -> str:
+    """One line for the log: what went wrong and where, without a traceback."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is not None:
+        code = trace.tb_frame.f_code
+        place = f" ({os.path.basename(code.co_filename)}:{trace.tb_lineno} {code.co_name})"  # noqa: PTH119
+    return f"{type(error).__name__}: {error}{place}"
+
+
+def settle(kind: Kind, settings: GlobalDefs, log_error: Callable[[str], None]) -> None:
+    """Take the priority, real-time scheduling and memory locking that global_defs ask for; say what is refused."""
+    if kind.word == "vrrp":
+        nice, rt_priority, no_swap = settings.vrrp_priority, settings.vrrp_rt_priority, settings.vrrp_no_swap
+    else:
+        nice, rt_priority, no_swap = settings.checker_priority, settings.checker_rt_priority, settings.checker_no_swap
+    if nice:
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
+        except OSError as error:
+            log_error(f"Unable to set process priority to {nice} - {error.strerror}")
+    if rt_priority:
+        try:
+            os.sched_setscheduler(0, os.SCHED_RR | _SCHED_RESET_ON_FORK, os.sched_param(rt_priority))
+        except OSError as error:
+            log_error(f"Unable to set realtime priority to {rt_priority} - {error.strerror}")
+    if no_swap:
+        libc = ctypes.CDLL(None, use_errno=True)
+        # ONFAULT: only pages that are touched are locked, so the interpreter's idle pages cost nothing.
+        if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
+            log_error(f"Unable to lock process in memory - {os.strerror(ctypes.get_errno())}")
