@@ -34,10 +34,10 @@ NLM_F_REQUEST, NLM_F_ACK = 1, 4
 NLMSG_ERROR = 2
 VERSION = 1
 
-NEW_SERVICE, SET_SERVICE, DEL_SERVICE = 1, 2, 3
-NEW_DEST, SET_DEST, DEL_DEST = 5, 6, 7
+NEW_SERVICE, SET_SERVICE, DEL_SERVICE, GET_SERVICE = 1, 2, 3, 4
+NEW_DEST, SET_DEST, DEL_DEST, GET_DEST = 5, 6, 7, 8
 NEW_DAEMON, DEL_DAEMON = 9, 10
-SET_CONFIG, FLUSH = 12, 17
+SET_CONFIG, GET_CONFIG, FLUSH = 12, 13, 17
 
 _ATTR_SERVICE, _ATTR_DEST, _ATTR_DAEMON = 1, 2, 3
 _ATTR_TIMEOUTS = (4, 5, 6)
@@ -70,11 +70,6 @@ def message(family_id: int, command: int, sequence: int, body: bytes, *, ack: bo
     return _HEADER.pack(size, family_id, flags, sequence, 0) + bytes((command, VERSION, 0, 0)) + body
 
 
-def operation_message(family_id: int, operation: Operation, sequence: int, *, ack: bool) -> bytes:
-    """The message of one operation."""
-    return message(family_id, _COMMANDS[type(operation)], sequence, operation_body(operation), ack=ack)
-
-
 def operation_body(operation: Operation) -> bytes:
     """The attributes of one operation.
 
@@ -94,7 +89,7 @@ def operation_body(operation: Operation) -> bytes:
             return place + attribute(_ATTR_DEST | _NESTED, destination_name(kept))
 
 
-_COMMANDS: dict[type, int] = {
+COMMANDS: dict[type, int] = {
     AddService: NEW_SERVICE,
     EditService: SET_SERVICE,
     DeleteService: DEL_SERVICE,
