@@ -338,15 +338,18 @@ class Lab:
     def remove(self, namespace: str | Namespace) -> None:
         """Pull the plug of one machine: its processes, interfaces and everything else are gone at once."""
         space = self._at(namespace)
-        with contextlib.suppress(LabError):  # the kernel takes its time for the rest, so cut the cables first
+        self._kill([space])
+        with contextlib.suppress(LabError):  # the kernel removes them as well, but takes its time
             for line in space.ip("-o", "link", "show", "type", "veth").splitlines():
                 space.ip("link", "delete", line.split(": ")[1].split("@")[0])
-        self._end([space])
+        space.close()
         del self.namespaces[next(name for name, each in self.namespaces.items() if each is space)]
 
     def close(self) -> None:
         """Kill what runs in the namespaces and remove them. May be called twice."""
-        self._end(list(self.namespaces.values()))
+        self._kill(list(self.namespaces.values()))
+        for space in self.namespaces.values():
+            space.close()
         for process in self._started:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(5)
@@ -356,7 +359,7 @@ class Lab:
         self.namespaces.clear()
         self._started.clear()
 
-    def _end(self, spaces: Sequence[Namespace]) -> None:
+    def _kill(self, spaces: Sequence[Namespace]) -> None:
         holders = {space.pid for space in spaces}
         networks: set[Path] = set()
         for space in spaces:
@@ -373,8 +376,6 @@ class Lab:
             for process in self._started:
                 process.poll()
             time.sleep(0.005)
-        for space in spaces:
-            space.close()
 
 
 # ── Rights ───────────────────────────────────────────────────────────────────────────────────────────────────────────
