@@ -62,7 +62,7 @@ def demonstrate(wish: Wish) -> int:
     dialect = "ldirectord" if is_ldirectord(wish.conf) else "keepalived"
     where = "in the test kernel" if inside else "on this machine"
     screen.say(f"{wish.conf} ({dialect}) with {dataplane} {where}")
-    code = tell(programs(wish, dataplane), screen, logs, patience=_GUEST_PATIENCE if inside else 1.0)
+    code = tell(programs(wish), screen, logs, patience=_GUEST_PATIENCE if inside else 1.0)
     if code == 0:
         shutil.rmtree(logs, ignore_errors=True)
     return code
@@ -74,15 +74,14 @@ def is_ldirectord(conf: Path) -> bool:
         return re.search(r"^virtual6?\s*=", text.read(1 << 20), re.MULTILINE) is not None
 
 
-def programs(wish: Wish, dataplane: str) -> Programs:
+def programs(wish: Wish) -> Programs:
     """The command lines of a director. @NAME@ becomes the director's name."""
     conf = str(wish.conf.resolve())
     here = Path(sys.executable).parent
-    choice = ("env", f"PYKEEPALIVED_DATAPLANE={dataplane}")
 
     def keepalived(program: str, *words: str) -> tuple[str, ...]:
         fixed = ("--dont-fork", "--log-console", "--no-syslog", "--log-detail", "--config-id", "@NAME@")
-        return (*choice, program, *fixed, *words)
+        return (program, *fixed, *words)
 
     if not is_ldirectord(wish.conf):
         program = wish.program or str(here / "pykeepalived")
@@ -91,7 +90,7 @@ def programs(wish: Wish, dataplane: str) -> Programs:
     addresses = wish.conf.resolve().with_name("ldirectord-vrrp.conf")
     if not addresses.is_file():
         raise DemoError(f"{addresses}: no such file (the moving addresses of {wish.conf.name})")
-    balancer = (*choice, wish.program or str(here / "pyldirectord"), conf, "start")
+    balancer = (wish.program or str(here / "pyldirectord"), conf, "start")
     mover = "keepalived" if wish.program else str(here / "pykeepalived")
     return Programs((balancer, keepalived(mover, "--vrrp", "--use-file", str(addresses))))
 

@@ -35,8 +35,6 @@ class Programs(msgspec.Struct, frozen=True):
     """What runs on a director: command lines in which @NAME@ stands for the director's name."""
 
     commands: tuple[tuple[str, ...], ...]
-    has_status: bool = True
-    """Whether it answers on pykeepalived's control socket; else the table is read from the kernel."""
 
 
 class Cluster:
@@ -120,7 +118,7 @@ class Cluster:
             return None
         machine = self.lab.namespaces[name]
         if Path(f"/proc/{machine.pid}/net/ip_vs").exists():
-            return _read_ip_vs(Path(f"/proc/{machine.pid}/net/ip_vs").read_text())
+            return read_ip_vs(Path(f"/proc/{machine.pid}/net/ip_vs").read_text())
         return self._read_nftables(machine)
 
     def _read_nftables(self, machine: Namespace) -> dict[str, int] | None:
@@ -128,10 +126,10 @@ class Cluster:
             listing = machine.run("nft", "list", "ruleset", timeout_s=5).stdout
         except LabError:
             return None
-        return _read_listing(listing)
+        return read_listing(listing)
 
 
-def _read_ip_vs(text: str) -> dict[str, int] | None:
+def read_ip_vs(text: str) -> dict[str, int] | None:
     """Read /proc/net/ip_vs: `TCP  0A000005:0050 wrr`, then `  -> C0A8000C:0050      Masq    3      0          0`."""
     site = f"{struct.unpack('!I', socket.inet_aton(SITE))[0]:08X}:0050"
     servers: dict[str, int] | None = None
@@ -147,7 +145,7 @@ def _read_ip_vs(text: str) -> dict[str, int] | None:
     return servers
 
 
-def _read_listing(listing: str) -> dict[str, int] | None:
+def read_listing(listing: str) -> dict[str, int] | None:
     """Read what nft lists: which servers the rules name at all."""
     if SITE not in listing:
         return None
