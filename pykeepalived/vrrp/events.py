@@ -251,6 +251,9 @@ class InstanceStats(msgspec.Struct):
     pri_zero_rcvd: int = 0
     pri_zero_sent: int = 0
     refusals: dict[str, int] = {}
+    """By `Refusal` value; all of them."""
+    other_checksum_form: int = 0
+    """IPv4 v3 adverts whose checksum has the form that we do not send; they were used."""
 
 
 class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):

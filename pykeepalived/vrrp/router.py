@@ -1,12 +1,60 @@
 """All virtual routers of one process as one state machine.
 
-An edge feeds events (`handle`) and does the returned actions in their order; it calls with `Tick` at `wake_at()`.
+An edge feeds events (`handle`), does the returned actions in their order, and feeds `Tick` at `wake_at()`. The router
+finds the machines that an event concerns, lets them work, moves their sync groups, and keeps their deadlines in a heap.
+
+The heap is lazy: a deadline that moves away (a BACKUP hears an advert) stays where it is until its turn comes and is
+then put back; only one that moves nearer is pushed anew. So an advert costs no heap operation, and 4,096 instances are
+4,096 entries.
 """
 
 from __future__ import annotations
 
+import heapq
+from typing import Final
+
 from pykeepalived.model.config import Config
-from pykeepalived.vrrp.events import Action, Event, GroupStatus, InstanceStatus, ScriptStatus
+from pykeepalived.units import SECOND_US
+from pykeepalived.vrrp.events import (
+    Action,
+    AddressLost,
+    AdvertReceived,
+    Event,
+    GroupStatus,
+    InstanceStatus,
+    LinkChanged,
+    PacketRefused,
+    Refusal,
+    ScriptResult,
+    ScriptStatus,
+    SourceAddressChanged,
+    Start,
+    Stop,
+    Tick,
+)
+from pykeepalived.vrrp.hearing import hear, hear_refused, ignore_for_now
+from pykeepalived.vrrp.instance import MASTER, Instance
+from pykeepalived.vrrp.output import Budget, Output
+from pykeepalived.vrrp.scripts import ScriptTracker
+from pykeepalived.vrrp.world import World
+
+_UNKNOWN_VRID_LINES_PER_S: Final = 5
+#: The lane of lines that belong to no machine.
+_ROUTER: Final = "router"
+
+
+class _StartupDelay:
+    """`vrrp_startup_delay`: the one deadline that is neither an instance's nor a script's."""
+
+    def __init__(self) -> None:
+        self.until_us: int | None = None
+        self.queued_us: int | None = None
+
+    def deadline_us(self) -> int | None:
+        return self.until_us
+
+
+_Timed = Instance | ScriptTracker | _StartupDelay
 
 
 class Router:
@@ -18,36 +66,214 @@ class Router:
 
     Packets that are already in the socket go in before `Tick`: after a pause of the whole process they tell that the
     master is alive, and a timer that is handled first would start a needless election.
+
+    `log_detail` False leaves out detail lines (no -D): they cost time in the very moment of a failover.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, config: Config, *, log_detail: bool = True) -> None:
+        self._log_detail = log_detail
+        self._running = False
+        self._stopped = False
+        self._world = World(config)
+        self._delay = _StartupDelay()
+        self._heap: list[tuple[int, int, _Timed]] = []
+        self._pushed = 0
+        self._unknown_lines = Budget(_UNKNOWN_VRID_LINES_PER_S)
+        self.unattributed: dict[str, int] = {}
+        """Refused packets that no instance could be found for, by `Refusal` value."""
+
+    # ---- what happens ----
 
     def handle(self, event: Event, now_us: int) -> tuple[Action, ...]:
-        """Take one event; the actions are to be done in their order. Never raises for any event."""
-        return ()
+        """Take one event; the actions are to be done in their order. Never raises for any event.
 
-    def wake_at(self) -> int | None:
-        """The instant at which `Tick` is due, or None when nothing is pending."""
-        return None
+        An event about an instance, interface or script that this generation does not have changes nothing.
+        """
+        if self._stopped:
+            return ()
+        out = Output(log_detail=self._log_detail)
+        match event:
+            case AdvertReceived():
+                self._advert(event, now_us, out)
+            case PacketRefused():
+                self._refused(event, now_us, out)
+            case Tick():
+                self._tick(now_us, out)
+            case LinkChanged():
+                self._link(event, now_us, out)
+            case SourceAddressChanged():
+                self._source(event, now_us, out)
+            case AddressLost():
+                self._address_lost(event, now_us, out)
+            case ScriptResult():
+                self._script_result(event, now_us, out)
+            case Start():
+                self._start(now_us, out)
+            case Stop():
+                self._stop(event, now_us, out)
+        return self._finish(out)
 
     def reload(self, config: Config, now_us: int) -> tuple[Action, ...]:
         """Change to another generation (keepalived-behaviour 7.9).
 
-        Instances are matched by VRID, family and interface (unicast: also the source address), not by name. Actions
-        about instances that are gone come first and name them as the old configuration does.
+        Instances are matched by VRID, family and interface (unicast: also the source address), not by name. `Renamed`
+        comes before any action under the new name, and all of one reload are meant at once (two instances may swap
+        names). Instances that are gone leave under their old names, so keep their scripts until the actions are done.
         """
-        self._config = config
-        return ()
+        if self._stopped:
+            return ()
+        if not self._running:
+            world = World(config)
+            world.links, world.sources = self._world.links, self._world.sources
+            self._world = world
+            return ()
+        out = Output(log_detail=self._log_detail)
+        self._world.adopt(config, now_us, out)
+        for instance in self._world.instances.values():
+            self._schedule(instance)
+        for script in self._world.scripts.values():
+            self._schedule(script)
+        return self._finish(out)
+
+    def wake_at(self) -> int | None:
+        """The instant at which `Tick` is due, or None when nothing is pending."""
+        heap = self._heap
+        while heap:
+            at_us, _, timed = heap[0]
+            if timed.queued_us == at_us and timed.deadline_us() == at_us:
+                return at_us
+            heapq.heappop(heap)
+            if timed.queued_us == at_us:
+                timed.queued_us = None
+                self._schedule(timed)
+        return None
+
+    # ---- what it looks like ----
 
     def status(self) -> tuple[InstanceStatus, ...]:
         """All instances in file order."""
-        return ()
+        return tuple(instance.status() for instance in self._world.instances.values())
 
     def group_status(self) -> tuple[GroupStatus, ...]:
         """All sync groups in file order."""
-        return ()
+        return tuple(group.status() for group in self._world.groups.values())
 
     def script_status(self) -> tuple[ScriptStatus, ...]:
-        """All vrrp_scripts in file order."""
-        return ()
+        """All vrrp_scripts that something tracks, in file order; others never run."""
+        return tuple(script.status() for script in self._world.scripts.values())
+
+    # ---- deadlines ----
+
+    def _schedule(self, timed: _Timed) -> None:
+        deadline_us = timed.deadline_us()
+        if deadline_us is not None and (timed.queued_us is None or deadline_us < timed.queued_us):
+            timed.queued_us = deadline_us
+            self._pushed += 1
+            heapq.heappush(self._heap, (deadline_us, self._pushed, timed))
+
+    def _finish(self, out: Output) -> tuple[Action, ...]:
+        for lane in out.lanes():
+            if isinstance(lane, Instance | ScriptTracker):
+                self._schedule(lane)
+        return out.actions()
+
+    # ---- one method per event ----
+
+    def _start(self, now_us: int, out: Output) -> None:
+        if self._running:
+            return
+        self._running = True
+        world = self._world
+        delay_us = world.config.globals.startup_delay_us
+        if delay_us:
+            out.log(_ROUTER, f"Delaying startup for {delay_us / SECOND_US:g} seconds")
+            world.not_before_us = self._delay.until_us = now_us + delay_us
+            self._schedule(self._delay)
+        world.start(now_us, out)
+        for script in world.scripts.values():
+            self._schedule(script)
+
+    def _tick(self, now_us: int, out: Output) -> None:
+        due: list[_Timed] = []
+        while (at_us := self.wake_at()) is not None and at_us <= now_us:
+            timed = heapq.heappop(self._heap)[2]
+            timed.queued_us = None
+            due.append(timed)
+        for timed in due:
+            if isinstance(timed, Instance):
+                timed.expire(now_us, out)
+            elif isinstance(timed, ScriptTracker):
+                timed.run_due(now_us, out)
+            else:
+                timed.until_us = None
+                out.log(_ROUTER, "Delayed start completed")
+        for timed in due:
+            self._schedule(timed)
+
+    def _advert(self, event: AdvertReceived, now_us: int, out: Output) -> None:
+        instance = self._world.instances.get(event.instance)
+        if instance is None:
+            return
+        if self._delay.until_us is not None and now_us < self._delay.until_us:
+            ignore_for_now(instance)
+            return
+        hear(instance, event.advert, now_us, out)
+        self._schedule(instance)
+
+    def _refused(self, event: PacketRefused, now_us: int, out: Output) -> None:
+        instance = self._world.instances.get(event.instance)
+        if instance is not None:
+            hear_refused(instance, event, now_us, out)
+            return
+        kind = event.refusal.value
+        self.unattributed[kind] = self.unattributed.get(kind, 0) + 1
+        if (
+            event.refusal is Refusal.UNKNOWN_VRID
+            and self._world.config.globals.log_unknown_vrids
+            and self._unknown_lines.spend(now_us)
+        ):
+            out.log(_ROUTER, event.detail)
+
+    def _link(self, event: LinkChanged, now_us: int, out: Output) -> None:
+        links = self._world.links
+        if links.get(event.ifname) is event.up:
+            return
+        links[event.ifname] = event.up
+        depending = self._world.depending_on_interface(event.ifname)
+        if self._running and depending:
+            out.log(_ROUTER, f"Netlink reports {event.ifname} {'up' if event.up else 'down'}")
+            self._world.judge(depending, now_us, out)
+
+    def _source(self, event: SourceAddressChanged, now_us: int, out: Output) -> None:
+        self._world.sources[event.instance] = event.address
+        instance = self._world.instances.get(event.instance)
+        if self._running and instance is not None:
+            self._world.judge([instance], now_us, out)
+
+    def _address_lost(self, event: AddressLost, now_us: int, out: Output) -> None:
+        instance = self._world.instances.get(event.instance)
+        if instance is None or instance.state is not MASTER:
+            return
+        out.detail(instance, f"Netlink reflector reports IP {event.address} removed from {event.ifname}")
+        instance.lose_address(now_us, out)
+        if instance.group:
+            instance.group.lost_address(instance, now_us, out)
+
+    def _script_result(self, event: ScriptResult, now_us: int, out: Output) -> None:
+        script = self._world.scripts.get(event.script)
+        if script is not None and script.ended(event.status, out) and self._running:
+            self._world.judge(self._world.depending_on_script(event.script), now_us, out)
+
+    def _stop(self, event: Stop, now_us: int, out: Output) -> None:
+        self._stopped = True
+        self._heap.clear()
+        for script in self._world.scripts.values():
+            script.retire()
+        if not self._running:
+            return
+        for instance in self._world.instances.values():
+            instance.stop(now_us, out, release=event.release)
+        for instance in self._world.instances.values():
+            instance.notify("STOP", out)
+        for group in self._world.groups.values():
+            group.stop(out)
