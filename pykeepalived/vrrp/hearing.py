@@ -126,9 +126,9 @@ def _yield_to(instance: Instance, advert: Advert, now_us: int, out: Output) -> N
     if instance.config.higher_prio_send_advert:
         instance.send_advert(out)
     # First the master's interval, then the timer that is counted with it.
-    instance.become_backup(now_us, out)
+    instance.master_address = None
     _remember_master(instance, advert, now_us, out)
-    instance.timer_us = now_us + instance.master_down_us()
+    instance.become_backup(now_us, out)
     if instance.group:
         instance.group.left_for_backup(instance, now_us, out)
 

@@ -16,7 +16,6 @@ every transition. What it hears from other routers is in `hearing`, what its tra
 
 from __future__ import annotations
 
-import copy
 from typing import Final, Protocol
 
 from pykeepalived.model.common import Family, family_of
@@ -27,7 +26,6 @@ from pykeepalived.vrrp.events import (
     Announce,
     AnnounceSource,
     InstanceStats,
-    InstanceStatus,
     Notify,
     NotifyKind,
     RemoveAddresses,
@@ -39,7 +37,6 @@ from pykeepalived.vrrp.facts import (
     advert_interval_us,
     advertised_addresses,
     all_addresses,
-    instance_family,
     is_unicast,
 )
 from pykeepalived.vrrp.garp import GarpSchedule
@@ -134,28 +131,6 @@ class Instance:
     def master_down_us(self) -> int:
         return master_down_us(
             self.config.version, self.priority, self.master_interval_us, self.config.down_timer_adverts
-        )
-
-    def status(self) -> InstanceStatus:
-        """A snapshot; its counters do not move any more."""
-        return InstanceStatus(
-            name=self.name,
-            vrid=self.config.vrid,
-            interface=self.config.interface,
-            family=instance_family(self.config),
-            state=self.state,
-            wanted=self.wanted,
-            base_priority=self.config.priority,
-            effective_priority=self.priority,
-            master_priority=self.master_priority,
-            master_address=self.master_address,
-            last_transition_us=self.last_transition_us,
-            faults=tuple(fault.words for fault in self.faults),
-            stats=copy.deepcopy(self.stats),
-            source=self.source,
-            master_interval_us=self.master_interval_us,
-            addresses_set=self.state is MASTER and bool(all_addresses(self.config)),
-            group=self.group.name if self.group else None,
         )
 
     def deadline_us(self) -> int | None:
@@ -312,7 +287,8 @@ class Instance:
         if before is not MASTER:
             return
         self.stats.release_master += 1
-        self.master_address = None
+        if self.master_address == self.source:
+            self.master_address = None
         if farewell:
             self._farewell(out)
         self._take_away(out)

@@ -36,6 +36,7 @@ from pykeepalived.vrrp.hearing import hear, hear_refused, ignore_for_now
 from pykeepalived.vrrp.instance import MASTER, Instance
 from pykeepalived.vrrp.output import Budget, Output
 from pykeepalived.vrrp.scripts import ScriptTracker
+from pykeepalived.vrrp.snapshot import instance_status
 from pykeepalived.vrrp.world import World
 
 _UNKNOWN_VRID_LINES_PER_S: Final = 5
@@ -152,7 +153,7 @@ class Router:
 
     def status(self) -> tuple[InstanceStatus, ...]:
         """All instances in file order."""
-        return tuple(instance.status() for instance in self._world.instances.values())
+        return tuple(instance_status(instance) for instance in self._world.instances.values())
 
     def group_status(self) -> tuple[GroupStatus, ...]:
         """All sync groups in file order."""
