@@ -92,6 +92,10 @@ class ShutdownSending(msgspec.Struct, frozen=True):
     """Close our direction. Reply: None."""
 
 
+class Swap(msgspec.Struct, frozen=True):
+    """Exchange the stream with the one that is set aside (at first none): FTP has two at a time. Reply: None."""
+
+
 class StageLimit(msgspec.Struct, frozen=True):
     """From now on this limit holds instead of the earlier one; never beyond the whole conversation's. Reply: None."""
 
@@ -156,6 +160,7 @@ Command = (
     | ReceiveLine
     | ShutdownSending
     | StageLimit
+    | Swap
     | Resolve
     | RandomBytes
     | GiveWay

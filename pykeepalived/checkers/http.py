@@ -45,8 +45,8 @@ Judgement = Generator[Command, Reply, Outcome | None]
 
 def http(check: HttpCheck, position: int, recovering: bool) -> Conversation:
     """The conversation of HTTP_GET and SSL_GET; `position` and `recovering` as in `registry.Start`."""
-    outcome = _STATUS_PASSED
     urls = check.urls
+    outcome = Outcome(False, "no url is configured", "no-url")
     several = len(urls) > 1
     for number in _order(len(urls), position, recovering, check.fast_recovery):
         if several:
@@ -61,8 +61,8 @@ def http(check: HttpCheck, position: int, recovering: bool) -> Conversation:
 
 
 def _order(count: int, position: int, recovering: bool, fast_recovery: bool) -> Sequence[int]:
-    if count < 2 or not 0 < position < count:
-        return range(1) if recovering and fast_recovery else range(count)
+    if not 0 < position < count:
+        return range(count)
     if not recovering:
         return range(position, count)
     return (position,) if fast_recovery else (position, *(number for number in range(count) if number != position))

@@ -27,12 +27,17 @@ class Head(NamedTuple):
     """What came with it of the body."""
 
 
-def receive_head() -> Generator[Command, Reply, Head | None]:
-    """Read to the blank line; None when the stream ends before it. Fails with TOO_LONG beyond `HEAD_LIMIT`."""
-    data = yield Receive()
-    assert isinstance(data, bytes)
+def receive_head(data: bytes = b"") -> Generator[Command, Reply, Head | None]:
+    """Read to the blank line; None when the stream ends before it. Fails with TOO_LONG beyond `HEAD_LIMIT`.
+
+    `data` is what was already read of it.
+    """
     if not data:
-        return None
+        first = yield Receive()
+        assert isinstance(first, bytes)
+        if not first:
+            return None
+        data = first
     end = data.find(b"\r\n\r\n")
     while end < 0:
         if len(data) > HEAD_LIMIT:

@@ -11,8 +11,12 @@ from typing import Any, Final, NamedTuple
 
 from pykeepalived.checkers.constant import not_available, off, on
 from pykeepalived.checkers.conversation import Conversation
+from pykeepalived.checkers.dns import dns
 from pykeepalived.checkers.http import http, http_limit_us
+from pykeepalived.checkers.http import unavailable as http_unavailable
 from pykeepalived.checkers.misc import PROGRAM_GRACE_US, external, misc
+from pykeepalived.checkers.negotiate import negotiate
+from pykeepalived.checkers.negotiate import unavailable as negotiate_unavailable
 from pykeepalived.checkers.ping import ping, ping_limit_us
 from pykeepalived.checkers.smtp import smtp
 from pykeepalived.checkers.tcp import tcp
@@ -20,9 +24,11 @@ from pykeepalived.checkers.udp import udp
 from pykeepalived.model.checks import (
     CheckerSpec,
     CheckQuestion,
+    DnsCheck,
     ExternalCheck,
     HttpCheck,
     MiscCheck,
+    NegotiateCheck,
     OffCheck,
     OnCheck,
     PingCheck,
@@ -70,6 +76,8 @@ CHECKERS: Final[dict[type[CheckQuestion], Checker]] = {
     PingCheck: Checker(lambda check, start: ping(check), lambda check: ping_limit_us(check) + SECOND_US),
     MiscCheck: Checker(lambda check, start: misc(check), _program_limit),
     ExternalCheck: Checker(lambda check, start: external(check), _program_limit),
+    DnsCheck: Checker(lambda check, start: dns(check), lambda check: _socket_limit(check) + SECOND_US),
+    NegotiateCheck: Checker(lambda check, start: negotiate(check, start.position), _socket_limit),
     OnCheck: Checker(lambda check, start: on(), _no_time),
     OffCheck: Checker(lambda check, start: off(), _no_time),
 }
@@ -78,16 +86,20 @@ CHECKERS: Final[dict[type[CheckQuestion], Checker]] = {
 def unavailable(question: CheckQuestion) -> str | None:
     """Why this check cannot be made by a conversation, or None when it can."""
     if type(question) not in CHECKERS:
-        return f"{type(question).__name__} is not asked by conversation"
+        return f"{question.__struct_config__.tag} check is not asked by conversation"
+    if isinstance(question, HttpCheck):
+        return http_unavailable(question)
+    if isinstance(question, NegotiateCheck):
+        return negotiate_unavailable(question)
     return None
 
 
 def converse(question: CheckQuestion, start: Start = Start()) -> Conversation:  # noqa: B008 - immutable
     """The conversation that answers a question. Never raises."""
-    text = unavailable(question)
-    if text is not None:
-        return not_available(text)
-    return CHECKERS[type(question)].converse(question, start)
+    checker = CHECKERS.get(type(question))
+    if checker is None:
+        return not_available(f"{question.__struct_config__.tag} check is not asked by conversation")
+    return checker.converse(question, start)
 
 
 def limit_us(question: CheckQuestion) -> int:

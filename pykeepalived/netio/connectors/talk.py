@@ -35,6 +35,7 @@ from pykeepalived.checkers.conversation import (
     ShutdownSending,
     StageLimit,
     StartTls,
+    Swap,
 )
 from pykeepalived.netio.connectors.datagram import DatagramExchange
 from pykeepalived.netio.connectors.stream import EVENTS, Stream, closed_early
@@ -62,6 +63,7 @@ class Talk:
     """A running conversation."""
 
     __slots__ = (
+        "_aside",
         "_buffer",
         "_cancel_wait",
         "_conversation",
@@ -87,6 +89,7 @@ class Talk:
         self._buffer = b""
         self._stream: Stream | None = None
         self._tls: TlsStream | None = None
+        self._aside: tuple[Stream, TlsStream | None, bytes] | None = None
         self._stage: Timer | None = None
         self._resume: Callable[[], _Answer] | None = None
         self._cancel_wait: Callable[[], object] | None = None
@@ -148,6 +151,10 @@ class Talk:
             self._stage.cancel()
         self._stop_waiting()
         self._close_stream()
+        if self._aside is not None:
+            self._stream, self._tls, self._buffer = self._aside
+            self._aside = None
+            self._close_stream()
 
     # ---- waiting ----
 
@@ -298,6 +305,18 @@ class Talk:
         self._close_stream()
         return None
 
+    def _swap(self, command: Swap) -> _Answer:
+        aside = self._aside
+        stream = self._stream
+        self._aside = None if stream is None else (stream, self._tls, self._buffer)
+        if stream is not None:
+            # Edges that come meanwhile are remembered by the stream itself.
+            self._reactor.watch(stream.fd, EVENTS, stream.note)
+        self._stream, self._tls, self._buffer = aside or (None, None, b"")
+        if self._stream is not None:
+            self._reactor.watch(self._stream.fd, EVENTS, self._ready)
+        return None
+
     def _open_stream(self) -> Stream:
         if self._stream is None:
             raise closed_early("not connected")
@@ -368,6 +387,7 @@ _PERFORM: Final[dict[type[Command], Callable[[Talk, Any], _Answer]]] = {
     StartTls: Talk._start_tls,
     ShutdownSending: Talk._shutdown_sending,
     StageLimit: Talk._stage_limit,
+    Swap: Talk._swap,
     Close: Talk._close,
     Exchange: Talk._exchange,
     Echo: Talk._echo,
