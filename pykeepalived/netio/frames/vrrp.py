@@ -1,0 +1,241 @@
+"""VRRP adverts as scapy layers, and the bytes that are sent.
+
+    v2 (RFC 2338 section 5, RFC 3768)             v3 (RFC 9568 section 5)
+    +---------+------+----------+---------+      +---------+------+----------+---------+
+    | 2 |  1  | VRID | priority | count   |      | 3 |  1  | VRID | priority | count   |
+    +---------+------+----------+---------+      +----+----+------+----------+---------+
+    | auth type | interval s |  checksum  |      | 0  |  interval cs  |    checksum     |
+    +-----------+------------+------------+      +----+---------------+-----------------+
+    | addresses …                         |      | addresses …                          |
+    | authentication data, 8 bytes, always|      +--------------------------------------+
+    +-------------------------------------+
+
+The v2 checksum covers the message. The v3 checksum over IPv6 covers the pseudo-header too; over IPv4 keepalived and FRR
+include the pseudo-header, RFC 9568 does not (`v3_checksum_as_v2`).
+
+scapy builds a datagram, from the IP header on, once for a configuration and source address. `Datagram` keeps the bytes
+and changes what varies from one advert to the next: the priority (with its checksum, RFC 1624) and the IPv4
+identification. The kernel fills in the IPv4 header checksum.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from pykeepalived.model.common import Family, family_of
+from pykeepalived.model.vrrp import AuthType, VrrpInstance
+from pykeepalived.netio.frames import scapy_quietly  # noqa: F401 - must come before any other import of scapy
+from pykeepalived.units import CENTISECOND_US, SECOND_US
+from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses
+
+# isort: split
+from scapy.fields import (
+    BitField,
+    ByteEnumField,
+    ByteField,
+    FieldLenField,
+    FieldListField,
+    IP6Field,
+    IPField,
+    StrFixedLenField,
+    XShortField,
+)
+from scapy.layers.inet import IP, in4_chksum
+from scapy.layers.inet6 import IPv6, in6_chksum
+from scapy.packet import Packet
+from scapy.utils import checksum
+
+PROTOCOL_VRRP: Final = 112
+#: Internetwork control (precedence 6), as keepalived marks its adverts.
+_TOS: Final = 0xC0
+_HOPS: Final = 255
+_IPV4_HEADER: Final = 20
+_IPV6_HEADER: Final = 40
+_U16: Final = struct.Struct("!H")
+
+
+class VrrpV2(Packet):  # type: ignore[misc]
+    """Advertisement of VRRP version 2."""
+
+    name = "VRRPv2"
+    fields_desc = [  # noqa: RUF012 - scapy's way of declaring a layer
+        BitField("version", 2, 4),
+        BitField("type", 1, 4),
+        ByteField("vrid", 1),
+        ByteField("priority", 100),
+        FieldLenField("count", None, count_of="addresses", fmt="B"),
+        ByteEnumField("auth_type", 0, {0: "none", 1: "PASS", 2: "AH"}),
+        ByteField("interval_s", 1),
+        XShortField("chksum", None),
+        FieldListField("addresses", [], IPField("", "0.0.0.0"), count_from=lambda packet: packet.count),
+        StrFixedLenField("auth_data", bytes(8), 8),
+    ]
+
+    def post_build(self, pkt: bytes, pay: bytes) -> bytes:
+        if self.chksum is None:
+            pkt = pkt[:6] + _U16.pack(checksum(pkt)) + pkt[8:]
+        return pkt + pay
+
+
+class VrrpV3(Packet):  # type: ignore[misc]
+    """Advertisement of VRRP version 3 over IPv4, checksum with the pseudo-header."""
+
+    name = "VRRPv3"
+    fields_desc = [  # noqa: RUF012
+        BitField("version", 3, 4),
+        BitField("type", 1, 4),
+        ByteField("vrid", 1),
+        ByteField("priority", 100),
+        FieldLenField("count", None, count_of="addresses", fmt="B"),
+        BitField("reserved", 0, 4),
+        BitField("interval_cs", 100, 12),
+        XShortField("chksum", None),
+        FieldListField("addresses", [], IPField("", "0.0.0.0"), count_from=lambda packet: packet.count),
+    ]
+
+    def post_build(self, pkt: bytes, pay: bytes) -> bytes:
+        if self.chksum is None:
+            pkt = pkt[:6] + _U16.pack(self.message_checksum(pkt)) + pkt[8:]
+        return pkt + pay
+
+    def message_checksum(self, message: bytes) -> int:
+        return int(in4_chksum(PROTOCOL_VRRP, self.underlayer, message))
+
+
+class VrrpV3MessageOnly(VrrpV3):
+    """The same with RFC 9568's checksum over IPv4, without the pseudo-header (`v3_checksum_as_v2`)."""
+
+    def message_checksum(self, message: bytes) -> int:
+        return int(checksum(message))
+
+
+class VrrpV3Ipv6(VrrpV3):
+    """Advertisement of VRRP version 3 over IPv6."""
+
+    fields_desc = [  # noqa: RUF012
+        *VrrpV3.fields_desc[:-1],
+        FieldListField("addresses", [], IP6Field("", "::"), count_from=lambda packet: packet.count),
+    ]
+
+    def message_checksum(self, message: bytes) -> int:
+        return int(in6_chksum(PROTOCOL_VRRP, self.underlayer, message))
+
+
+class AdvertSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the bytes of an advert depend on, except its priority."""
+
+    source: str
+    destination: str
+    vrid: int
+    version: int
+    interval_us: int
+    """As the wire has it: whole seconds in version 2, centiseconds in version 3."""
+    addresses: tuple[str, ...]
+    ttl: int = _HOPS
+    auth_type: AuthType = AuthType.NONE
+    password: bytes = b""
+    message_only_checksum: bool = False
+
+
+def advert_specs(instance: VrrpInstance, source: str, group: str) -> tuple[AdvertSpec, ...]:
+    """One spec for the multicast group, or one for each unicast peer."""
+    authentication = instance.authentication
+    passes = authentication is not None and authentication.type is AuthType.PASS and instance.version == 2
+    destinations = tuple(peer.address for peer in instance.unicast_peers) or (group,)
+    return tuple(
+        AdvertSpec(
+            source=source,
+            destination=destination,
+            vrid=instance.vrid,
+            version=instance.version,
+            interval_us=advert_interval_us(instance),
+            addresses=advertised_addresses(instance),
+            ttl=instance.unicast_ttl if instance.unicast_peers else _HOPS,
+            auth_type=AuthType.PASS if passes else AuthType.NONE,
+            password=authentication.password if passes and authentication is not None else b"",
+            message_only_checksum=instance.v3_checksum_as_v2,
+        )
+        for destination in destinations
+    )
+
+
+def packet(spec: AdvertSpec, priority: int) -> Any:
+    """The whole advert as scapy layers, IP header included."""
+    if family_of(spec.destination) is Family.INET6:
+        # The traffic class stays zero, as keepalived leaves it.
+        below = IPv6(src=spec.source, dst=spec.destination, hlim=spec.ttl, nh=PROTOCOL_VRRP, tc=0, fl=0)
+        return below / VrrpV3Ipv6(**_v3_fields(spec, priority))
+    below = IP(
+        src=spec.source, dst=spec.destination, ttl=spec.ttl, tos=_TOS, proto=PROTOCOL_VRRP, id=0, flags=0, frag=0
+    )
+    if spec.version == 3:
+        layer = VrrpV3MessageOnly if spec.message_only_checksum else VrrpV3
+        return below / layer(**_v3_fields(spec, priority))
+    return below / VrrpV2(
+        vrid=spec.vrid,
+        priority=priority,
+        auth_type=int(spec.auth_type),
+        interval_s=spec.interval_us // SECOND_US,
+        addresses=list(spec.addresses),
+        auth_data=spec.password[:8].ljust(8, b"\0"),
+    )
+
+
+def _v3_fields(spec: AdvertSpec, priority: int) -> dict[str, Any]:
+    return {
+        "vrid": spec.vrid,
+        "priority": priority,
+        "interval_cs": spec.interval_us // CENTISECOND_US,
+        "addresses": list(spec.addresses),
+    }
+
+
+class Datagram:
+    """The bytes of one advert, kept between sends."""
+
+    __slots__ = ("_bytes", "_identification", "_ipv4", "_message", "_priority", "destination")
+
+    def __init__(self, spec: AdvertSpec, priority: int, identification: int = 0) -> None:
+        """Lets scapy build the advert. `identification` is that of the advert sent last (IPv4)."""
+        self.destination = spec.destination
+        self._ipv4 = family_of(spec.destination) is Family.INET
+        self._message = _IPV4_HEADER if self._ipv4 else _IPV6_HEADER
+        self._bytes = bytearray(bytes(packet(spec, priority)))
+        self._priority = priority
+        self._identification = identification
+
+    @property
+    def identification(self) -> int:
+        return self._identification
+
+    def advert(self, priority: int) -> bytearray:
+        """The bytes to send next, with this priority and the next identification. Valid until the next call."""
+        if priority != self._priority:
+            self._set_priority(priority)
+        if self._ipv4:
+            # Never zero: the kernel would put a number of its own there (raw(7), IP_HDRINCL).
+            self._identification = self._identification % 0xFFFF + 1
+            _U16.pack_into(self._bytes, 4, self._identification)
+        return self._bytes
+
+    def _set_priority(self, priority: int) -> None:
+        """Change the priority and update the checksum: HC' = ~(~HC + ~m + m'), RFC 1624 section 3."""
+        start = self._message
+        (before,) = _U16.unpack_from(self._bytes, start + 2)
+        (old,) = _U16.unpack_from(self._bytes, start + 6)
+        self._bytes[start + 2] = priority
+        (after,) = _U16.unpack_from(self._bytes, start + 2)
+        total = (~old & 0xFFFF) + (~before & 0xFFFF) + after
+        total = (total & 0xFFFF) + (total >> 16)
+        total = (total & 0xFFFF) + (total >> 16)
+        _U16.pack_into(self._bytes, start + 6, ~total & 0xFFFF)
+        self._priority = priority
+
+
+def datagrams(specs: Sequence[AdvertSpec], priority: int, identification: int = 0) -> tuple[Datagram, ...]:
+    """Build one datagram for every destination."""
+    return tuple(Datagram(spec, priority, identification) for spec in specs)

@@ -1,0 +1,300 @@
+"""Interfaces and addresses as the kernel reports them.
+
+`Monitor` keeps a picture of links and addresses: from a dump at the start, from events afterwards, and from a dump
+again when events were lost (ENOBUFS). What changed comes out as values; who caused it does not matter here, because a
+picture that is right cannot be fooled by the order of events: an address is lost when it is not in the kernel, and not
+because somebody once sent a message about it.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from typing import Final
+
+import msgspec
+
+from pykeepalived.model.common import Family
+from pykeepalived.netio import netlink
+
+_RTMGRP_LINK: Final = 0x1
+_RTMGRP_IPV4_IFADDR: Final = 0x10
+_RTMGRP_IPV6_IFADDR: Final = 0x100
+
+IFF_UP: Final = 0x1
+IFF_RUNNING: Final = 0x40
+_IFLA_ADDRESS: Final = 1
+_IFLA_IFNAME: Final = 3
+_IFLA_MTU: Final = 4
+_IFA_ADDRESS: Final = 1
+_IFA_LOCAL: Final = 2
+_IFA_LABEL: Final = 3
+_IFA_FLAGS: Final = 8
+IFA_F_SECONDARY: Final = 0x01
+IFA_F_DADFAILED: Final = 0x08
+_AF_UNSPEC: Final = 0
+
+_LINK: Final = struct.Struct("=BxHiII")
+_ADDRESS: Final = struct.Struct("=BBBBI")
+_U32: Final = struct.Struct("=I")
+
+_RECEIVE_BUFFER: Final = 8 << 20
+_RECEIVE_BYTES: Final = 64 * 1024
+#: Reads per wake-up, so that a flood of events cannot keep the adverts waiting.
+_BURST: Final = 64
+_DISCARD: Final = 4096
+SCOPE_LINK: Final = 253
+
+
+class Link(msgspec.Struct, frozen=True):
+    """An interface. `up` means IFF_UP and IFF_RUNNING (keepalived-behaviour section 8)."""
+
+    index: int
+    name: str
+    up: bool
+    mac: bytes
+    mtu: int
+
+
+class KernelAddress(msgspec.Struct, frozen=True):
+    """An address in the kernel."""
+
+    index: int
+    address: str
+    length: int
+    scope: int
+    flags: int
+    label: str = ""
+
+    @property
+    def family(self) -> Family:
+        return Family.INET6 if ":" in self.address else Family.INET
+
+
+class LinkUpdate(msgspec.Struct, frozen=True):
+    """An interface appeared, changed or went; `new` None: it is gone (or has another name now)."""
+
+    name: str
+    old: Link | None
+    new: Link | None
+
+
+class AddressUpdate(msgspec.Struct, frozen=True):
+    """An address came or went."""
+
+    address: KernelAddress
+    present: bool
+
+
+Update = LinkUpdate | AddressUpdate
+
+
+def parse_link(message: netlink.Message) -> Link | None:
+    """Read RTM_NEWLINK or RTM_DELLINK; None for what is no whole link (bridge ports have messages of their own)."""
+    if len(message.body) < _LINK.size:
+        return None
+    family, _, index, flags, _ = _LINK.unpack_from(message.body)
+    if family != _AF_UNSPEC:
+        return None
+    found = netlink.attributes(message.body, _LINK.size)
+    name = bytes(found.get(_IFLA_IFNAME, b"")).rstrip(b"\0").decode("utf-8", "replace")
+    if not name:
+        return None
+    mtu = found.get(_IFLA_MTU)
+    return Link(
+        index=index,
+        name=name,
+        up=flags & (IFF_UP | IFF_RUNNING) == IFF_UP | IFF_RUNNING,
+        mac=bytes(found.get(_IFLA_ADDRESS, b"")),
+        mtu=_U32.unpack_from(mtu)[0] if mtu is not None and len(mtu) == 4 else 1500,
+    )
+
+
+def parse_address(message: netlink.Message) -> KernelAddress | None:
+    """Read RTM_NEWADDR or RTM_DELADDR; None for other families."""
+    if len(message.body) < _ADDRESS.size:
+        return None
+    family, length, flags, scope, index = _ADDRESS.unpack_from(message.body)
+    size = {socket.AF_INET: 4, socket.AF_INET6: 16}.get(family)
+    found = netlink.attributes(message.body, _ADDRESS.size)
+    # IFA_LOCAL is the address, IFA_ADDRESS the other end of a point-to-point link; plain IPv6 has only the latter.
+    raw = found.get(_IFA_LOCAL, found.get(_IFA_ADDRESS))
+    if size is None or raw is None or len(raw) != size:
+        return None
+    wide = found.get(_IFA_FLAGS)
+    return KernelAddress(
+        index=index,
+        address=socket.inet_ntop(family, bytes(raw)),
+        length=length,
+        scope=scope,
+        flags=_U32.unpack_from(wide)[0] if wide is not None and len(wide) == 4 else flags,
+        label=bytes(found.get(_IFA_LABEL, b"")).rstrip(b"\0").decode("utf-8", "replace"),
+    )
+
+
+class Monitor:
+    """The picture. `read` when `fileno()` is readable, or at any time to be up to date."""
+
+    def __init__(self, requests: netlink.Requests) -> None:
+        """Subscribes first and dumps afterwards, so that nothing falls between. Raises OSError."""
+        self._requests = requests
+        self._socket = socket.socket(
+            socket.AF_NETLINK,
+            socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
+            socket.NETLINK_ROUTE,
+        )
+        netlink.set_receive_buffer(self._socket, _RECEIVE_BUFFER)
+        self._socket.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR))
+        self._links: dict[int, Link] = {}
+        self._names: dict[str, Link] = {}
+        self._addresses: dict[int, dict[tuple[str, int], KernelAddress]] = {}
+        self.overruns = 0
+        self.resynchronise()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    # ---- the picture ----
+
+    def link(self, name: str) -> Link | None:
+        return self._names.get(name)
+
+    def link_by_index(self, index: int) -> Link | None:
+        return self._links.get(index)
+
+    def links(self) -> list[Link]:
+        return list(self._links.values())
+
+    def has_address(self, ifname: str, address: str, length: int) -> bool:
+        link = self._names.get(ifname)
+        return link is not None and (address, length) in self._addresses.get(link.index, {})
+
+    def addresses(self, ifname: str, family: Family) -> list[KernelAddress]:
+        """Addresses of an interface in the kernel's order (IPv4: primary ones stand before their secondaries)."""
+        link = self._names.get(ifname)
+        if link is None:
+            return []
+        return [item for item in self._addresses.get(link.index, {}).values() if item.family == family]
+
+    def interface_with(self, address: str) -> str | None:
+        """The name of the first interface that has this address."""
+        for index, found in self._addresses.items():
+            if index in self._links and any(item.address == address for item in found.values()):
+                return self._links[index].name
+        return None
+
+    # ---- changes ----
+
+    def read(self) -> list[Update]:
+        """Take in what the kernel has reported, at most one burst; returns what changed in the picture."""
+        updates: list[Update] = []
+        for _ in range(_BURST):
+            try:
+                data = self._socket.recv(_RECEIVE_BYTES)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self.overruns += 1
+                updates += self.resynchronise()
+                break
+            for message in netlink.messages(data):
+                updates += self._take(message)
+        return updates
+
+    def _take(self, message: netlink.Message) -> list[Update]:
+        if message.type in (netlink.RTM_NEWLINK, netlink.RTM_DELLINK):
+            link = parse_link(message)
+            return [] if link is None else self._take_link(link, message.type == netlink.RTM_NEWLINK)
+        if message.type in (netlink.RTM_NEWADDR, netlink.RTM_DELADDR):
+            address = parse_address(message)
+            return [] if address is None else self._take_address(address, message.type == netlink.RTM_NEWADDR)
+        return []
+
+    def _take_link(self, link: Link, present: bool) -> list[Update]:
+        old = self._links.get(link.index)
+        if present and old == link:
+            return []
+        updates: list[Update] = []
+        if old is not None:
+            del self._links[old.index]
+            if not present:
+                self._addresses.pop(old.index, None)
+            if self._names.get(old.name) is old:
+                del self._names[old.name]
+            if not present or old.name != link.name:
+                updates.append(LinkUpdate(old.name, old, None))
+        if not present:
+            return updates
+        renamed = old is not None and old.name != link.name
+        self._links[link.index] = link
+        self._names[link.name] = link
+        updates.append(LinkUpdate(link.name, None if renamed else old, link))
+        return updates
+
+    def _take_address(self, address: KernelAddress, present: bool) -> list[Update]:
+        known = self._addresses.setdefault(address.index, {})
+        key = (address.address, address.length)
+        old = known.get(key)
+        if present:
+            known[key] = address
+            return [] if old == address else [AddressUpdate(address, True)]
+        if old is None:
+            return []
+        del known[key]
+        if not known:
+            del self._addresses[address.index]
+        return [AddressUpdate(old, False)]
+
+    def resynchronise(self) -> list[Update]:
+        """Dump everything and make the picture equal to it; returns what changed. Raises OSError."""
+        # Events that are still queued are older than the dump, and some of their kin may be lost: they would spoil it.
+        for _ in range(_DISCARD):
+            try:
+                self._socket.recv(_RECEIVE_BYTES)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+        everything = _LINK.pack(_AF_UNSPEC, 0, 0, 0, 0)
+        links = [parse_link(item) for item in self._requests.dump(netlink.RTM_GETLINK, everything)]
+        everything = _ADDRESS.pack(_AF_UNSPEC, 0, 0, 0, 0)
+        addresses = [parse_address(item) for item in self._requests.dump(netlink.RTM_GETADDR, everything)]
+        updates: list[Update] = []
+        present = {item.index: item for item in links if item is not None}
+        for link in [link for link in self._links.values() if link.index not in present]:
+            updates += self._take_link(link, False)
+        for link in present.values():
+            updates += self._take_link(link, True)
+        fresh: dict[int, dict[tuple[str, int], KernelAddress]] = {}
+        for item in addresses:
+            if item is not None:
+                fresh.setdefault(item.index, {})[(item.address, item.length)] = item
+        # The order of the kernel's list is what "first address" means, so the dump's order is kept as it is.
+        before, self._addresses = self._addresses, fresh
+        updates += _differences(before, fresh)
+        return updates
+
+
+def _differences(
+    before: dict[int, dict[tuple[str, int], KernelAddress]], after: dict[int, dict[tuple[str, int], KernelAddress]]
+) -> list[Update]:
+    gone = [
+        AddressUpdate(item, False)
+        for index, known in before.items()
+        for key, item in known.items()
+        if key not in after.get(index, {})
+    ]
+    come = [
+        AddressUpdate(item, True)
+        for index, known in after.items()
+        for key, item in known.items()
+        if before.get(index, {}).get(key) != item
+    ]
+    return [*gone, *come]

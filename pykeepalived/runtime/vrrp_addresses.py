@@ -1,0 +1,161 @@
+"""The addresses that we hold: who wanted them, what is written down about them, and whether they are still there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from pykeepalived.model.vrrp import VirtualAddress
+from pykeepalived.netio import netlink
+from pykeepalived.netio.addresses import AddressChange, apply
+from pykeepalived.netio.links import AddressUpdate, Monitor, Update
+from pykeepalived.runtime.program import Logger
+from pykeepalived.runtime.vrrp_journal import Entry, Journal
+
+#: Owner of `static_ipaddress`.
+STATIC = ""
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """An address and the interface where it belongs."""
+
+    ifname: str
+    address: VirtualAddress
+
+    @property
+    def entry(self) -> Entry:
+        # With a peer the kernel lists the peer's prefix length.
+        length = (self.address.peer or self.address.prefix).length
+        return Entry(self.ifname, self.address.prefix.address, length)
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """An address of `owner` that somebody else took away."""
+
+    owner: str
+    placed: Placed
+
+
+class AddressKeeper:
+    """Collects changes, makes them in one batch, and knows what is held.
+
+    Two instances that claim the same address are a fault of the configuration; the last one that added it is its owner,
+    and the other one's removal leaves it alone.
+    """
+
+    def __init__(self, requests: netlink.Requests, monitor: Monitor, journal: Journal, log: Logger) -> None:
+        self._requests = requests
+        self._monitor = monitor
+        self._journal = journal
+        self._log = log
+        self._held: dict[Entry, tuple[str, Placed]] = {}
+        self._queue: list[AddressChange] = []
+        self._overruns = monitor.overruns
+
+    # ---- wishes ----
+
+    def add(self, owner: str, wanted: Iterable[Placed]) -> None:
+        """Queue addresses to be added; `flush` does it."""
+        for placed in wanted:
+            self._held[placed.entry] = (owner, placed)
+            self._queue.append(AddressChange(True, placed.ifname, placed.address))
+
+    def remove(self, owner: str, unwanted: Iterable[Placed] | None = None) -> None:
+        """Queue addresses of an owner to be removed, all of them by default."""
+        entries = [item.entry for item in unwanted] if unwanted is not None else list(self._held)
+        # Last in, first out: a primary address goes after the secondary ones that would vanish with it.
+        for entry in reversed(entries):
+            found = self._held.get(entry)
+            if found is not None and found[0] == owner:
+                del self._held[entry]
+                self._queue.append(AddressChange(False, entry.ifname, found[1].address))
+
+    def rename(self, names: dict[str, str]) -> None:
+        """Owners have new names."""
+        for entry, (owner, placed) in self._held.items():
+            if owner in names:
+                self._held[entry] = (names[owner], placed)
+
+    def flush(self) -> None:
+        """Make the queued changes in one batch; whatever the kernel refuses is named in the log."""
+        if not self._queue:
+            return
+        changes, self._queue = self._queue, []
+        self._journal.note(added=[_entry(change) for change in changes if change.add])
+        try:
+            refused = apply(self._requests, self._index, changes)
+        except OSError as error:
+            self._log.error(f"Netlink: cannot change addresses - {error.strerror or error}")
+            return
+        for item in refused:
+            self._log.error(f"Netlink: cannot {item.change} - {item.reason}")
+        failed = {_entry(item.change) for item in refused if not item.change.add}
+        gone = [_entry(change) for change in changes if not change.add]
+        self._journal.note(removed=[entry for entry in gone if entry not in failed and entry not in self._held])
+
+    def _index(self, ifname: str) -> int | None:
+        link = self._monitor.link(ifname)
+        return None if link is None else link.index
+
+    # ---- what is there ----
+
+    def held(self, owner: str) -> list[Placed]:
+        return [placed for holder, placed in self._held.values() if holder == owner]
+
+    def is_held(self, entry: Entry) -> bool:
+        return entry in self._held
+
+    def entries(self) -> frozenset[Entry]:
+        """Everything that is held."""
+        return frozenset(self._held)
+
+    def lost(self, updates: Sequence[Update]) -> tuple[list[Lost], list[Update]]:
+        """Held addresses that are gone, after these changes; and further changes that came to light on the way.
+
+        A report that an address went may be older than our adding it, so a suspicion is checked against the kernel.
+        """
+        suspects = [entry for entry in map(self._entry_of, updates) if entry is not None and entry in self._held]
+        if self._monitor.overruns != self._overruns:
+            self._overruns = self._monitor.overruns
+            suspects = list(self._held)
+        if not suspects:
+            return [], []
+        further = self._monitor.resynchronise()
+        lost = [
+            Lost(*self._held[entry])
+            for entry in suspects
+            if not self._monitor.has_address(entry.ifname, entry.address, entry.length)
+        ]
+        return lost, further
+
+    def _entry_of(self, update: Update) -> Entry | None:
+        if not isinstance(update, AddressUpdate) or update.present:
+            return None
+        link = self._monitor.link_by_index(update.address.index)
+        # An interface that is gone takes its addresses with it; that is a matter of LinkUpdate.
+        return None if link is None else Entry(link.name, update.address.address, update.address.length)
+
+
+def _entry(change: AddressChange) -> Entry:
+    return Placed(change.ifname, change.address).entry
+
+
+def remove_leftovers(
+    requests: netlink.Requests, monitor: Monitor, leftovers: Iterable[Placed]
+) -> tuple[list[Placed], list[str]]:
+    """Take addresses away that an earlier process left. Returns those that were there, and refusals in words."""
+    present = [item for item in leftovers if monitor.has_address(*_plain(item.entry))]
+    changes = [AddressChange(False, item.ifname, item.address) for item in present]
+
+    def index_of(ifname: str) -> int | None:
+        link = monitor.link(ifname)
+        return None if link is None else link.index
+
+    refused = apply(requests, index_of, changes) if changes else []
+    monitor.read()
+    return present, [f"cannot {item.change} - {item.reason}" for item in refused]
+
+
+def _plain(entry: Entry) -> tuple[str, str, int]:
+    return entry.ifname, entry.address, entry.length

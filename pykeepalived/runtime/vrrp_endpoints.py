@@ -1,0 +1,192 @@
+"""What an instance sends and from where: source address, socket place, adverts kept as bytes, announcements."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pykeepalived.model.common import Family, family_of
+from pykeepalived.model.config import Config
+from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance
+from pykeepalived.netio.arp import FrameSender
+from pykeepalived.netio.frames.neighbour import AnnouncementCache
+from pykeepalived.netio.frames.vrrp import Datagram, advert_specs, datagrams
+from pykeepalived.netio.links import IFA_F_SECONDARY, SCOPE_LINK, Monitor
+from pykeepalived.netio.sockets import Place, SocketPool, Wish
+from pykeepalived.runtime.program import Logger
+from pykeepalived.runtime.vrrp_addresses import Placed
+from pykeepalived.vrrp.facts import InstanceKey, all_addresses, instance_family, instance_key, is_unicast
+
+_MAC_BYTES: Final = 6
+_RECEIVE_BUFFER: Final = 1 << 20
+
+
+class Endpoint:
+    """One instance at the edge."""
+
+    def __init__(self, instance: VrrpInstance, group: str) -> None:
+        """`group` is the multicast group when the instance names none."""
+        self.instance = instance
+        self.key: InstanceKey = instance_key(instance)
+        self.family: Family = instance_family(instance)
+        self.group: str | None = None if is_unicast(instance) else instance.multicast_group or group
+        self.place = Place(instance.interface, self.family, None if instance.interface else instance.source)
+        self.source: str | None = None
+        self.adverts_sent = 0
+        self._datagrams: tuple[Datagram, ...] = ()
+        self._identification = 0
+        self._send_error: int | None = None
+
+    def use_source(self, source: str | None) -> None:
+        """Adverts come from this address from now on; None: there is none, and nothing can be sent."""
+        if source != self.source:
+            self.source = source
+            if self._datagrams:
+                self._identification = self._datagrams[0].identification
+            self._datagrams = ()
+
+    def take_over(self, old: Endpoint) -> None:
+        """Continue for the same virtual router of an earlier configuration."""
+        self.source = old.source
+        self.adverts_sent = old.adverts_sent
+        self._identification = old.identification
+
+    @property
+    def identification(self) -> int:
+        return self._datagrams[0].identification if self._datagrams else self._identification
+
+    def prepare(self) -> bool:
+        """Have the adverts built, so that no election waits for it. False: they were built already, or cannot be."""
+        if self._datagrams or self.source is None:
+            return False
+        specs = advert_specs(self.instance, self.source, self.group or "")
+        self._datagrams = datagrams(specs, self.instance.priority, self._identification)
+        return True
+
+    def send(self, pool: SocketPool, priority: int, log: Logger) -> None:
+        """Send an advert to the group or to every peer. What cannot be sent is logged once until it changes."""
+        self.prepare()
+        failed: int | None = None
+        for datagram in self._datagrams:
+            try:
+                pool.send(self.place, datagram.advert(priority), datagram.destination)
+                self.adverts_sent += 1
+            except OSError as error:
+                # A peer that the routing table does not reach must not silence us to the others.
+                failed = error.errno
+                if failed != self._send_error:
+                    log.info(f"({self.instance.name}) cannot send advert to {datagram.destination} - {error.strerror}")
+        self._send_error = failed
+
+    def addresses(self) -> list[Placed]:
+        """Everything that a MASTER puts on interfaces, in its order."""
+        return self.place_addresses(all_addresses(self.instance))
+
+    def place_addresses(self, addresses: Iterable[VirtualAddress]) -> list[Placed]:
+        """Addresses with the interfaces where they belong: `dev`, else the interface of the instance."""
+        found = []
+        for wanted in addresses:
+            address = wanted
+            ifname = address.dev or self.instance.interface
+            if ifname is None:
+                continue
+            if family_of(address.prefix.address) is Family.INET6:
+                # The address moves within a second; nobody may wait for duplicate address detection (2.2.7 does so).
+                address = msgspec.structs.replace(address, nodad=True)
+            found.append(Placed(ifname, address))
+        return found
+
+
+def endpoints_of(config: Config) -> dict[str, Endpoint]:
+    """By name, in file order."""
+    groups = {Family.INET: config.globals.multicast_group4, Family.INET6: config.globals.multicast_group6}
+    return {item.name: Endpoint(item, groups[instance_family(item)]) for item in config.instances}
+
+
+def wishes(endpoints: Iterable[Endpoint], monitor: Monitor) -> dict[Place, Wish]:
+    """The sockets that the instances need, shared by those at one place. An interface that is missing needs none."""
+    found: dict[Place, Wish] = {}
+    for endpoint in endpoints:
+        place = endpoint.place
+        link = monitor.link(place.ifname) if place.ifname is not None else None
+        if (place.ifname is not None and link is None) or (place.ifname is None and place.local is None):
+            continue
+        wish = found.get(place, Wish(link.index if link else None))
+        size = max(wish.receive_buffer, endpoint.instance.kernel_rx_buf_size or 0)
+        groups = wish.groups | {endpoint.group} if endpoint.group else wish.groups
+        found[place] = msgspec.structs.replace(wish, groups=groups, receive_buffer=size)
+    return found
+
+
+def virtual_addresses(endpoints: Iterable[Endpoint]) -> set[tuple[str, str]]:
+    """Interface and address of everything that is virtual, so that none of it becomes a source address."""
+    return {(item.ifname, item.address.prefix.address) for endpoint in endpoints for item in endpoint.addresses()}
+
+
+def source_address(endpoint: Endpoint, monitor: Monitor, virtual: set[tuple[str, str]]) -> str | None:
+    """Where the adverts of an instance come from: what the file says, else the first address of its interface.
+
+    IPv4 takes primary addresses first; multicast over IPv6 needs the link-local one (RFC 9568 section 5.1.2.1). Virtual
+    addresses do not count, unless there is no other: the owner of an address may have nothing else.
+    """
+    if endpoint.instance.source is not None:
+        return endpoint.instance.source
+    ifname = endpoint.instance.interface
+    if ifname is None:
+        return None
+    found = monitor.addresses(ifname, endpoint.family)
+    if endpoint.family is Family.INET6 and endpoint.group is not None:
+        found = [item for item in found if item.scope == SCOPE_LINK]
+    own = [item for item in found if (ifname, item.address) not in virtual] or found
+    primary = [item for item in own if not item.flags & IFA_F_SECONDARY] or own
+    return primary[0].address if primary else None
+
+
+class Announcer:
+    """Sends gratuitous ARP and unsolicited neighbour advertisements."""
+
+    def __init__(self, monitor: Monitor, log: Logger) -> None:
+        """Raises OSError without the right to open a packet socket."""
+        self._monitor = monitor
+        self._log = log
+        self._sender = FrameSender()
+        self._cache = AnnouncementCache()
+        self._last_error: int | None = None
+
+    def frames(self, placed: Sequence[Placed]) -> list[tuple[str, bytes]]:
+        """Interface and frame for each address whose interface can carry it (Ethernet, up)."""
+        found = []
+        for item in placed:
+            link = self._monitor.link(item.ifname)
+            if link is None or not link.up or len(link.mac) != _MAC_BYTES or not any(link.mac):
+                continue
+            address = item.address.prefix.address
+            router = family_of(address) is Family.INET6 and _forwards6(item.ifname)
+            found.append((item.ifname, self._cache.frame(link.mac, address, router=router)))
+        return found
+
+    def send(self, frames: Iterable[tuple[str, bytes]]) -> None:
+        for ifname, frame in frames:
+            try:
+                self._sender.send(ifname, frame)
+                self._last_error = None
+            except OSError as error:
+                if error.errno in {errno.ENETDOWN, errno.ENXIO, errno.ENODEV}:
+                    continue  # the interface has just gone; netlink will say so
+                if error.errno != self._last_error:
+                    self._last_error = error.errno
+                    self._log.info(f"Cannot send gratuitous ARP on {ifname} - {error.strerror}")
+
+    def close(self) -> None:
+        self._sender.close()
+
+
+def _forwards6(ifname: str) -> bool:
+    try:
+        return Path(f"/proc/sys/net/ipv6/conf/{ifname}/forwarding").read_text().strip() == "1"
+    except OSError:
+        return False

@@ -1,0 +1,559 @@
+"""The VRRP process: sockets, netlink and scripts on one side, `vrrp.router.Router` on the other.
+
+Everything that happens becomes an event for the router; everything that the router wants is done here, in an order
+that fits a failover of many instances at once (docs/design.md, decision 8): first all adverts, because peers wait for
+them; then all changes of addresses in one netlink batch; then gratuitous ARP, one round for every instance before the
+second; then log, notify and scripts. Within one of these steps the router's own order holds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from pykeepalived.model.common import IpPrefix
+from pykeepalived.model.config import Config
+from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance
+from pykeepalived.netio import netlink
+from pykeepalived.netio.links import Link, LinkUpdate, Monitor, Update
+from pykeepalived.netio.sockets import BURST, Place, Received, SocketPool
+from pykeepalived.notify.fifo import NotifyFifo, vrrp_line
+from pykeepalived.notify.scripts import ScriptNotifier
+from pykeepalived.reactor import HANGUP, READ, Timer
+from pykeepalived.runtime import vrrp_dump
+from pykeepalived.runtime.program import Context, Logger, Options, RunResult
+from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Placed, remove_leftovers
+from pykeepalived.runtime.vrrp_endpoints import (
+    Announcer,
+    Endpoint,
+    endpoints_of,
+    source_address,
+    virtual_addresses,
+    wishes,
+)
+from pykeepalived.runtime.vrrp_journal import Entry, Journal
+from pykeepalived.vrrp import events
+from pykeepalived.vrrp.events import Action, Event
+from pykeepalived.vrrp.facts import interface_trackers
+from pykeepalived.vrrp.receive import Ladder, expectation
+from pykeepalived.vrrp.router import Router
+
+_OWNER_PRIORITY: Final = 255
+#: A timer this late means that the process stood still; what came in meanwhile is heard before the timer counts.
+_LATE_US: Final = 10_000
+_LATE_BURSTS: Final = 16
+#: Time given to building adverts ahead in one turn of the loop.
+_PREPARE_US: Final = 2_000
+_NETLINK_FATAL: Final = 1
+
+
+class _Generation:
+    """What follows from one configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.endpoints = endpoints_of(config)
+        self.instances = {item.name: item for item in config.instances}
+        self.groups = {item.name: item for item in config.sync_groups}
+        self.scripts = {item.name: item for item in config.scripts}
+        self.virtual = virtual_addresses(self.endpoints.values())
+
+    def interfaces(self) -> set[str]:
+        """Every interface that the configuration names."""
+        found = {tracker.ifname for item in self.config.instances for tracker in interface_trackers(item)}
+        found |= {tracker.ifname for group in self.config.sync_groups for tracker in group.track_interfaces}
+        found |= {item.interface for item in self.config.instances if item.interface}
+        return found | {ifname for ifname, _ in self.virtual}
+
+
+class VrrpProgram:
+    """The VRRP side of the daemon; implements `runtime.program.Program`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._log = context.log
+        self._reactor = context.reactor
+        self._pool = SocketPool()
+        self._watched: set[int] = set()
+        self._timer: Timer | None = None
+        self._timer_us: int | None = None
+        self._preparing: deque[Endpoint] = deque()
+        self._fifos: dict[str, NotifyFifo] = {}
+        self._notifier = ScriptNotifier(context.scripts, context.log.error)
+        self._stopped = False
+        self._baseline: dict[str, dict[str, int]] = {}
+        self._old: _Generation | None = None
+
+    # ---- Program ----
+
+    def start(self, config: Config) -> None:
+        """Take everything up. Ends in `Context.finished(1)` when the kernel refuses a socket that nothing works without."""
+        try:
+            self._requests = netlink.Requests()
+            self._monitor = Monitor(self._requests)
+            self._announcer = Announcer(self._monitor, self._log)
+        except OSError as error:
+            self._log.error(f"VRRP cannot start: {error.strerror or error}")
+            self._context.finished(_NETLINK_FATAL)
+            return
+        self._journal = Journal(self._context.options.state_directory, self._log.error)
+        self._keeper = AddressKeeper(self._requests, self._monitor, self._journal, self._log)
+        self._now = _Generation(config)
+        self._router = Router(config, log_detail=self._context.options.log_detail > 0)
+        self._remove_leftovers()
+        self._journal.open()
+        self._open_fifos(config)
+        self._add_static(config.static_addresses)
+        self._open_sockets()
+        self._ladder = Ladder(expectation(item) for item in config.instances)
+        self._reactor.watch(self._monitor.fileno(), READ, self._on_netlink)
+        self._feed([*self._link_events(self._now.interfaces()), *self._source_events(), events.Start()])
+        self._prepare_ahead()
+
+    def reload(self, config: Config) -> None:
+        self._take_netlink()
+        old, new = self._now, _Generation(config)
+        for name, endpoint in new.endpoints.items():
+            before = old.endpoints.get(name)
+            if before is not None and before.key == endpoint.key:
+                endpoint.take_over(before)
+        self._old, self._now = old, new
+        self._remove_new_leftovers(old, new)
+        self._change_static(old.config.static_addresses, config.static_addresses)
+        self._change_fifos(config)
+        self._open_sockets()
+        self._ladder.replace(expectation(item) for item in config.instances)
+        sources = self._source_events()
+        kept = {name for name, item in new.endpoints.items() if name in old.endpoints}
+        # The router knows an old name as the old virtual router until it has reloaded.
+        self._feed(
+            [
+                *self._link_events(new.interfaces() - old.interfaces()),
+                *(item for item in sources if item.instance not in kept),
+            ]
+        )
+        self._perform(self._router.reload(config, self._reactor.now_us()))
+        self._old = None
+        self._feed([item for item in sources if item.instance in kept])
+        self._open_sockets()
+        self._prepare_ahead()
+
+    def stop(self) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        self._take_netlink()
+        release = self._context.options.release_on_stop
+        self._perform(self._router.handle(events.Stop(release), self._reactor.now_us()))
+        if release:
+            self._keeper.remove(STATIC)
+            self._keeper.flush()
+        self._close()
+        self._context.finished(0)
+
+    def status(self) -> dict[str, Any]:
+        return vrrp_dump.status(self._view())
+
+    def dump(self, kind: str) -> str | None:
+        view = self._view()
+        match kind:
+            case "data":
+                return vrrp_dump.data(view)
+            case "json":
+                return vrrp_dump.json(view)
+            case "stats" | "stats_clear":
+                text = vrrp_dump.stats(view)
+                if kind == "stats_clear":
+                    self._baseline = {item.name: vrrp_dump.counters(item.stats) for item in view.instances}
+                return text
+            case _:
+                return None
+
+    def _view(self) -> vrrp_dump.View:
+        places = {name: endpoint.place for name, endpoint in self._now.endpoints.items()}
+        descriptors = {place: self._pool.descriptors(place) for place in set(places.values())}
+        return vrrp_dump.View(
+            config=self._now.config,
+            instances=self._router.status(),
+            groups=self._router.group_status(),
+            scripts=self._router.script_status(),
+            links=tuple(self._monitor.links()),
+            held=self._keeper.entries(),
+            places=places,
+            descriptors={place: pair for place, pair in descriptors.items() if pair is not None},
+            baseline=self._baseline,
+            now_us=self._reactor.now_us(),
+        )
+
+    # ---- start and reload ----
+
+    def _remove_leftovers(self) -> None:
+        """Addresses that an earlier process left: those of its list, and those of the file (behaviour section 9)."""
+        found = {item.entry: item for item in self._leftovers(self._now.endpoints.values())}
+        owned = {item.entry for item in self._owned()}
+        for entry in self._journal.leftovers():
+            if entry not in owned:
+                found.setdefault(entry, _bare(entry))
+        self._take_away(found.values())
+
+    def _remove_new_leftovers(self, old: _Generation, new: _Generation) -> None:
+        fresh = [
+            item for name, item in new.endpoints.items() if item.key not in {o.key for o in old.endpoints.values()}
+        ]
+        self._take_away(item for item in self._leftovers(fresh) if not self._keeper.is_held(item.entry))
+
+    def _leftovers(self, endpoints: Iterable[Endpoint]) -> list[Placed]:
+        """The owner of its addresses becomes MASTER at once, and they are the addresses of its interface: they stay."""
+        return [
+            item
+            for endpoint in endpoints
+            if endpoint.instance.priority != _OWNER_PRIORITY
+            for item in endpoint.addresses()
+        ]
+
+    def _owned(self) -> list[Placed]:
+        found = [item for item in self._now.endpoints.values() if item.instance.priority == _OWNER_PRIORITY]
+        return [placed for endpoint in found for placed in endpoint.addresses()]
+
+    def _take_away(self, leftovers: Iterable[Placed]) -> None:
+        try:
+            present, refusals = remove_leftovers(self._requests, self._monitor, leftovers)
+        except OSError as error:
+            self._log.error(f"Netlink: cannot remove addresses of an earlier run - {error.strerror or error}")
+            return
+        for item in present:
+            self._log.info(f"Removed {item.address.prefix} from {item.ifname}, left by an earlier run")
+        for refusal in refusals:
+            self._log.error(f"Netlink: {refusal}")
+
+    def _add_static(self, addresses: Iterable[VirtualAddress]) -> None:
+        self._keeper.add(STATIC, [Placed(item.dev, item) for item in addresses if item.dev])
+        self._keeper.flush()
+
+    def _change_static(self, old: Sequence[VirtualAddress], new: Sequence[VirtualAddress]) -> None:
+        self._keeper.remove(STATIC, [Placed(item.dev, item) for item in old if item.dev and item not in new])
+        self._add_static([item for item in new if item not in old])
+
+    def _open_sockets(self) -> None:
+        """Make the sockets those that the instances need, during a reload also those of the old ones."""
+        endpoints = [*self._now.endpoints.values(), *(self._old.endpoints.values() if self._old else ())]
+        for descriptor in self._watched:
+            self._reactor.unwatch(descriptor)
+        failed = self._pool.update(wishes(endpoints, self._monitor))
+        for place, reason in failed.items():
+            self._log.error(f"VRRP cannot use {place.ifname or place.local}: {reason}")
+        receivers = self._pool.receivers()
+        self._watched = set(receivers)
+        for descriptor, place in receivers.items():
+            self._reactor.watch(descriptor, READ, partial(self._on_packets, place))
+
+    def _link_events(self, names: Iterable[str]) -> list[Event]:
+        found: list[Event] = []
+        for name in sorted(names):
+            link = self._monitor.link(name)
+            found.append(events.LinkChanged(name, link is not None and link.up))
+        return found
+
+    def _source_events(self, ifname: str | None = None) -> list[events.SourceAddressChanged]:
+        """Look source addresses up again, of all instances or of those on one interface; one event each."""
+        found = []
+        for name, endpoint in self._now.endpoints.items():
+            if ifname is None or endpoint.instance.interface == ifname:
+                endpoint.use_source(source_address(endpoint, self._monitor, self._now.virtual))
+                found.append(events.SourceAddressChanged(name, endpoint.source))
+        return found
+
+    def _prepare_ahead(self) -> None:
+        self._preparing = deque(self._now.endpoints.values())
+        self._reactor.call_soon(self._prepare_some)
+
+    def _prepare_some(self) -> None:
+        """Build adverts and announcements before they are needed, a little at a time."""
+        until_us = self._reactor.now_us() + _PREPARE_US
+        while self._preparing and self._reactor.now_us() < until_us and not self._stopped:
+            endpoint = self._preparing.popleft()
+            endpoint.prepare()
+            self._announcer.frames(endpoint.addresses())
+        if self._preparing and not self._stopped:
+            self._reactor.call_soon(self._prepare_some)
+
+    # ---- what comes in ----
+
+    def _on_packets(self, place: Place, ready: int) -> None:
+        found = self._pool.receive(place)
+        if not found and ready & HANGUP:
+            # An error that reading does not clear would wake us for ever; netlink tells when the interface is back.
+            self._open_sockets()
+            return
+        self._feed([self._read(place, packet) for packet in found])
+
+    def _read(self, place: Place, packet: Received) -> Event:
+        if place.family == 2:
+            return self._ladder.ipv4(packet.data, place.ifname)
+        return self._ladder.ipv6(packet.data, packet.source, packet.destination, packet.hop_limit, place.ifname)
+
+    def _on_netlink(self, _ready: int) -> None:
+        self._take_netlink()
+
+    def _take_netlink(self) -> None:
+        """Hear what the kernel reports, and tell the router what it means."""
+        try:
+            updates = self._monitor.read()
+            lost, further = self._keeper.lost(updates)
+        except OSError as error:
+            self._log.error(f"Netlink: {error.strerror or error}")
+            return
+        found = self._events_of([*updates, *further])
+        again = []
+        for item in lost:
+            ifname, address = item.placed.ifname, item.placed.address.prefix.address
+            self._log.detail(f"Netlink reflector reports IP {address} removed from {ifname}")
+            if item.owner == STATIC:
+                again.append(item.placed)
+            else:
+                found.append(events.AddressLost(item.owner, address, ifname))
+        if again:
+            self._keeper.add(STATIC, again)
+            self._keeper.flush()
+        if found:
+            self._feed(found)
+
+    def _events_of(self, updates: Sequence[Update]) -> list[Event]:
+        interfaces = self._now.interfaces() if any(isinstance(item, LinkUpdate) for item in updates) else set()
+        found: list[Event] = []
+        touched: dict[str, None] = {}
+        reopen = False
+        for update in updates:
+            if isinstance(update, LinkUpdate):
+                reopen |= _index(update.old) != _index(update.new)
+                touched[update.name] = None
+                if update.name in interfaces and _is_up(update.old) != _is_up(update.new):
+                    found.append(events.LinkChanged(update.name, _is_up(update.new)))
+            elif link := self._monitor.link_by_index(update.address.index):
+                touched[link.name] = None
+        if reopen:
+            self._open_sockets()
+        for ifname in touched:
+            before = {name: item.source for name, item in self._now.endpoints.items()}
+            for event in self._source_events(ifname):
+                if event.address != before[event.instance]:
+                    found.append(event)
+                    self._preparing.append(self._now.endpoints[event.instance])
+        if self._preparing:
+            self._reactor.call_soon(self._prepare_some)
+        return found
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        due_us, self._timer_us = self._timer_us, None
+        if due_us is not None and self._reactor.now_us() - due_us > _LATE_US:
+            self._hear_everything()
+        self._feed([events.Tick()])
+
+    def _hear_everything(self) -> None:
+        for place in self._pool.receivers().values():
+            for _ in range(_LATE_BURSTS):
+                found = self._pool.receive(place)
+                self._feed([self._read(place, packet) for packet in found])
+                if len(found) < BURST:
+                    break
+
+    def _on_script(self, name: str, result: RunResult) -> None:
+        if not self._stopped:
+            self._feed([events.ScriptResult(name, result.status)])
+
+    def _feed(self, happened: Sequence[Event]) -> None:
+        now_us = self._reactor.now_us()
+        wanted: list[Action] = []
+        for event in happened:
+            wanted += self._router.handle(event, now_us)
+        self._perform(wanted)
+
+    def _arm(self) -> None:
+        due_us = None if self._stopped else self._router.wake_at()
+        if due_us == self._timer_us:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_us = due_us
+        self._timer = None if due_us is None else self._reactor.call_at(due_us, self._on_timer)
+
+    # ---- what goes out ----
+
+    def _perform(self, wanted: Sequence[Action]) -> None:
+        """Do what the router wants; see the head of this file for the order."""
+        for action in wanted:
+            if isinstance(action, events.SendAdvert):
+                self._send(action)
+        rounds: list[tuple[int, list[tuple[str, bytes]]]] = []
+        for action in wanted:
+            self._change_addresses(action)
+        self._keeper.flush()
+        for action in wanted:
+            if isinstance(action, events.Announce):
+                rounds.append((action.repeat, self._announcer.frames(self._announced(action))))
+            elif isinstance(action, events.AnnounceSource):
+                rounds.append((1, self._announcer.frames(self._announced_source(action.instance))))
+        for number in range(max((repeat for repeat, _ in rounds), default=0)):
+            for repeat, frames in rounds:
+                if number < repeat:
+                    self._announcer.send(frames)
+        for action in wanted:
+            self._tell(action)
+        self._arm()
+
+    def _send(self, action: events.SendAdvert) -> None:
+        endpoint = self._endpoint(action.instance, farewell=action.priority == 0)
+        if endpoint is not None:
+            endpoint.send(self._pool, action.priority, self._log)
+
+    def _endpoint(self, name: str, *, farewell: bool = False) -> Endpoint | None:
+        """During a reload, a farewell is that of an instance which the new configuration does not have."""
+        new = self._now.endpoints.get(name)
+        old = self._old.endpoints.get(name) if self._old else None
+        if old is not None and (new is None or (farewell and old.key != new.key)):
+            return old
+        return new
+
+    def _change_addresses(self, action: Action) -> None:
+        match action:
+            case events.AddAddresses(instance=name):
+                if endpoint := self._endpoint(name):
+                    self._keeper.add(name, endpoint.addresses())
+            case events.RemoveAddresses(instance=name):
+                self._keeper.remove(name)
+            case events.ReplaceAddresses(instance=name, removed=removed, added=added):
+                if endpoint := self._endpoint(name):
+                    self._keeper.remove(name, endpoint.place_addresses(removed))
+                    self._keeper.add(name, endpoint.place_addresses(added))
+            case events.Renamed(old=old, new=new):
+                self._keeper.rename({old: new})
+                if old in self._baseline:
+                    self._baseline[new] = self._baseline.pop(old)
+                if self._old is not None and old in self._old.endpoints:
+                    self._now.endpoints[new].take_over(self._old.endpoints[old])
+            case _:
+                pass
+
+    def _announced(self, action: events.Announce) -> list[Placed]:
+        held = self._keeper.held(action.instance)
+        if action.addresses:
+            return [item for item in held if item.address.prefix.address in action.addresses]
+        return held
+
+    def _announced_source(self, name: str) -> list[Placed]:
+        endpoint = self._endpoint(name)
+        if endpoint is None or endpoint.source is None:
+            return []
+        ifname = endpoint.instance.interface or self._monitor.interface_with(endpoint.source)
+        if ifname is None:
+            return []
+        return [Placed(ifname, VirtualAddress(prefix=IpPrefix(endpoint.source, 32)))]
+
+    def _tell(self, action: Action) -> None:
+        match action:
+            case events.Log(text=text, detail=detail):
+                (self._log.detail if detail else self._log.info)(text)
+            case events.Notify():
+                self._notify(action)
+            case events.RunScript(script=name, timeout_us=timeout_us):
+                self._run_script(name, timeout_us)
+            case events.SyncDaemonRole(instance=name, master=master):
+                self._context.emit("sync-daemon-role", {"instance": name, "master": master})
+            case _:
+                pass
+
+    def _notify(self, action: events.Notify) -> None:
+        for fifo in self._fifos.values():
+            fifo.write(vrrp_line(action))
+        if action.kind is events.NotifyKind.GROUP:
+            group = self._now.groups.get(action.name) or (self._old.groups.get(action.name) if self._old else None)
+            if group is not None:
+                self._notifier.group(group, action.state)
+        else:
+            instance = self._notified(action)
+            if instance is not None:
+                self._notifier.instance(instance, action.state, action.priority)
+        self._context.emit(
+            "vrrp-state",
+            {"kind": action.kind.value, "name": action.name, "state": action.state, "priority": action.priority},
+        )
+
+    def _notified(self, action: events.Notify) -> VrrpInstance | None:
+        gone = action.state in {"DELETED", "FAULT"}
+        endpoint = self._endpoint(action.name, farewell=gone)
+        return None if endpoint is None else endpoint.instance
+
+    def _run_script(self, name: str, timeout_us: int) -> None:
+        tracked = self._now.scripts.get(name)
+        if tracked is not None:
+            done = partial(self._on_script, name)
+            self._context.scripts.run(tracked.script, timeout_us=timeout_us, done=done)
+
+    # ---- FIFOs ----
+
+    def _open_fifos(self, config: Config) -> None:
+        for path in (config.globals.notify_fifo, config.globals.vrrp_notify_fifo):
+            if path is not None and path not in self._fifos:
+                self._fifos[path] = NotifyFifo(path, self._log.error, config.globals.script_user)
+
+    def _change_fifos(self, config: Config) -> None:
+        for path in set(self._fifos) - {config.globals.notify_fifo, config.globals.vrrp_notify_fifo}:
+            self._fifos.pop(path).close()
+        self._open_fifos(config)
+
+    def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for descriptor in self._watched:
+            self._reactor.unwatch(descriptor)
+        self._watched = set()
+        self._reactor.unwatch(self._monitor.fileno())
+        self._pool.close()
+        self._announcer.close()
+        self._monitor.close()
+        self._requests.close()
+        self._journal.close()
+        for fifo in self._fifos.values():
+            fifo.close()
+
+
+def clean_up(options: Options, log: Logger) -> None:
+    """Take away the addresses of a VRRP process that was killed; run by whoever survived it, in the same namespace."""
+    try:
+        requests = netlink.Requests()
+    except OSError as error:
+        log.error(f"Netlink: {error.strerror or error}")
+        return
+    try:
+        monitor = Monitor(requests)
+        journal = Journal(options.state_directory, log.error)
+        try:
+            found = [_bare(entry) for entry in journal.leftovers()]
+            present, refusals = remove_leftovers(requests, monitor, found)
+        finally:
+            monitor.close()
+    except OSError as error:
+        log.error(f"Netlink: cannot remove addresses of a killed process - {error.strerror or error}")
+        return
+    finally:
+        requests.close()
+    for item in present:
+        log.info(f"Removed {item.address.prefix} from {item.ifname}, left by a killed process")
+    for refusal in refusals:
+        log.error(f"Netlink: {refusal}")
+
+
+def _bare(entry: Entry) -> Placed:
+    return Placed(entry.ifname, VirtualAddress(prefix=IpPrefix(entry.address, entry.length)))
+
+
+def _index(link: Link | None) -> int | None:
+    return None if link is None else link.index
+
+
+def _is_up(link: Link | None) -> bool:
+    return link is not None and link.up
