@@ -127,6 +127,21 @@ class Channel:
             with contextlib.suppress(OSError):
                 self._socket.sendall(self._output)
 
+    def finish_reading(self) -> None:
+        """Take what the other end, which is gone, still sent: at most one frame's length."""
+        for _ in range(FRAME_LIMIT // _CHUNK):
+            end = self._socket
+            if end is None:
+                return
+            try:
+                data = end.recv(_CHUNK)
+            except OSError:
+                return
+            if not data:
+                return
+            self._input += data
+            self._take_frames()
+
     def close(self) -> None:
         """Close without telling `on_close`."""
         if self._socket is not None:

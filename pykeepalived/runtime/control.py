@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pykeepalived.reactor import READ, WRITE, Reactor
+from pykeepalived.reactor import HANGUP, READ, WRITE, Reactor
 from pykeepalived.units import SECOND_US
 
 PROTOCOL_VERSION: Final = 1
@@ -113,7 +113,9 @@ class _Client:
         self._gone(self)
 
     def _ready(self, events: int) -> None:
-        if events & WRITE:
+        if events & HANGUP:
+            self.close()  # nobody is left to read an answer
+        elif events & WRITE:
             self._flush()
         elif self._socket is not None:
             self._receive(self._socket)

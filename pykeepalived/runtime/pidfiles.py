@@ -109,7 +109,7 @@ class PidFile:
 
     def _is_ours(self, descriptor: int) -> bool:
         try:
-            named = os.stat(self.path, follow_symlinks=False)
+            named = Path(self.path).stat(follow_symlinks=False)
         except OSError:
             return False
         held = os.fstat(descriptor)

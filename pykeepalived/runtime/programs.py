@@ -1,0 +1,79 @@
+"""Which program runs in which child, and what the parent does for it.
+
+Imports are inside the functions: a daemon without virtual servers never loads the checkers, and `keepalived -t` loads
+neither. The parent calls `load` before it forks, so that a child, and every restart of it, finds its modules in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from pykeepalived.model.config import Config
+from pykeepalived.runtime.child import CHECKER, VRRP, Kind, ProgramFactory
+from pykeepalived.runtime.program import Logger, Options
+
+
+class CleanUp(Protocol):
+    """Puts right what a killed child left behind, in the parent, without starting the child again."""
+
+    def __call__(self, options: Options, log: Logger) -> None: ...
+
+
+class ProgramSource(msgspec.Struct, frozen=True, kw_only=True):
+    """One sort of child."""
+
+    kind: Kind
+    load: Callable[[], ProgramFactory]
+    needed: Callable[[Config], bool]
+    """Whether a configuration holds something for it."""
+    part: Callable[[Config], Config]
+    """What of a configuration it gets."""
+    clean_up: CleanUp
+
+
+def _load_vrrp() -> ProgramFactory:
+    from pykeepalived.runtime.vrrp_process import VrrpProgram  # noqa: PLC0415
+
+    return VrrpProgram
+
+
+def _load_checker() -> ProgramFactory:
+    from pykeepalived.runtime.checker_process import CheckerProgram  # noqa: PLC0415
+
+    return CheckerProgram
+
+
+def needs_vrrp(config: Config) -> bool:
+    return bool(config.instances or config.static_addresses or config.static_routes or config.static_rules)
+
+
+def needs_checker(config: Config) -> bool:
+    return bool(config.virtual_servers)
+
+
+def _vrrp_part(config: Config) -> Config:
+    # Tens of thousands of real servers are no business of the process whose adverts must leave on time.
+    return msgspec.structs.replace(config, virtual_servers=(), virtual_server_groups=())
+
+
+def _withdraw_addresses(options: Options, log: Logger) -> None:
+    from pykeepalived.runtime.vrrp_process import clean_up  # noqa: PLC0415
+
+    clean_up(options, log)
+
+
+def _leave_table(options: Options, log: Logger) -> None:
+    """A dead checker process leaves its table standing: traffic goes on, and its successor adopts it."""
+    del options, log
+
+
+#: In starting order (keepalived-behaviour 3.1).
+SOURCES: tuple[ProgramSource, ...] = (
+    ProgramSource(
+        kind=CHECKER, load=_load_checker, needed=needs_checker, part=lambda config: config, clean_up=_leave_table
+    ),
+    ProgramSource(kind=VRRP, load=_load_vrrp, needed=needs_vrrp, part=_vrrp_part, clean_up=_withdraw_addresses),
+)

@@ -1,0 +1,225 @@
+"""One child as the supervisor sees it: its process, its channel, its restarts.
+
+Restart delays are the original's (keepalived-behaviour 3.1): none at first, then 1, 2, 4 … 60 seconds; a child that
+lived for more than 60 seconds begins again with none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from pykeepalived.model.config import Config
+from pykeepalived.reactor import Reactor, Timer
+from pykeepalived.runtime.channel import (
+    AskDump,
+    AskStatus,
+    Channel,
+    Dump,
+    FromChild,
+    Happened,
+    Ready,
+    Reload,
+    Reloaded,
+    Status,
+    WantReload,
+    child_decoder,
+)
+from pykeepalived.runtime.child import ChildSetup, fork_child
+from pykeepalived.runtime.logging import LogSettings
+from pykeepalived.runtime.pidfiles import PidFile
+from pykeepalived.runtime.program import Logger, Options
+from pykeepalived.runtime.programs import ProgramSource
+from pykeepalived.units import SECOND_US
+
+SETTLED_US: Final = 60 * SECOND_US
+DELAY_LIMIT_US: Final = 60 * SECOND_US
+STATUS_LIMIT_US: Final = 2 * SECOND_US
+_FORK_RETRY_US: Final = SECOND_US
+
+
+def next_delay(previous_us: int | None, lived_us: int) -> int:
+    """How long a restart waits, from the wait before (None: there was none yet) and how long the child lived."""
+    if previous_us is None or lived_us > SETTLED_US:
+        return 0
+    return min(DELAY_LIMIT_US, max(SECOND_US, 2 * previous_us))
+
+
+class SlotEvents(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor wants to hear of."""
+
+    progress: Callable[[], None]
+    """A child became ready or finished a reload."""
+    want_reload: Callable[[], None]
+    dump: Callable[[str, str], None]
+    """File name and text."""
+    happened: Callable[[str, dict[str, Any]], None]
+
+
+class ChildSlot:
+    """The place of one sort of child. `wanted` says whether a process belongs in it."""
+
+    def __init__(
+        self,
+        source: ProgramSource,
+        reactor: Reactor,
+        log: Logger,
+        *,
+        log_settings: LogSettings,
+        options: Options,
+        pid_file: PidFile,
+        events: SlotEvents,
+    ) -> None:
+        self.source = source
+        self.pid_file = pid_file
+        self.pid = 0
+        self.wanted = False
+        self.ready = False
+        self.reloading = False
+        self.started_us = 0
+        self.restarts = 0
+        self.restart_delay_us: int | None = None
+        self._config: Config | None = None
+        self._reactor = reactor
+        self._log = log
+        self._log_settings = log_settings
+        self._options = options
+        self._events = events
+        self._channel: Channel | None = None
+        self._restart: Timer | None = None
+        self._asked: dict[int, Callable[[dict[str, Any]], None]] = {}
+        self._next_id = 0
+
+    @property
+    def word(self) -> str:
+        return self.source.kind.word
+
+    @property
+    def waiting_for_restart(self) -> bool:
+        return self._restart is not None and self._restart.callback is not None
+
+    # ---- life ----
+
+    def start(self, config: Config) -> None:
+        """Fork the child with this configuration; when the system has no room, try again a second later."""
+        self.wanted = True
+        self._config = config
+        self._fork()
+
+    def _fork(self) -> None:
+        if not self.wanted or self.pid or self._config is None:
+            return
+        try:
+            setup = ChildSetup(
+                kind=self.source.kind,
+                factory=self.source.load(),
+                config=self.source.part(self._config),
+                options=self._options,
+                log_settings=self._log_settings,
+            )
+            self.pid, end = fork_child(setup)
+        except OSError as error:
+            self._log.error(f"Cannot start {self.source.kind.title} child process - {error.strerror}")
+            self._restart = self._reactor.call_later(_FORK_RETRY_US, self._fork)
+            return
+        self.started_us = self._reactor.now_us()
+        self.ready = False
+        self.reloading = False
+        self._channel = Channel(self._reactor, end, child_decoder, self._heard, self._deaf)
+        self.pid_file.write(self.pid)
+        self._log.info(f"Starting {self.source.kind.title} child process, pid={self.pid}")
+
+    def died(self) -> None:
+        """The process was reaped: forget it. Its last messages are read first."""
+        if self._channel is not None:
+            self._channel.finish_reading()
+            self._channel.close()
+            self._channel = None
+        self.pid = 0
+        self.ready = False
+        self.reloading = False
+        for answer in [*self._asked.values()]:
+            answer({"error": "the process ended"})
+        self._asked.clear()
+
+    def schedule_restart(self) -> int:
+        """Start again after the delay that is due, which is returned."""
+        self.restart_delay_us = next_delay(self.restart_delay_us, self._reactor.now_us() - self.started_us)
+        self.restarts += 1
+        self._restart = self._reactor.call_later(self.restart_delay_us, self._fork)
+        return self.restart_delay_us
+
+    def terminate(self) -> None:
+        """Ask the child to stop in order; it will not be started again."""
+        self.wanted = False
+        if self._restart is not None:
+            self._restart.cancel()
+        self.signal(signal.SIGTERM)
+
+    def signal(self, number: int) -> None:
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    # ---- talk ----
+
+    def reload(self, config: Config) -> None:
+        """Hand a new generation to the child; a restart from now on begins with it, too."""
+        self._config = config
+        if self._channel is None:
+            return
+        try:
+            self.reloading = self._channel.send(Reload(self.source.part(config)))
+        except (UnicodeEncodeError, msgspec.MsgspecError) as error:
+            # A fork carries what a message cannot: begin anew rather than go on with the old generation.
+            self._log.error(f"{self.source.kind.title} child process cannot be told of the change ({error})")
+            self.signal(signal.SIGTERM)
+
+    def ask_status(self, answer: Callable[[dict[str, Any]], None]) -> None:
+        """Calls `answer` exactly once, within `STATUS_LIMIT_US`."""
+        self._next_id += 1
+        number = self._next_id
+
+        def once(body: dict[str, Any]) -> None:
+            if self._asked.pop(number, None) is not None:
+                limit.cancel()
+                answer(body)
+
+        limit = self._reactor.call_later(STATUS_LIMIT_US, lambda: once({"error": "no answer"}))
+        self._asked[number] = once
+        if self._channel is None or not self._channel.send(AskStatus(number)):
+            self._reactor.call_soon(lambda: once({"error": "not running"}))
+
+    def ask_dump(self, kind: str) -> None:
+        if kind in self.source.kind.dump_names and self._channel is not None:
+            self._channel.send(AskDump(kind))
+
+    def _heard(self, message: FromChild) -> None:
+        if isinstance(message, Ready):
+            self.ready = True
+            self._events.progress()
+        elif isinstance(message, Reloaded):
+            self.reloading = False
+            self._events.progress()
+        elif isinstance(message, WantReload):
+            self._events.want_reload()
+        elif isinstance(message, Status):
+            once = self._asked.get(message.id)
+            if once is not None:
+                once(message.body)
+        elif isinstance(message, Dump):
+            name = self.source.kind.dump_names.get(message.kind)
+            if name is not None and message.text is not None:
+                self._events.dump(name, message.text)
+        elif isinstance(message, Happened):
+            self._events.happened(message.name, message.fields)
+
+    def _deaf(self) -> None:
+        """The child closed its end: it is ending, or what it said made no sense. It must not live on unheard."""
+        self.reloading = False
+        self.signal(signal.SIGTERM)

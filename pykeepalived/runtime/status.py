@@ -1,0 +1,102 @@
+"""What the supervisor tells about itself and its children, for the control socket.
+
+The shape of `status`: the daemon's identity, one entry for each process, and under `vrrp` and `checker` what
+`Program.status` of that child said (`{"error": …}` when it did not answer in time).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pykeepalived import KEEPALIVED_VERSION, __version__
+from pykeepalived.diagnostics.render import short
+from pykeepalived.reactor import monotonic_us
+from pykeepalived.runtime.reload import Loaded
+from pykeepalived.runtime.slot import ChildSlot
+
+
+class Report:
+    """Facts that the supervisor notes down while it lives, and the answers that are made from them."""
+
+    def __init__(self, *, pid_file: str, pattern: str) -> None:
+        self._pid_file = pid_file
+        self._pattern = pattern
+        self._started = time.time()
+        self.generation = 1
+        self.last_reload: dict[str, Any] | None = None
+        self.events: list[dict[str, Any]] = []
+
+    def answer(
+        self,
+        command: str,
+        loaded: Loaded,
+        slots: list[ChildSlot],
+        *,
+        reply: Callable[[dict[str, Any]], None],
+        refuse: Callable[[str], None],
+    ) -> None:
+        """Answer one command of the control socket, now or when the children have answered."""
+        if command == "identity":
+            reply(self._identity(loaded))
+        elif command == "events":
+            reply({"events": self.events})
+        elif command == "status":
+            self._collect(loaded, slots, reply)
+        else:
+            refuse(f"unknown command {command!r}")
+
+    def _identity(self, loaded: Loaded) -> dict[str, Any]:
+        return {
+            "program": "keepalived",
+            "version": __version__,
+            "keepalived_version": KEEPALIVED_VERSION,
+            "pid": os.getpid(),
+            "pid_file": self._pid_file,
+            "configuration": self._pattern,
+            "instance": loaded.config.globals.instance,
+            "network_namespace": network_namespace(),
+            "started": self._started,
+        }
+
+    def _collect(self, loaded: Loaded, slots: list[ChildSlot], reply: Callable[[dict[str, Any]], None]) -> None:
+        result = self._identity(loaded) | {
+            "generation": self.generation,
+            "last_reload": self.last_reload,
+            "findings": [short(finding) for finding in loaded.findings],
+            "processes": [_process(slot) for slot in slots if slot.wanted or slot.pid],
+        }
+        asked = [slot for slot in slots if slot.pid]
+        waiting = {slot.word for slot in asked}
+        if not asked:
+            reply(result)
+
+        def collected(word: str, body: dict[str, Any]) -> None:
+            result[word] = body
+            waiting.discard(word)
+            if not waiting:
+                reply(result)
+
+        for slot in asked:
+            slot.ask_status(lambda body, word=slot.word: collected(word, body))  # type: ignore[misc]
+
+
+def network_namespace() -> int | None:
+    """The inode that names our network namespace."""
+    try:
+        return os.stat("/proc/self/ns/net").st_ino  # noqa: PTH116 - the link itself is meant
+    except OSError:
+        return None
+
+
+def _process(slot: ChildSlot) -> dict[str, Any]:
+    return {
+        "name": slot.word,
+        "pid": slot.pid or None,
+        "ready": slot.ready,
+        "uptime_us": monotonic_us() - slot.started_us if slot.pid else 0,
+        "restarts": slot.restarts,
+        "waiting_for_restart": slot.waiting_for_restart,
+    }

@@ -1,0 +1,382 @@
+"""The parent process: starts the children and holds their lives together (keepalived-behaviour 3).
+
+What it promises:
+
+- A child that dies is started again, at once the first time and then with growing delays; while an address holder is
+  not there, its addresses are taken away. A child that leaves with a permanent error ends the daemon.
+- SIGHUP reads the file here. A file that is worse than the running one changes nothing and says why. Otherwise each
+  child gets the new generation and keeps its state, and children come and go as the new generation needs them.
+- SIGTERM ends the daemon at any moment of its life: while scripts run, children start, or a reload is on its way. Pid
+  files and the control socket are gone afterwards.
+
+The supervisor never touches the network's state while its children are well.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from pykeepalived import KEEPALIVED_VERSION
+from pykeepalived.diagnostics.render import short
+from pykeepalived.reactor import Reactor, Timer
+from pykeepalived.runtime import signals, systemd
+from pykeepalived.runtime.child import EXIT_CONFIG, EXIT_FATAL, EXIT_PERMISSION, describe
+from pykeepalived.runtime.control import ControlServer, Request
+from pykeepalived.runtime.dumps import write_dump
+from pykeepalived.runtime.life_scripts import LifeScripts
+from pykeepalived.runtime.logging import LogSettings
+from pykeepalived.runtime.parent_dump import parent_dump
+from pykeepalived.runtime.pidfiles import PidFile
+from pykeepalived.runtime.program import Logger, Options
+from pykeepalived.runtime.programs import SOURCES, ProgramSource
+from pykeepalived.runtime.reload import Load, Loaded, refusal
+from pykeepalived.runtime.slot import ChildSlot, SlotEvents
+from pykeepalived.runtime.status import Report
+from pykeepalived.units import SECOND_US
+
+_PERMANENT: Final = {EXIT_CONFIG: "CONFIG", EXIT_FATAL: "FATAL", EXIT_PERMISSION: "missing permission"}
+_EVENTS_KEPT: Final = 100
+_RELOAD_LIMIT_US: Final = 30 * SECOND_US
+
+
+class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line decided."""
+
+    title: str = f"Keepalived v{KEEPALIVED_VERSION}"
+    pattern: str = ""
+    """The configuration file as it was named."""
+    kinds: frozenset[str] = frozenset({"vrrp", "checker"})
+    """Children that may run (-P, -C)."""
+    start_all: bool = False
+    """--all: also without configuration for them."""
+    respawn: bool = True
+    """False: -R."""
+    log_settings: LogSettings = LogSettings()
+    options: Options = Options()
+    control_socket: str | None = None
+    """None: none is wanted."""
+
+
+class Supervisor:
+    """Runs one daemon. `run` returns the exit code."""
+
+    def __init__(
+        self,
+        settings: SupervisorSettings,
+        log: Logger,
+        *,
+        load: Load,
+        loaded: Loaded,
+        pid_files: Mapping[str, PidFile],
+        sources: tuple[ProgramSource, ...] = SOURCES,
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._load = load
+        self._loaded = loaded
+        self._pid_files = pid_files
+        """By child word, and `parent`."""
+        self._reactor = Reactor(on_error=lambda error: log.error(f"Internal error: {describe(error)}"))
+        self._slots = [self._make_slot(source) for source in sources if source.kind.word in settings.kinds]
+        self._control: ControlServer | None = None
+        self._scripts = LifeScripts(self._reactor, log)
+        self._report = Report(pid_file=pid_files["parent"].path, pattern=settings.pattern)
+        self._exit_code = 0
+        self._started = False
+        """The startup script is over and the children were forked."""
+        self._complete = False
+        """All children were ready once."""
+        self._stopping = False
+        self._ending = False
+        """No child is left: the shutdown script runs, then nothing."""
+        self._reloading = False
+        self._reload_queued = False
+        self._kill_timer: Timer | None = None
+
+    def _make_slot(self, source: ProgramSource) -> ChildSlot:
+        events = SlotEvents(
+            progress=self._progress, want_reload=self._hup, dump=self._write_dump, happened=self._happened
+        )
+        return ChildSlot(
+            source,
+            self._reactor,
+            self._log,
+            log_settings=self._settings.log_settings,
+            options=self._settings.options,
+            pid_file=self._pid_files[source.kind.word],
+            events=events,
+        )
+
+    # ---- the whole life ----
+
+    def run(self) -> int:
+        """Run until the daemon is to end; pid files are removed, nothing is left running."""
+        watcher = signals.SignalWatcher(self._reactor, self._signal)
+        try:
+            self._open_control()
+            self._scripts.run("Startup", self._loaded.config.globals, self._start_children)
+            self._reactor.run()
+        finally:
+            if self._control is not None:
+                self._control.close()
+            self._scripts.close()
+            for pid_file in self._pid_files.values():
+                pid_file.release()
+            watcher.close()
+        self._say_goodbye()
+        return self._exit_code
+
+    def _open_control(self) -> None:
+        path = self._settings.control_socket
+        if path is None:
+            return
+        try:
+            self._control = ControlServer(self._reactor, path, self._answer)
+        except OSError as error:
+            self._log.error(f"No control socket {path} - {error.strerror or error}")
+
+    def _start_children(self) -> None:
+        if self._stopping:
+            return
+        self._started = True
+        for slot in self._slots:
+            if self._needed(slot):
+                self._start_slot(slot)
+        if not any(slot.wanted for slot in self._slots):
+            self._log.info("Warning - keepalived has no configuration to run")
+        self._progress()
+
+    def _needed(self, slot: ChildSlot) -> bool:
+        return self._settings.start_all or slot.source.needed(self._loaded.config)
+
+    def _start_slot(self, slot: ChildSlot) -> None:
+        try:
+            slot.pid_file.acquire()
+            slot.start(self._loaded.config)
+        except Exception as error:
+            # Whatever a child's modules or the pid file bring up while they are made ready here.
+            self._log.error(f"Cannot start {slot.source.kind.title} child process: {describe(error)}")
+            self._exit_code = EXIT_FATAL
+            self._stop()
+
+    def _progress(self) -> None:
+        """Say when the start or a reload is complete."""
+        if self._stopping or not self._started:
+            return
+        wanted = [slot for slot in self._slots if slot.wanted]
+        if not self._complete and all(slot.ready for slot in wanted):
+            self._complete = True
+            self._log.info("Startup complete")
+            systemd.notify("READY=1", f"STATUS={self._settings.title} running")
+        if self._reloading and not any(slot.reloading for slot in wanted):
+            self._reloading = False
+            self._log.info("Reload complete")
+            systemd.notify("READY=1")
+        if self._reload_queued and not self._reloading:
+            self._reload_queued = False
+            self._log.info("Processing queued reload")
+            self._reload()
+
+    # ---- signals ----
+
+    def _signal(self, number: int) -> None:
+        if number == signal.SIGCHLD:
+            self._reap()
+        elif number in {signal.SIGTERM, signal.SIGINT}:
+            self._stop()
+        elif number == signal.SIGHUP:
+            self._hup()
+        elif number in signals.DUMPS:
+            kind = signals.DUMPS[number]
+            if kind == "data":
+                text = parent_dump(self._loaded.config.globals)
+                self._write_dump("keepalived_parent.data", text)
+            for slot in self._slots:
+                slot.ask_dump(kind)
+
+    def _reap(self) -> None:
+        """Take every ended process: children, and as process 1 of a container whatever was left to us."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for slot in self._slots:
+                if slot.pid == pid:
+                    slot.died()
+                    self._child_died(slot, pid, status)
+
+    # ---- children that die ----
+
+    def _child_died(self, slot: ChildSlot, pid: int, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        kind = slot.source.kind
+        if self._stopping or not slot.wanted:
+            if code < 0:
+                self._clean_up(slot)
+            self._after_stop()
+            if not slot.wanted and not self._stopping:
+                slot.pid_file.release()
+            return
+        if code in _PERMANENT:
+            self._log.error(f"pid {pid} exited with permanent error {_PERMANENT[code]}. Terminating")
+            self._clean_up(slot)
+            self._exit_code = code
+            self._stop()
+            return
+        how = f" due to signal {-code}" if code < 0 else f" with status {code}"
+        if not self._settings.respawn:
+            self._log.error(f"{kind.title} child process({pid}) died{how}: Exiting")
+            self._clean_up(slot)
+            self._stop()
+            return
+        delay_us = slot.schedule_restart()
+        pause = f" in {delay_us // 1_000_000} seconds" if delay_us else ""
+        self._log.error(f"{kind.title} child process({pid}) died{how}: Respawning{pause}")
+        if delay_us:
+            self._clean_up(slot)
+        self._progress()
+
+    def _clean_up(self, slot: ChildSlot) -> None:
+        try:
+            slot.source.clean_up(self._settings.options, self._log)
+        except Exception as error:
+            self._log.error(f"Cannot clean up after the {slot.source.kind.title} child process: {describe(error)}")
+
+    # ---- reload ----
+
+    def _hup(self) -> None:
+        if self._stopping:
+            return
+        if self._reloading or not self._started:
+            self._reload_queued = True
+        else:
+            self._reload()
+
+    def _reload(self) -> None:
+        self._log.info("Reloading ...")
+        systemd.notify("RELOADING=1", f"MONOTONIC_USEC={self._reactor.now_us()}")
+        began_us = self._reactor.now_us()
+        try:
+            new = self._load()
+        except Exception as error:
+            self._refuse([f"it cannot be read: {describe(error)}"])
+            return
+        reasons = refusal(self._loaded, new)
+        if reasons:
+            self._refuse(reasons)
+            return
+        old = self._loaded.config.globals
+        new = msgspec.structs.replace(new, config=self._keep_unchangeable(new, old))
+        for finding in new.findings:
+            self._log.info(short(finding))
+        self._loaded = new
+        self._report.generation += 1
+        self._report.last_reload = {"ok": True, "at": time.time(), "took_us": self._reactor.now_us() - began_us}
+        self._reloading = True
+        generation = self._report.generation
+        self._reactor.call_later(_RELOAD_LIMIT_US, lambda: self._give_reload_up(generation))
+        for slot in self._slots:
+            self._reload_slot(slot)
+        self._progress()
+
+    def _give_reload_up(self, generation: int) -> None:
+        """A child that never says that it has reloaded must not keep later reloads from happening."""
+        if self._reloading and generation == self._report.generation:
+            for slot in self._slots:
+                if slot.reloading:
+                    self._log.error(f"{slot.source.kind.title} child process({slot.pid}) does not answer the reload")
+                    slot.reloading = False
+            self._progress()
+
+    def _refuse(self, reasons: list[str]) -> None:
+        for reason in reasons:
+            self._log.error(reason)
+        self._log.error(f"New configuration is not used, the running one stays: {len(reasons)} new error(s)")
+        self._report.last_reload = {"ok": False, "at": time.time(), "reasons": reasons}
+        systemd.notify("READY=1")
+
+    def _keep_unchangeable(self, new: Loaded, old: Any) -> Any:
+        """Settings that a running daemon cannot change keep their value (keepalived-behaviour 3.3)."""
+        kept: dict[str, Any] = {}
+        for field, words in (("net_namespace", "network namespace"), ("instance", "instance name")):
+            if getattr(new.config.globals, field) != getattr(old, field):
+                self._log.error(f"Cannot change {words} at a reload - please restart keepalived")
+                kept[field] = getattr(old, field)
+        if not kept:
+            return new.config
+        return msgspec.structs.replace(new.config, globals=msgspec.structs.replace(new.config.globals, **kept))
+
+    def _reload_slot(self, slot: ChildSlot) -> None:
+        if not self._needed(slot):
+            if slot.wanted:
+                slot.terminate()
+        elif slot.wanted or slot.pid:
+            # Also a child that is on its way out because the last generation did not need it: it is told and then
+            # started anew when it has ended.
+            slot.wanted = True
+            slot.reload(self._loaded.config)
+        else:
+            self._start_slot(slot)
+
+    # ---- the end ----
+
+    def _stop(self) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        self._log.info("Stopping")
+        systemd.notify("STOPPING=1")
+        # VRRP first: a backup can take over while the checkers still tidy up (keepalived-behaviour 3.2).
+        for slot in reversed(self._slots):
+            slot.terminate()
+        self._kill_timer = self._reactor.call_later(
+            self._loaded.config.globals.child_wait_time_us, self._kill_leftovers
+        )
+        self._after_stop()
+
+    def _kill_leftovers(self) -> None:
+        for slot in self._slots:
+            if slot.pid:
+                self._log.error(f"{slot.source.kind.title} child process({slot.pid}) does not stop - killing it")
+                slot.signal(signal.SIGKILL)
+
+    def _after_stop(self) -> None:
+        if not self._stopping or self._ending or any(slot.pid for slot in self._slots):
+            return
+        self._ending = True
+        if self._kill_timer is not None:
+            self._kill_timer.cancel()
+        self._scripts.run("Shutdown", self._loaded.config.globals, self._reactor.stop)
+
+    def _say_goodbye(self) -> None:
+        if self._settings.log_settings.detail:
+            own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+            self._log.info(
+                f"CPU usage (self/children) user: {own.ru_utime:.6f}/{children.ru_utime:.6f} "
+                f"system: {own.ru_stime:.6f}/{children.ru_stime:.6f}"
+            )
+
+    # ---- dumps and events ----
+
+    def _write_dump(self, name: str, text: str) -> None:
+        try:
+            write_dump(name, text)
+        except OSError as error:
+            self._log.error(f"Can't open {name} - {error.strerror}")
+
+    def _happened(self, name: str, fields: dict[str, Any]) -> None:
+        self._report.events.append({"event": name, "at": time.time(), **fields})
+        del self._report.events[:-_EVENTS_KEPT]
+
+    def _answer(self, request: Request, reply: Callable[[dict[str, Any]], None], refuse: Callable[[str], None]) -> None:
+        self._report.answer(request.command, self._loaded, self._slots, reply=reply, refuse=refuse)
