@@ -152,8 +152,10 @@ def remove_leftovers(
         link = monitor.link(ifname)
         return None if link is None else link.index
 
-    refused = apply(requests, index_of, changes) if changes else []
-    monitor.read()
+    if not changes:
+        return [], []
+    refused = apply(requests, index_of, changes)
+    monitor.resynchronise()
     return present, [f"cannot {item.change} - {item.reason}" for item in refused]
 
 
