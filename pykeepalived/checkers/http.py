@@ -31,7 +31,7 @@ from pykeepalived.checkers.conversation import (
     StageLimit,
     StartTls,
 )
-from pykeepalived.checkers.http_message import content_length, host_and_port, receive_head, status_of
+from pykeepalived.checkers.http_message import PIECE, announced_length, host_and_port, receive_head, status_of
 from pykeepalived.model.checks import HttpCheck, HttpUrl
 from pykeepalived.patterns import Pattern, PatternError, Search, Steps, Trouble, compile_pattern
 
@@ -83,7 +83,7 @@ def fetch(check: HttpCheck, url: HttpUrl) -> Conversation:
         return Outcome(False, f"HTTP status code error: {status}", "status-code")
     body = None if url.digest is None and url.regex is None else Judged(url)
     failure = yield from read_body(
-        head.rest, content_length(head.raw), None if body is None else body.take, to_end=check.tls and compliant
+        head.rest, announced_length(head), None if body is None else body.take, to_end=check.tls and compliant
     )
     if failure is not None:
         return failure
@@ -107,27 +107,32 @@ def server_name(check: HttpCheck, url: HttpUrl) -> str | None:
 
 
 def read_body(
-    rest: bytes, length: int | None, take: Callable[[bytes], Judgement] | None, *, to_end: bool = False
+    rest: bytes,
+    length: int | None,
+    take: Callable[[bytes], Judgement] | None,
+    *,
+    to_end: bool = False,
+    piece: int = PIECE,
 ) -> Judgement:
     """Feed the body to `take`, up to its announced length or the end of the stream.
 
     A length that is never reached is no failure (the original only logs it). `to_end` goes on to the end of the stream
-    after the announced length, which shows how TLS was closed.
+    after the announced length, which shows how TLS was closed. At most `piece` bytes are read at a time.
     """
     missing = length
     data = rest
     while True:
         if data:
-            piece = data if missing is None else data[:missing]
+            wanted = data if missing is None else data[:missing]
             if missing is not None:
-                missing -= len(piece)
+                missing -= len(wanted)
             if take is not None:
-                failure = yield from take(piece)
+                failure = yield from take(wanted)
                 if failure is not None:
                     return failure
         if missing == 0 and not to_end:
             return None
-        reply = yield Receive()
+        reply = yield Receive(piece)
         assert isinstance(reply, bytes)
         if not reply:
             return None

@@ -10,11 +10,14 @@ from pykeepalived.checkers.conversation import Command, ConversationError, Failu
 
 #: Bytes of status line and headers that are read before a server is given up.
 HEAD_LIMIT: Final = 65536
+#: Bytes that are read at a time.
+PIECE: Final = 65536
 
 _STATUS: Final = re.compile(rb"HTTP/\d+(?:\.\d+)?[ \t]+(\d{3})(?!\d)")
 # The header is looked for by its exact spelling anywhere in the head, and only a number that ends with its line counts:
 # so keepalived and genhash do it, and the digest depends on it (compared with genhash 2.2.7).
 _CONTENT_LENGTH: Final = b"Content-Length:"
+_BUFFER: Final = 4095
 _LENGTH_VALUE: Final = re.compile(rb"[ \t\v\f\r\n]*([+-]?)(\d{1,18})[\r\n]")
 
 
@@ -27,13 +30,13 @@ class Head(NamedTuple):
     """What came with it of the body."""
 
 
-def receive_head(data: bytes = b"") -> Generator[Command, Reply, Head | None]:
+def receive_head(data: bytes = b"", *, piece: int = PIECE) -> Generator[Command, Reply, Head | None]:
     """Read to the blank line; None when the stream ends before it. Fails with TOO_LONG beyond `HEAD_LIMIT`.
 
-    `data` is what was already read of it.
+    `data` is what was already read of it; at most `piece` bytes are read at a time.
     """
     if not data:
-        first = yield Receive()
+        first = yield Receive(piece)
         assert isinstance(first, bytes)
         if not first:
             return None
@@ -42,7 +45,7 @@ def receive_head(data: bytes = b"") -> Generator[Command, Reply, Head | None]:
     while end < 0:
         if len(data) > HEAD_LIMIT:
             raise ConversationError(FailureKind.TOO_LONG, f"headers longer than {HEAD_LIMIT} bytes")
-        more = yield Receive()
+        more = yield Receive(piece)
         assert isinstance(more, bytes)
         if not more:
             return None
@@ -58,8 +61,17 @@ def status_of(head: bytes) -> int | None:
     return int(found[1]) if found else None
 
 
+def announced_length(head: Head) -> int | None:
+    """The body's length as keepalived and genhash read it; None when there is none that counts.
+
+    They look through all that they have read, which is the beginning of the body too, up to the size of their buffer.
+    """
+    text = head.raw if len(head.raw) >= _BUFFER else head.raw + head.rest[: _BUFFER - len(head.raw)]
+    return content_length(text)
+
+
 def content_length(head: bytes) -> int | None:
-    """The length that the head announces, as the originals read it; None when there is none that counts."""
+    """The number after the first `Content-Length:`; None when it is none."""
     place = head.find(_CONTENT_LENGTH)
     if place < 0:
         return None
