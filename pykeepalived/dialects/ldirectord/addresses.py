@@ -21,6 +21,8 @@ METHODS: Final = {
 #: A range of more servers than this is a slip of the pen; the kernel's table and the checks would drown in it.
 MOST_SERVERS_OF_A_RANGE: Final = 65_536
 
+BRACKETS: Final = "write an IPv6 address in brackets: [2001:db8::1]:80"
+
 _HEADER4: Final = re.compile(r"(?P<host>[0-9A-Za-z.-]+):(?P<port>[0-9A-Za-z-]+)")
 _HEADER6: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+):(?P<port>[0-9A-Za-z-]+)")
 _MARK: Final = re.compile(r"[0-9]+")
@@ -112,7 +114,10 @@ def read_header(value: str, family: Family) -> Header:
     if family is Family.INET and value.startswith("["):
         raise AddressError("wrong-family", "`virtual` takes no IPv6 address", 0, len(value), "write `virtual6`")
     form = "[ADDRESS]:PORT" if family is Family.INET6 else "ADDRESS:PORT"
-    raise AddressError("bad-address", f"a virtual service is {form} or a firewall mark", 0, len(value.rstrip()))
+    help_text = BRACKETS if family is Family.INET6 and value.count(":") > 1 and not value.startswith("[") else None
+    raise AddressError(
+        "bad-address", f"a virtual service is {form} or a firewall mark", 0, len(value.rstrip()), help_text
+    )
 
 
 class RealAddress(msgspec.Struct, frozen=True):
@@ -202,7 +207,8 @@ def read_fallback(value: str, family: Family, protocols: tuple[str, ...], resolv
             host, port_text = head, tail
     address = resolver.address(host, family)
     if address is None:
-        raise AddressError("unknown-host", f"no {_word(family)} address for `{host}`", 0, len(host))
+        help_text = BRACKETS if family is Family.INET6 and ":" in host and not host.startswith("[") else None
+        raise AddressError("unknown-host", f"no {_word(family)} address for `{host}`", 0, len(host), help_text)
     port: int | None = None
     if port_text:
         ports = [resolver.port(port_text, protocol) for protocol in protocols]

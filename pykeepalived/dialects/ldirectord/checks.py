@@ -52,8 +52,11 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_port(settings: CheckSettings, port: int) -> int:
-    """`checkport`, else the real server's own port, else the service's; 0: there is none (ldirectord-behaviour 4)."""
-    return settings.check_port or port or SERVICE_PORTS.get(settings.service, 0)
+    """`checkport`, else the real server's own port, else the service's (ldirectord-behaviour 4).
+
+    Where ldirectord has no port at all the one of the virtual service is taken; 0: a mark has none.
+    """
+    return settings.check_port or port or SERVICE_PORTS.get(settings.service) or settings.virtual_port
 
 
 def effective_request(settings: CheckSettings, own: str | None) -> str:

@@ -1,9 +1,9 @@
 """Argument readers: one small pyparsing grammar per kind of value, with a memory.
 
 Values repeat (`masq 1`, `yes`, `5`), and a pyparsing call costs a hundred dictionary look-ups, so every reader
-remembers what it read. The grammars take what ldirectord takes, including what looks odd: a number is the first run of digits
-wherever it stands, a keyword is the first word, quoted text runs to the last quote (ldirectord-behaviour 1). What is
-read in an odd way is read and *said*: the reader hands back remarks for the loader to turn into warnings.
+remembers what it read. The grammars take what ldirectord takes, including what looks odd: a number is the first run of
+digits wherever it stands, a keyword is the first word, quoted text runs to the last quote (ldirectord-behaviour 1).
+What is read in an odd way is read and *said*: the reader hands back remarks for the loader to turn into warnings.
 """
 
 from __future__ import annotations
@@ -39,18 +39,20 @@ class Read(msgspec.Struct, frozen=True):
 class ReadError(Exception):
     """The value is refused; `start` and `end` count from its first character."""
 
-    def __init__(self, text: str, start: int, end: int, help_text: str | None = None, id_: str = "bad-value") -> None:
+    def __init__(self, text: str, start: int, end: int, help_text: str | None = None, id_: str = "") -> None:
         super().__init__(text)
         self.text = text
         self.start = start
         self.end = end
         self.help = help_text
         self.id = id_
+        """Empty: the reader's own."""
 
 
 def _group(tokens: pp.ParseResults, name: str) -> str | None:
     """A named group of the expression; None when it took no part in the match."""
-    return tokens[name] if name in tokens else None
+    found: dict[str, str | None] = tokens.as_dict()
+    return found.get(name)
 
 
 Finish = Callable[[str, pp.ParseResults], Read]
@@ -59,10 +61,14 @@ Finish = Callable[[str, pp.ParseResults], Read]
 class Reader:
     """Reads one kind of argument. `expected` completes the sentence "NAME takes …"."""
 
-    def __init__(self, element: pp.ParserElement, expected: str, finish: Finish, *, quoted: bool = False) -> None:
+    def __init__(
+        self, element: pp.ParserElement, expected: str, finish: Finish, *, id_: str = "bad-value", quoted: bool = False
+    ) -> None:
         self._element = element.leave_whitespace().parse_with_tabs()
         self._finish = finish
         self.expected = expected
+        self.id = id_
+        """Of the diagnostic when a value is refused; one that is empty is a `missing-value` everywhere."""
         self.quoted = quoted
         """The argument must be in double quotes, else ldirectord does not know the line at all."""
         self.read: Callable[[str], Read] = functools.lru_cache(maxsize=4096)(self._read)
@@ -71,9 +77,14 @@ class Reader:
         """Raises ReadError."""
         try:
             tokens = self._element.parse_string(text)
+            return self._finish(text, tokens)
         except pp.ParseException as error:
-            raise ReadError(f"takes {self.expected}", min(error.loc, len(text)), len(text)) from None
-        return self._finish(text, tokens)
+            refusal = ReadError(f"takes {self.expected}", min(error.loc, len(text)), len(text))
+        except ReadError as error:
+            refusal = error
+        if not refusal.id:
+            refusal.id = self.id if text.strip() else "missing-value"
+        raise refusal from None
 
 
 # ---- numbers ----
@@ -98,7 +109,7 @@ def number(expected: str, *, least: int = 0, most: int | None = None, strict_sta
             return Read(value, (Remark("odd-number", f"`{text.strip()}` is read as {value}", 0, len(text)),))
         return Read(value)
 
-    return Reader(element, expected, finish)
+    return Reader(element, expected, finish, id_="bad-number")
 
 
 # ---- words ----
@@ -122,7 +133,7 @@ def _finish_yes_no(text: str, _tokens: pp.ParseResults) -> Read:
 
 def yes_no() -> Reader:
     """`yes` or `no`, exactly: not a blank more."""
-    return Reader(pp.Regex(r".*"), "`yes` or `no`", _finish_yes_no)
+    return Reader(pp.Regex(r".*"), "`yes` or `no`", _finish_yes_no, id_="not-yes-or-no")
 
 
 def keyword(words: Sequence[str], expected: str, *, any_case: bool = False) -> Reader:
@@ -138,7 +149,7 @@ def keyword(words: Sequence[str], expected: str, *, any_case: bool = False) -> R
             raise ReadError(f"takes {expected}", 0, len(word), help_text)
         return Read(known, _ignored_behind(text, len(word), known))
 
-    return Reader(element, expected, finish)
+    return Reader(element, expected, finish, id_="unknown-word")
 
 
 def near_word(word: str, words: Sequence[str]) -> str | None:
@@ -175,7 +186,7 @@ def check_type(names: Sequence[str]) -> Reader:
             raise ReadError(f"takes {expected}", 0, max(1, len(word)), near_word(text.lower(), names))
         return Read(word, _ignored_behind(text, len(word), word))
 
-    return Reader(element, expected, finish)
+    return Reader(element, expected, finish, id_="unknown-word")
 
 
 def scheduler() -> Reader:
@@ -216,7 +227,7 @@ def quoted(what: str, *, empty: bool = False) -> Reader:
     def finish(text: str, tokens: pp.ParseResults) -> Read:
         value, end = tokens["text"], len(tokens[0])
         if not value and not empty:
-            raise ReadError(f"takes {what} in double quotes, and it may not be empty", 0, end)
+            raise ReadError(f"takes {what} in double quotes, and it may not be empty", 0, end, id_="missing-value")
         remarks = _ignored_behind(text, end, tokens[0])
         if '"' in value:
             inner = value.index('"') + 1
@@ -288,11 +299,11 @@ def mail_states() -> Reader:
             if word not in MAIL_STATES:
                 raise ReadError(f"takes {expected}", start, start + len(word), near_word(word.strip(), MAIL_STATES))
             if states and states[0] != word and "none" in (word, states[0]):
-                raise ReadError("`none` cannot stand beside another state", start, start + len(word))
+                raise ReadError("takes `none` alone or not at all", start, start + len(word))
             states.append(word)
         return Read(tuple(states))
 
-    return Reader(element, expected, finish)
+    return Reader(element, expected, finish, id_="unknown-word")
 
 
 def netmask() -> Reader:

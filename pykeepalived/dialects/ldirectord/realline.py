@@ -108,7 +108,7 @@ def _number(cursor: _Cursor, pattern: re.Pattern[str], row: str, default: int) -
     try:
         return int(REAL[row].reader.read(match["value"]).value)
     except ReadError as error:
-        raise ReadError(error.text, match.start("value"), match.end("value"), None, "bad-value") from None
+        raise ReadError(f"`{row}` {error.text}", match.start("value"), match.end("value"), None, error.id) from None
 
 
 def _hint(left: str) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from typing import Final
 
 from pykeepalived.checkers.registry import unavailable
@@ -17,6 +15,7 @@ from pykeepalived.dialects.ldirectord.services import DATABASES, IGNORES_RECEIVE
 from pykeepalived.dialects.ldirectord.values import Found, Places, Values
 from pykeepalived.model.checks import NegotiateCheck, OffCheck
 from pykeepalived.model.lvs import FwmarkSelector, Protocol, RealServer, VirtualServer
+from pykeepalived.patterns import PatternError, compile_pattern
 
 _SCHEDULERS: Final = frozenset(
     ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "twos"]
@@ -27,11 +26,12 @@ def on_header(places: Places, statement: Statement, header: Header) -> None:
     value, report = statement.value, places.report
     rest = value[header.end :]
     if header.mark is not None and rest[:1] in {".", ":"}:
+        dotted = value[: len(value) - len(value.lstrip("0123456789."))]
         report.warning(
             "address-as-mark",
             f"an address without a port is read as firewall mark {header.mark}",
             places.value(statement, 0, len(value.rstrip())),
-            help_text=f"write `{statement.name}={quote(value)}:PORT`",
+            help_text=f"write `{statement.name}={dotted}:PORT`",
         )
     elif rest.strip() and not rest.lstrip().startswith("#"):
         text = f"`{quote(rest)}` is not looked at"
@@ -41,9 +41,11 @@ def on_header(places: Places, statement: Statement, header: Header) -> None:
 
 
 def on_real_line(
-    places: Places, statement: Statement, address: RealAddress, options: RealOptions, port: int, service_port: int
+    places: Places, statement: Statement, address: RealAddress, options: RealOptions, ports: tuple[int, int]
 ) -> None:
+    """`ports`: the real server's own and the virtual service's, 0 for none."""
     report = places.report
+    port, service_port = ports
     if address.start > 0:
         report.warning(
             "floating-address",
@@ -90,7 +92,8 @@ def on_unknown_flag(report: Reporter, places: Places, found: Found, word: str, k
 
 def on_section(report: Reporter, places: Places, values: Values, header: Statement, server: VirtualServer) -> None:
     """Everything that shows only when the section is complete."""
-    if not server.real_servers and not values.all("real", "real6"):
+    ends_file = header.line == len(report.lines)  # an error of its own
+    if not server.real_servers and not values.all("real", "real6") and not ends_file:
         report.warning("no-real-server", "a virtual service without a real server", places.value(header))
     scheduler = values.get("scheduler")
     if scheduler and scheduler.value not in _SCHEDULERS:
@@ -154,11 +157,5 @@ def _on_negotiate(
 
 def pattern_problem(pattern: str) -> str | None:
     """Why a pattern cannot be searched for, or None."""
-    with warnings.catch_warnings():
-        # Perl's [[:digit:]] looks to Python like a nested set to come.
-        warnings.simplefilter("ignore")
-        try:
-            re.compile(pattern)
-        except (re.error, OverflowError, RecursionError) as error:
-            return str(error)
-    return None
+    compiled = compile_pattern(pattern.encode("utf-8", "surrogateescape"))
+    return compiled.message if isinstance(compiled, PatternError) else None

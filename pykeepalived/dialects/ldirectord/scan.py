@@ -1,9 +1,9 @@
 """From the lines of an ldirectord.cf to statements, grouped into the global part and sections.
 
-The rules are those of ldirectord-behaviour 1, and they are about columns: a global directive starts in the first column,
-a section line after at least four blanks or a tab, and a section lasts until the first line that is neither indented
-enough nor a comment. An empty line ends it too. ldirectord stops at the first fault; here the scan goes on as the writer
-probably meant it, so that one run shows all faults, and every fault is reported once.
+The rules are those of ldirectord-behaviour 1, and they are about columns: a global directive starts in the first
+column, a section line after at least four blanks or a tab, and a section lasts until the first line that is neither
+indented enough nor a comment. An empty line ends it too. ldirectord stops at the first fault; here the scan goes on as
+the writer probably meant it, so that one run shows all faults, and every fault is reported once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from pykeepalived.diagnostics import Label
 from pykeepalived.dialects.ldirectord.readers import near_word
 from pykeepalived.dialects.ldirectord.report import Reporter, quote
-from pykeepalived.dialects.ldirectord.rows import GLOBAL, SECTION_HEADERS, VIRTUAL
+from pykeepalived.dialects.ldirectord.rows import GLOBAL, SECTION_HEADERS, VIRTUAL, State
 
 _STATEMENT: Final = re.compile(
     r"(?P<name>[A-Za-z0-9_-]+)[ \t\r\f\v]*(?P<equals>=)?[ \t\r\f\v]*(?P<value>.*)", re.DOTALL
@@ -85,10 +85,14 @@ class Scanner:
         self._scanned = Scanned()
         self._section: Section | None = None
         """The section that following lines may belong to; it may have ended (`open`)."""
+        self._other_language = False
 
     def scan(self) -> Scanned:
         for number, raw in enumerate(self._report.lines, 1):
             self._line(number, raw)
+            if self._other_language:
+                # Every further line would be a fault of the same kind.
+                return self._scanned
         for section in self._scanned.sections:
             self._report_lost(section)
         return self._scanned
@@ -258,6 +262,10 @@ class Scanner:
         """A name that this scope does not have: elsewhere known, misspelt, or of another program."""
         name, report = statement.name, self._report
         place = report.span(statement.line, *self.span_of(statement))
+        if name in GLOBAL and GLOBAL[name].state is State.REMOVED:
+            help_text = "write `checktimeout` and `negotiatetimeout`"
+            report.error("removed-directive", f"`{name}` is gone", place, help_text=help_text)
+            return
         if name in GLOBAL and statement.expanded:
             help_text = "start it in the first column, before the sections"
             if name in SECTION_HEADERS:
@@ -273,6 +281,7 @@ class Scanner:
             )
             return
         if name in _KEEPALIVED_WORDS or report.lines[statement.line - 1].rstrip().endswith("{"):
+            self._other_language = True
             report.error(
                 "other-language",
                 f"`{name}` is no directive of ldirectord",
@@ -282,10 +291,8 @@ class Scanner:
             return
         scope = VIRTUAL if statement.expanded else GLOBAL
         lower = name.lower()
-        help_text = (
-            f"directives are written in lower case: `{lower}`" if lower in scope else near_word(name, list(scope))
-        )
-        report.error("unknown-directive", f"unknown directive `{quote(name)}`", place, help_text=help_text)
+        hint = f"directives are written in lower case: `{lower}`" if lower in scope else near_word(name, list(scope))
+        report.error("unknown-directive", f"unknown directive `{quote(name)}`", place, help_text=hint)
 
     def _report_lost(self, section: Section) -> None:
         if not section.lost:

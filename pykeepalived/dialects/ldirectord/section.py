@@ -9,6 +9,7 @@ import msgspec
 
 from pykeepalived.dialects.ldirectord import remarks
 from pykeepalived.dialects.ldirectord.addresses import (
+    BRACKETS,
     METHODS,
     AddressError,
     Fallback,
@@ -126,23 +127,25 @@ class SectionBuilder:
         except AddressError as error:
             self._complain(statement, error)
             return None
-        remarks.on_header(self._places, statement, header)
         protocol = self._protocol(header)
         if header.mark is not None:
+            remarks.on_header(self._places, statement, header)
             return Target(FwmarkSelector(header.mark), None, self._family)
         if protocol is None:
             return None
         address = self._resolver.address(header.host, self._family)
         if address is None:
-            word = "IPv6" if self._family is Family.INET6 else "IPv4"
-            text = f"no {word} address for `{header.host}`"
-            self._complain(statement, AddressError("unknown-host", text, header.host_start, header.host_end))
+            six = self._family is Family.INET6
+            text = f"no {'IPv6' if six else 'IPv4'} address for `{header.host}`"
+            help_text = BRACKETS if six and statement.value[header.end :].startswith(":") else None
+            self._complain(statement, AddressError("unknown-host", text, header.host_start, header.host_end, help_text))
             return None
         port = self._resolver.port(header.port_text, protocol.name.lower())
         if port is None:
             text = f"no {protocol.name.lower()} port `{header.port_text}`"
             self._complain(statement, AddressError("bad-port", text, header.host_end + 1, header.port_end))
             return None
+        remarks.on_header(self._places, statement, header)
         return Target(AddressSelector(address, port), protocol, self._family)
 
     def _protocol(self, header: Header) -> Protocol | None:
@@ -200,7 +203,7 @@ class SectionBuilder:
         except AddressError as error:
             self._complain(statement, error)
             return []
-        remarks.on_real_line(self._places, statement, address, options, port, target.port)
+        remarks.on_real_line(self._places, statement, address, options, (port, target.port))
         return [self._real(host, port, options, target, settings) for host in hosts]
 
     def _options(self, statement: Statement, rest: str, start: int) -> RealOptions | None:
