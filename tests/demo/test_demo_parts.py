@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
 
 from pykeepalived.tools.demo import DemoError, Wish, demonstrate, is_ldirectord, programs
-from pykeepalived.tools.demo.cluster import read_ip_vs, read_listing
+from pykeepalived.tools.demo.cluster import read_ip_vs, read_members
 from pykeepalived.tools.demo.screen import Screen, ServerRow, View
 from pykeepalived.tools.demo.story import tell
 from pykeepalived.tools.demo.traffic import Answer, failures, longest_gap_s, shares
@@ -36,12 +37,15 @@ def test_the_kernels_ipvs_table_is_read_for_the_site_only() -> None:
     assert read_ip_vs(IP_VS.replace("0A000005:0050", "0A000006:0050")) is None
 
 
-def test_servers_are_found_in_an_nftables_listing_by_whole_addresses() -> None:
-    listing = (
-        "tcp dport . ip daddr { 80 . 10.0.0.5 } dnat to numgen inc mod 2 map { 0 : 192.168.0.12, 1: 192.168.0.201 }"
-    )
-    assert read_listing(listing) == {"web1": 3}
-    assert read_listing("table ip other { }") is None
+def test_the_nftables_dataplanes_members_are_read_for_the_site_only() -> None:
+    members = [
+        {"elem": {"val": {"concat": ["10.0.0.5", "tcp", 80, "192.168.0.12", 80]}, "comment": "3"}},
+        {"elem": {"val": {"concat": ["10.0.0.5", "tcp", 443, "192.168.0.13", 80]}, "comment": "2"}},
+        {"elem": {"val": {"concat": ["10.0.0.5", "tcp", 80, "192.168.0.99", 80]}, "comment": "0"}},
+    ]
+    listing = {"nftables": [{"metainfo": {}}, {"set": {"name": "members", "elem": members}}]}
+    assert read_members(json.dumps(listing)) == {"web1": 3, "192.168.0.99": 0}
+    assert read_members('{"nftables": [{"set": {"name": "members"}}]}') == {}
 
 
 def test_gaps_are_times_without_an_answer() -> None:
