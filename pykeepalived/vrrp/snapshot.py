@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import msgspec
 
 from pykeepalived.vrrp.events import InstanceStatus
 from pykeepalived.vrrp.facts import all_addresses, instance_family
@@ -24,7 +24,7 @@ def instance_status(instance: Instance) -> InstanceStatus:
         master_address=instance.master_address,
         last_transition_us=instance.last_transition_us,
         faults=tuple(fault.words for fault in instance.faults),
-        stats=copy.deepcopy(instance.stats),
+        stats=msgspec.structs.replace(instance.stats, refusals=dict(instance.stats.refusals)),
         source=instance.source,
         master_interval_us=instance.master_interval_us,
         addresses_set=instance.state is MASTER and bool(all_addresses(instance.config)),

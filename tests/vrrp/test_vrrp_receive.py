@@ -1,0 +1,363 @@
+"""The receive ladder: every rung, their order, and scapy's opinion."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import random
+import struct
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pykeepalived.model.common import Family
+from pykeepalived.model.vrrp import Authentication, AuthType, UnicastPeer
+from pykeepalived.vrrp.authentication import ah_digest, ah_digest_fits
+from pykeepalived.vrrp.events import AdvertReceived, PacketRefused, Refusal
+from pykeepalived.vrrp.receive import Ladder, expectation
+from tests.vrrp.packets import IP, VRRP, VRRPv3, expected, ladder, packet, v2, v3, v3_ipv6
+from tests.vrrp.playbook import instance
+
+V2 = {"version": 2}
+PEER = {"unicast": True, "peers": {"10.0.0.2": (0, 255)}, "check_peers": True}
+
+
+def read(data: bytes, *expectations, interface: str = "eth0"):
+    return ladder(*expectations).ipv4(data, interface)
+
+
+def passed(data: bytes, *expectations):
+    event = read(data, *expectations)
+    assert isinstance(event, AdvertReceived), event
+    return event.advert
+
+
+def refused(data: bytes, *expectations) -> Refusal:
+    event = read(data, *expectations)
+    assert isinstance(event, PacketRefused), event
+    return event.refusal
+
+
+def patch(data: bytes, offset: int, value: bytes) -> bytes:
+    return data[:offset] + value + data[offset + len(value) :]
+
+
+# ---- what passes ----
+
+
+def test_version_2():
+    advert = passed(packet(v2(150, ("10.0.0.51", "10.0.0.52"))), expected(**V2))
+    assert (advert.source, advert.destination, advert.ttl, advert.version) == ("10.0.0.2", "224.0.0.18", 255, 2)
+    assert (advert.vrid, advert.priority, advert.interval_us) == (51, 150, 1_000_000)
+    assert advert.addresses == ("10.0.0.51", "10.0.0.52")
+
+
+def test_version_3_in_both_checksum_forms():
+    layer = v3(150, adv=0x0FFF)
+    with_pseudo = packet(layer)
+    advert = passed(with_pseudo)
+    assert (advert.interval_us, advert.other_checksum_form) == (40_950_000, False)
+    assert passed(with_pseudo, expected(sends_plain_checksum=True)).other_checksum_form
+    message = patch(with_pseudo[20:], 6, b"\0\0")
+    words = sum(struct.unpack(f"!{len(message) // 2}H", message))
+    plain = ~((words & 0xFFFF) + (words >> 16)) & 0xFFFF
+    message_only = patch(with_pseudo, 26, plain.to_bytes(2, "big"))
+    assert passed(message_only).other_checksum_form
+    assert not passed(message_only, expected(sends_plain_checksum=True)).other_checksum_form
+
+
+def test_version_3_over_ipv6():
+    message = v3_ipv6("fe80::2", "ff02::12", v3(150, ("fe80::51", "2001:db8::51")))
+    reader = ladder(expected(family=Family.INET6))
+    event = reader.ipv6(message, *_packed("fe80::2", "ff02::12"), 255, "eth0")
+    assert isinstance(event, AdvertReceived), event
+    assert event.advert.addresses == ("fe80::51", "2001:db8::51")
+    assert (event.advert.source, event.advert.destination) == ("fe80::2", "ff02::12")
+    bent = reader.ipv6(message, *_packed("fe80::3", "ff02::12"), 255, "eth0")
+    assert isinstance(bent, PacketRefused)
+    assert bent.refusal is Refusal.CHECKSUM
+
+
+def test_the_same_vrid_in_both_families_is_two_routers():
+    reader = ladder(expected("four"), expected("six", family=Family.INET6))
+    message = v3_ipv6("fe80::2", "ff02::12", v3(150, ("fe80::51",)))
+    assert reader.ipv6(message, *_packed("fe80::2", "ff02::12"), 255, "eth0").instance == "six"
+    assert reader.ipv4(packet(v3()), "eth0").instance == "four"
+
+
+def test_padding_and_trailers_behind_the_expected_end_are_tolerated():
+    data = packet(v3())
+    assert passed(data + bytes(14)) == passed(data)
+    longer = patch(packet(v3()) + b"\x01" * 28, 2, (len(data) + 28).to_bytes(2, "big"))
+    assert passed(longer) == passed(data)
+
+
+def test_ip_options_are_skipped():
+    data = packet(v3())
+    with_options = patch(data[:20] + b"\x01" * 4 + data[20:], 0, b"\x46")
+    assert passed(patch(with_options, 2, len(with_options).to_bytes(2, "big"))) == passed(data)
+
+
+def test_an_interval_that_differs_is_no_fault_in_version_3():
+    assert passed(packet(v3(adv=5))).interval_us == 50_000
+    # The four reserved bits are ignored (RFC 9568 section 5.2.6).
+    assert passed(packet(v3(adv=5, res=15))).interval_us == 50_000
+
+
+def test_a_repeated_advert_is_read_once():
+    reader = ladder()
+    data = packet(v3())
+    assert reader.ipv4(data, "eth0") is reader.ipv4(data, "eth0")
+    assert reader.ipv4(packet(v3(), ttl=64), "eth0").refusal is Refusal.TTL
+    for priority in range(1, 255):
+        assert reader.ipv4(packet(v3(priority)), "eth0").advert.priority == priority
+
+
+def test_the_id_of_the_ip_header_is_not_looked_at():
+    reader = ladder()
+    assert reader.ipv4(packet(v3(), id=1), "eth0") is reader.ipv4(packet(v3(), id=2), "eth0")
+
+
+# ---- what does not ----
+
+CASES = {
+    "empty": (b"", expected(), Refusal.SHORT_IP_HEADER),
+    "short IP header": (packet(v3())[:19], expected(), Refusal.SHORT_IP_HEADER),
+    "IPv6 in version field": (patch(packet(v3()), 0, b"\x65"), expected(), Refusal.SHORT_IP_HEADER),
+    "header length 4": (patch(packet(v3()), 0, b"\x41"), expected(), Refusal.SHORT_IP_HEADER),
+    "another protocol": (packet(v3(), proto=17), expected(), Refusal.NOT_VRRP),
+    "cut off": (packet(v3())[:-1], expected(), Refusal.LENGTH),
+    "a fragment": (packet(v3(), flags="MF"), expected(), Refusal.LENGTH),
+    "7 bytes of VRRP": (patch(packet(v3())[:27], 2, b"\0\x1b"), expected(), Refusal.LENGTH),
+    "more addresses promised than sent": (packet(v3(ipcount=2)), expected(), Refusal.LENGTH),
+    "v3 without addresses": (packet(v3(100, ())), expected(), Refusal.LENGTH),
+    "v2 without authentication data": (
+        patch(packet(v2())[:-8], 2, (32).to_bytes(2, "big")),
+        expected(**V2),
+        Refusal.LENGTH,
+    ),
+    "forwarded": (packet(v3(), ttl=254), expected(), Refusal.TTL),
+    "another VRID": (packet(v3(vrid=52)), expected(), Refusal.UNKNOWN_VRID),
+    "v2 to v3": (packet(v2()), expected(), Refusal.VERSION),
+    "v3 to v2": (packet(v3()), expected(**V2), Refusal.VERSION),
+    "version 4": (patch(packet(v3()), 20, b"\x41"), expected(), Refusal.VERSION),
+    "PASS to none": (packet(v2(authtype=1)), expected(**V2), Refusal.AUTH_TYPE_MISMATCH),
+    "none to PASS": (packet(v2()), expected(**V2, auth_type=AuthType.PASS), Refusal.AUTH_TYPE_MISMATCH),
+    "authentication type 3": (packet(v2(authtype=3)), expected(**V2), Refusal.AUTH_TYPE_INVALID),
+    "wrong password": (
+        packet(v2(authtype=1, auth1=0x31313131)),
+        expected(**V2, auth_type=AuthType.PASS, password=b"1112\0\0\0\0"),
+        Refusal.AUTH_FAILURE,
+    ),
+    "AH to none": (packet(b"\x70\x04" + bytes(22) + bytes(v2()), proto=51), expected(**V2), Refusal.AUTH_TYPE_MISMATCH),
+    "none to AH": (packet(v2(authtype=2)), expected(**V2, auth_type=AuthType.AH), Refusal.AUTH_TYPE_MISMATCH),
+    "AH before TCP": (
+        packet(b"\x06\x04" + bytes(22) + bytes(v2(authtype=2)), proto=51),
+        expected(**V2, auth_type=AuthType.AH),
+        Refusal.AH_MALFORMED,
+    ),
+    "AH with a wrong digest": (
+        packet(b"\x70\x04" + bytes(22) + bytes(v2(authtype=2)), proto=51),
+        expected(**V2, auth_type=AuthType.AH),
+        Refusal.AUTH_FAILURE,
+    ),
+    "another interval in v2": (packet(v2(adv=2)), expected(**V2), Refusal.ADVERT_INTERVAL),
+    "interval 0 in v3": (packet(v3(adv=0)), expected(), Refusal.ADVERT_INTERVAL),
+    "type 2": (packet(v3(type=2)), expected(), Refusal.TYPE),
+    "wrong checksum": (packet(v3(chksum=1)), expected(), Refusal.CHECKSUM),
+    "wrong checksum in v2": (packet(v2(chksum=1)), expected(**V2), Refusal.CHECKSUM),
+    "v2 with a pseudo-header": (patch(packet(v2()), 26, b"\x12\x34"), expected(**V2), Refusal.CHECKSUM),
+    "unicast to a multicast instance": (packet(v3(), destination="10.0.0.1"), expected(), Refusal.UNICAST_MISMATCH),
+    "multicast to a unicast instance": (packet(v3()), expected(**PEER), Refusal.UNICAST_MISMATCH),
+    "an owner that ignores adverts": (packet(v3()), expected(ignores_adverts=True), Refusal.OWNER_IGNORES),
+    "a stranger": (packet(v3(), "10.0.0.3", "10.0.0.1"), expected(**PEER), Refusal.NOT_A_PEER),
+    "too far away": (
+        packet(v3(), destination="10.0.0.1", ttl=200),
+        expected(**PEER | {"peers": {"10.0.0.2": (201, 255)}}),
+        Refusal.PEER_TTL,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_refused(name):
+    data, expectation_, refusal = CASES[name]
+    assert refused(data, expectation_) is refusal
+
+
+def test_every_refusal_of_the_ladder_has_a_case():
+    # The start-up delay is the router's own.
+    assert {refusal for _, _, refusal in CASES.values()} == set(Refusal) - {Refusal.STARTUP_DELAY}
+
+
+def test_the_texts_that_monitoring_scripts_match():
+    def detail(data, *expectations):
+        event = read(data, *expectations)
+        assert isinstance(event, PacketRefused)
+        return event.instance, event.detail
+
+    assert detail(packet(v3(), ttl=64)) == ("A", "invalid TTL/HL from 10.0.0.2. Received 64 and expect 255")
+    assert detail(packet(v3()), expected(**V2)) == (
+        "A",
+        "wrong VRRP version from 10.0.0.2. Received 3 and expect 2",
+    )
+    assert detail(packet(v3(vrid=9))) == ("", "Unknown VRID(9) received on interface(eth0). ignoring...")
+    assert detail(*CASES["wrong password"][:2]) == ("A", "received an invalid passwd from 10.0.0.2!")
+    assert detail(*CASES["a stranger"][:2]) == ("A", "unicast source address 10.0.0.3 not a unicast peer")
+
+
+def test_the_rungs_stand_in_their_order():
+    """A packet with two faults is refused for the earlier one."""
+    order = [
+        ("ttl", lambda data: patch(data, 8, b"\x40"), Refusal.TTL),
+        ("vrid", lambda data: patch(data, 21, b"\x09"), Refusal.UNKNOWN_VRID),
+        ("version", lambda data: patch(data, 20, bytes([0x30 | data[20] & 15])), Refusal.VERSION),
+        ("authentication", lambda data: patch(data, 24, b"\x01"), Refusal.AUTH_TYPE_MISMATCH),
+        ("interval", lambda data: patch(data, 25, b"\x09"), Refusal.ADVERT_INTERVAL),
+        ("type", lambda data: patch(data, 20, bytes([data[20] & 0xF0 | 7])), Refusal.TYPE),
+        ("checksum", lambda data: patch(data, 26, b"\x00\x00"), Refusal.CHECKSUM),
+    ]
+    good = packet(v2())
+    for (_, first, refusal), (_, second, _) in itertools.combinations(order, 2):
+        assert refused(second(first(good)), expected(**V2)) is refusal
+        assert refused(first(second(good)), expected(**V2)) is refusal
+
+
+def test_unicast_skips_the_ttl_rung_and_strangers_pass_when_nobody_looks():
+    data = packet(v3(), "10.9.9.9", "10.0.0.1", ttl=3)
+    assert passed(data, expected(unicast=True, peers={"10.0.0.2": (0, 255)})).ttl == 3
+
+
+def test_an_instance_without_an_interface_hears_on_any():
+    reader = ladder(expected(interface=None, **PEER))
+    assert reader.ipv4(packet(v3(), destination="10.0.0.1"), "eth9").instance == "A"
+    assert ladder().ipv4(packet(v3()), "eth9").refusal is Refusal.UNKNOWN_VRID
+
+
+def test_two_unicast_instances_with_one_vrid_are_told_apart_by_their_peers():
+    reader = ladder(
+        expected("multicast"),
+        expected("near", unicast=True, peers={"10.0.0.2": (0, 255)}),
+        expected("far", unicast=True, peers={"10.0.0.3": (0, 255)}),
+    )
+    assert reader.ipv4(packet(v3()), "eth0").instance == "multicast"
+    assert reader.ipv4(packet(v3(), "10.0.0.2", "10.0.0.1"), "eth0").instance == "near"
+    assert reader.ipv4(packet(v3(), "10.0.0.3", "10.0.0.1"), "eth0").instance == "far"
+
+
+def test_passwords():
+    secret = expectation(instance(authentication=Authentication(AuthType.PASS, b"s3cret")))
+    layer = v2(authtype=1, auth1=int.from_bytes(b"s3cr", "big"), auth2=int.from_bytes(b"et\0\0", "big"))
+    assert passed(packet(layer), secret).auth_type is AuthType.PASS
+
+
+def test_authentication_header():
+    ah = struct.pack("!BBHII12s", 112, 4, 0, 0x0A000002, 7, bytes(12))
+    data = packet(ah + bytes(v2(authtype=2)), proto=51, tos=0xC0)
+    digest = ah_digest(data[:44], data[44:], b"s3cret")
+    signed = patch(data, 32, digest)
+    secret = expectation(instance(authentication=Authentication(AuthType.AH, b"s3cret")))
+    assert passed(signed, secret).auth_type is AuthType.AH
+    for offset in (9, *range(12, 20), *range(24, len(signed))):
+        bent = patch(signed, offset, bytes([signed[offset] ^ 1]))
+        assert isinstance(read(bent, secret), PacketRefused), offset
+    assert ah_digest_fits(signed[:44], signed[44:], b"s3cret\0\0") is True
+    assert ah_digest_fits(signed[:40], signed[44:], b"s3cret") is None
+
+
+def test_expectations_follow_from_the_configuration():
+    plain = expectation(instance(version=3, advert_interval_us=104_000))
+    assert (plain.interval_us, plain.unicast, plain.check_peers) == (100_000, False, False)
+    assert not plain.ignores_adverts
+    owner = expectation(instance(priority=255, owner_ignore_adverts=True, version=3, v3_checksum_as_v2=True))
+    assert (owner.ignores_adverts, owner.sends_plain_checksum) == (True, True)
+    unicast = expectation(instance(unicast_peers=(UnicastPeer("10.0.0.2", 255, 255),)))
+    assert (unicast.unicast, unicast.check_peers) == (True, True)
+    # Authentication is VRRPv2's alone.
+    v3_with_password = expectation(instance(version=3, authentication=Authentication(AuthType.PASS, b"x")))
+    assert v3_with_password.auth_type is AuthType.NONE
+
+
+# ---- against scapy ----
+
+ipv4s = st.ip_addresses(v=4).map(str)
+ipv6s = st.ip_addresses(v=6).map(str)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 255), st.lists(ipv4s, min_size=1, max_size=20), st.integers(1, 4095), ipv4s)
+def test_what_scapy_builds_the_ladder_reads(priority, addresses, interval_cs, source):
+    data = packet(v3(priority, tuple(addresses), adv=interval_cs), source)
+    advert = passed(data)
+    assert (advert.source, advert.priority, advert.addresses) == (source, priority, tuple(addresses))
+    assert advert.interval_us == interval_cs * 10_000
+    assert not advert.other_checksum_form
+    old = passed(packet(v2(priority, tuple(addresses)), source), expected(**V2))
+    assert (old.priority, old.addresses) == (priority, tuple(addresses))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 255), st.lists(ipv6s, min_size=1, max_size=10), ipv6s)
+def test_what_scapy_builds_over_ipv6_the_ladder_reads(priority, addresses, source):
+    message = v3_ipv6(source, "ff02::12", v3(priority, tuple(addresses)))
+    event = ladder(expected(family=Family.INET6)).ipv6(message, *_packed(source, "ff02::12"), 255, "eth0")
+    assert isinstance(event, AdvertReceived), event
+    assert event.advert.priority == priority
+    assert [ipaddress.ip_address(item) for item in event.advert.addresses] == [
+        ipaddress.ip_address(item) for item in addresses
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_what_the_ladder_accepts_scapy_reads_the_same(data):
+    """One byte of a good packet is changed; whatever still passes means the same to scapy, checksum included."""
+    version = data.draw(st.sampled_from([2, 3]))
+    good = packet(v2() if version == 2 else v3())
+    offset = data.draw(st.integers(0, len(good) - 1))
+    bent = patch(good, offset, bytes([data.draw(st.integers(0, 255))]))
+    event = read(bent, expected(version=version))
+    if not isinstance(event, AdvertReceived):
+        return
+    dissected = IP(bent)
+    layer = dissected[VRRP if version == 2 else VRRPv3]
+    assert (layer.vrid, layer.priority, tuple(layer.addrlist)) == (51, event.advert.priority, event.advert.addresses)
+    assert dissected.src == event.advert.source
+    del layer.chksum
+    if not event.advert.other_checksum_form:
+        assert bytes(dissected)[26:28] == bent[26:28]
+
+
+# ---- hostile bytes ----
+
+
+@settings(max_examples=400)
+@given(st.binary(max_size=80))
+def test_no_bytes_raise(data):
+    reader = Ladder([expected(), expected("B", **V2, vrid=1), expected("C", family=Family.INET6)])
+    for interface in ("eth0", None):
+        assert isinstance(reader.ipv4(data, interface), PacketRefused)
+    assert isinstance(reader.ipv6(data, bytes(16), bytes(16), 255, "eth0"), PacketRefused)
+    assert isinstance(reader.ipv6(data, data, data, 255, "eth0"), PacketRefused)
+
+
+def test_a_hundred_thousand_random_packets_raise_nothing():
+    """Random bytes behind a plausible beginning, so that the higher rungs are reached as well."""
+    chance = random.Random(20240401)
+    reader = Ladder([expected(vrid=51), expected("B", **V2, vrid=1), expected("C", vrid=2, **PEER)])
+    seeds = [packet(v3(), destination="10.0.0.1"), packet(v2(vrid=1)), packet(v3(vrid=2), destination="10.0.0.1")]
+    seeds.append(packet(v3(100, ("10.0.0.51", "10.0.0.52"))))
+    seen: set[Refusal] = set()
+    for _ in range(100_000):
+        data = bytearray(chance.choice(seeds))
+        for _ in range(chance.randrange(1, 5)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        event = reader.ipv4(bytes(data[: chance.randrange(8, 60)] if chance.random() < 0.2 else data), "eth0")
+        if isinstance(event, PacketRefused):
+            seen.add(event.refusal)
+    assert len(seen) >= 12
+
+
+def _packed(*addresses: str) -> tuple[bytes, ...]:
+    return tuple(ipaddress.ip_address(item).packed for item in addresses)
