@@ -1,0 +1,155 @@
+"""What every part of a load shares: where findings go, what the machine says, which words had no effect yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from pykeepalived.diagnostics import Diagnostic, ExitClass, Findings, Label, Severity, Span
+from pykeepalived.dialects.keepalived import hints
+from pykeepalived.dialects.keepalived.readers import Bad
+from pykeepalived.syntax import Limits, Statement
+
+if TYPE_CHECKING:
+    from pykeepalived.dialects.keepalived.host import HostFacts
+    from pykeepalived.dialects.keepalived.rows import Row
+
+#: Searching for a near word is the slowest thing here; a file of nothing but nonsense must not make it count.
+_HINTS: Final = 100
+
+
+class Context:
+    def __init__(self, findings: Findings, host: HostFacts, limits: Limits) -> None:
+        self.findings = findings
+        self.host = host
+        self._limits = limits
+        self._later: dict[str, tuple[Row, Statement, int]] = {}
+        self._hints = _HINTS
+        self.words: list[tuple[str, tuple[str, ...]]] = []
+        """Words of global_defs without effect yet, for the model."""
+
+    # ── findings ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Keep a finding, up to the limit; beyond it only the worst exit class still changes."""
+        items = self.findings.items
+        if len(items) < self._limits.findings:
+            self.findings.add(diagnostic)
+            return
+        if diagnostic.exit_class > self.findings.worst() or items[-1].id != "too-many-findings":
+            self.findings.add(
+                Diagnostic(
+                    id="too-many-findings",
+                    severity=Severity.ERROR,
+                    message=f"more than {self._limits.findings} findings, the rest is not shown",
+                    exit_class=diagnostic.exit_class,
+                )
+            )
+
+    def say(
+        self,
+        severity: Severity,
+        identifier: str,
+        message: str,
+        at: Statement | Span | None = None,
+        index: int | None = None,
+        *,
+        help: str | None = None,
+        notes: Sequence[str] = (),
+        secondary: Sequence[Label] = (),
+        exit_class: ExitClass = ExitClass.GENERAL,
+    ) -> None:
+        labels: tuple[Label, ...] = tuple(secondary)
+        span: Span | None
+        if isinstance(at, Statement):
+            span = at.span(index)
+            labels += at.labels()
+        else:
+            span = at
+        self.add(
+            Diagnostic(
+                id=identifier,
+                severity=severity,
+                message=_printable(message),
+                span=span,
+                secondary=labels,
+                notes=tuple(notes),
+                help=None if help is None else _printable(help),
+                exit_class=exit_class,
+            )
+        )
+
+    def error(
+        self,
+        identifier: str,
+        message: str,
+        at: Statement | Span | None = None,
+        index: int | None = None,
+        *,
+        help: str | None = None,
+        secondary: Sequence[Label] = (),
+        exit_class: ExitClass = ExitClass.GENERAL,
+    ) -> None:
+        """Something that keepalived refuses or leaves out."""
+        self.say(Severity.ERROR, identifier, message, at, index, help=help, secondary=secondary, exit_class=exit_class)
+
+    def warning(
+        self,
+        identifier: str,
+        message: str,
+        at: Statement | Span | None = None,
+        index: int | None = None,
+        *,
+        help: str | None = None,
+        secondary: Sequence[Label] = (),
+        exit_class: ExitClass = ExitClass.GENERAL,
+    ) -> None:
+        """Something that is taken in another sense than written, or most likely not meant."""
+        self.say(Severity.WARNING, identifier, message, at, index, help=help, secondary=secondary, exit_class=exit_class)
+
+    def bad(self, problem: Bad, statement: Statement, index: int, lead: str = "") -> None:
+        """Report what a reader refused."""
+        message = f"{lead}{problem}"
+        self.error(problem.id, message, statement, index, help=problem.help)
+
+    def missing_word(self, statement: Statement, keyword: str, shows: str) -> None:
+        """keepalived ends at once with exit code 2 here; the rest of the file is read all the same."""
+        self.error(
+            "missing-word",
+            f"`{keyword}` needs a word behind it",
+            statement,
+            len(statement.words) - 1,
+            help=f"write `{shows}`",
+            exit_class=ExitClass.MISSING_WORD,
+        )
+
+    # ── hints and notes ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def near(self, word: str, known: Sequence[str] | dict[str, Row]) -> str | None:
+        if self._hints <= 0:
+            return None
+        self._hints -= 1
+        return hints.near(word, known)
+
+    def no_effect_yet(self, context: str, row: Row, statement: Statement) -> None:
+        """Remember a word whose effect comes later; one note a word, at its first place."""
+        key = f"{context}.{row.name}"
+        found = self._later.get(key)
+        self._later[key] = (row, statement, 1) if found is None else (found[0], found[1], found[2] + 1)
+
+    def flush_notes(self) -> None:
+        for row, statement, count in self._later.values():
+            self.say(
+                Severity.NOTE,
+                "no-effect-yet",
+                f"`{row.name}` is known and checked, and has no effect yet ({row.later})",
+                statement,
+                0 if statement.words else None,
+                notes=(f"used {count} times",) if count > 1 else (),
+                exit_class=ExitClass.NONE,
+            )
+
+
+def _printable(text: str) -> str:
+    """Control characters out, so that a file cannot write to the terminal that shows its findings."""
+    return "".join(char if char.isprintable() else "?" for char in text[:400])

@@ -1,0 +1,454 @@
+"""Runs the tables over the statements: the one parser of all blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from pykeepalived.diagnostics import ExitClass, Label, Severity
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft, Entry, RawScript
+from pykeepalived.dialects.keepalived.readers import Bad
+from pykeepalived.dialects.keepalived.rows import Argument, Kind, Options, Repeat, Row, Table
+from pykeepalived.syntax import ScriptTextError, Statement, script_words
+
+_NOTHING: Final = object()
+
+
+def read_block(context: Context, table: Table, statements: Sequence[Statement], draft: Draft) -> None:
+    """Read the statements of one block into `draft`."""
+    rows = table.rows
+    previous: Statement | None = None
+    for statement in _flattened(context, statements):
+        row = rows.get(statement.words[0].text)
+        if row is None:
+            _unknown(context, table, statement, previous)
+        else:
+            if row.later is not None:
+                context.no_effect_yet(table.context, row, statement)
+            if row.replaced_by is not None:
+                _deprecated(context, row, statement)
+            _APPLY[row.kind](context, table, row, statement, draft)
+        previous = statement
+
+
+def _flattened(context: Context, statements: Sequence[Statement]) -> Iterator[Statement]:
+    """The statements with words; a block that belongs to nothing is opened up, as keepalived ignores its `{`."""
+    pending = list(reversed(statements))
+    while pending:
+        statement = pending.pop()
+        if statement.words:
+            yield statement
+        elif statement.is_extra_brace:
+            context.error("extra-brace", "this `}` closes nothing", statement)
+        else:
+            context.error("unexpected-brace", "this `{` belongs to no keyword", statement)
+            pending.extend(reversed(statement.children or ()))
+
+
+# ── what is wrong with a keyword ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _unknown(context: Context, table: Table, statement: Statement, previous: Statement | None) -> None:
+    word = statement.words[0].text
+    where = "" if table.context == "(root)" else f" in {table.context.replace('.', ' → ')}"
+    help_text: str | None = None
+    if previous is not None and _lost_its_tail(table, previous, statement):
+        joined = " ".join([w.text for w in previous.words] + [w.text for w in statement.words])
+        help_text = f"join this line with the one above: `{joined}`"
+    else:
+        near = context.near(word, table.rows)
+        if near is not None:
+            help_text = f"did you mean `{near}`?"
+        elif (home := _home_of(word, table)) is not None:
+            help_text = f"`{word}` belongs in {home}"
+    notes = ("its block is skipped",) if statement.children is not None else ()
+    context.say(
+        Severity.ERROR,
+        "unknown-keyword",
+        f"unknown keyword `{word}`{where}",
+        statement,
+        0,
+        help=help_text,
+        notes=notes,
+    )
+
+
+def _lost_its_tail(table: Table, previous: Statement, statement: Statement) -> bool:
+    """Whether a line of one number is what the line above lacks, as when a port was broken off."""
+    row = table.rows.get(previous.words[0].text)
+    if row is None or len(statement.words) != 1 or previous.children is not None:
+        return False
+    lacking = row.arguments[len(previous.words) - 1 :]
+    return bool(lacking) and bool(lacking[0].reader.accepts(statement.words[0].text))
+
+
+def _home_of(word: str, table: Table) -> str | None:
+    """The block that knows `word`, when just one kind of block does."""
+    from pykeepalived.dialects.keepalived.tables import TABLES  # noqa: PLC0415 - the tables import the engine's rows
+
+    homes = [other.context for other in TABLES if word in other.rows and other is not table]
+    if not homes:
+        return None
+    shortest = min(homes, key=len)
+    return "no block, at the top level" if shortest == "(root)" else f"a block `{shortest.replace('.', ' → ')}`"
+
+
+def _deprecated(context: Context, row: Row, statement: Statement) -> None:
+    context.warning(
+        "deprecated-keyword",
+        f"`{row.name}` is deprecated",
+        statement,
+        0,
+        help=f"write `{row.replaced_by}`" if row.replaced_by else "leave it out",
+    )
+
+
+def _no_block(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
+    """A keyword without a block has one: keepalived ignores the brace and reads on at this level."""
+    context.error("unexpected-brace", f"`{row.name}` has no block", statement.brace, help="remove the braces")
+    if statement.children:
+        read_block(context, table, statement.children, draft)
+
+
+def _extra_words(context: Context, row: Row, statement: Statement, start: int) -> None:
+    if start < len(statement.words):
+        words = statement.words
+        context.warning(
+            "extra-words",
+            f"`{row.name}` takes no more words, `{words[start].text}` is not looked at",
+            statement.span_of(words[start].start, words[-1].end),
+            # keepalived says nothing here.
+            exit_class=ExitClass.NONE,
+        )
+
+
+def _closed(context: Context, statement: Statement) -> bool:
+    for index, word in enumerate(statement.words):
+        if not word.closed:
+            context.error("unmatched-quote", "the quote is never closed", statement, index, help='add a `"`')
+            return False
+    return True
+
+
+# ── arguments ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_arguments(
+    context: Context, row: Row, statement: Statement, start: int, stop_words: Sequence[str] | dict[str, Row] = ()
+) -> tuple[list[Any] | None, int]:
+    """Read the words of `row` from word number `start`. Returns (values or None when refused, next word number)."""
+    values: list[Any] = []
+    words = statement.words
+    index = start
+    refused = False
+    for argument in row.arguments:
+        if argument.many:
+            taken, index, ok = _read_many(context, argument, statement, index)
+            if not taken and not argument.optional and ok:
+                context.missing_word(statement, row.name, row.shows)
+                return None, index
+            values.append(tuple(taken))
+            continue
+        if index >= len(words):
+            if not argument.optional:
+                context.missing_word(statement, row.name, row.shows)
+                return None, index
+            values.append(None)
+            continue
+        text = words[index].text
+        if argument.optional and argument is not row.arguments[-1] and not argument.reader.accepts(text):
+            values.append(None)
+            continue
+        if argument.optional and text in stop_words:
+            values.append(None)
+            continue
+        try:
+            values.append(argument.reader(text))
+        except Bad as problem:
+            context.bad(problem, statement, index)
+            values.append(problem.value)
+            refused = refused or problem.value is None
+        index += 1
+    return (None if refused else values), index
+
+
+def _read_many(
+    context: Context, argument: Argument, statement: Statement, start: int
+) -> tuple[list[Any], int, bool]:
+    taken: list[Any] = []
+    ok = True
+    for index in range(start, len(statement.words)):
+        try:
+            taken.append(argument.reader(statement.words[index].text))
+        except Bad as problem:
+            context.bad(problem, statement, index)
+            ok = False
+    return taken, len(statement.words), ok
+
+
+def _store(context: Context, row: Row, statement: Statement, draft: Draft, value: Any) -> None:
+    if row.after is not None:
+        value = row.after(context, statement, draft, value)
+        if value is None:
+            return
+    if row.field is None:
+        return
+    if row.repeat is Repeat.APPEND:
+        draft.append(row.field, value, statement)
+    elif row.repeat is Repeat.FIRST and row.field in draft.values:
+        first = draft.where[row.field]
+        context.error(
+            "given-twice",
+            f"`{row.name}` is given twice, the first one stays",
+            statement,
+            0,
+            secondary=(Label(first.span(0), "first given here"),),
+        )
+    else:
+        draft.put(row.field, value, statement)
+
+
+# ── kinds of rows ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _apply_flag(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
+    if statement.children is not None:
+        _no_block(context, table, row, statement, draft)
+    value = row.constant
+    used = 1
+    if row.arguments and len(statement.words) > 1:
+        used = 2
+        try:
+            value = row.arguments[0].reader(statement.words[1].text)
+        except Bad as problem:
+            context.bad(problem, statement, 1)
+            return
+    _extra_words(context, row, statement, used)
+    _store(context, row, statement, draft, value)
+
+
+def _apply_value(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
+    if statement.children is not None:
+        _no_block(context, table, row, statement, draft)
+    if not _closed(context, statement):
+        return
+    values, used = read_arguments(context, row, statement, 1)
+    if values is None:
+        return
+    _extra_words(context, row, statement, used)
+    _store(context, row, statement, draft, values[0] if len(values) == 1 else tuple(values))
+
+
+def _apply_options(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
+    if statement.children is not None:
+        _no_block(context, table, row, statement, draft)
+    if not _closed(context, statement):
+        return
+    if len(statement.words) <= row.required:
+        context.missing_word(statement, row.name, row.shows + " …")
+        return
+    entry = read_options(context, row.options, statement, 1)
+    if entry is not None:
+        _store(context, row, statement, draft, entry)
+
+
+def _apply_script(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
+    if statement.children is not None:
+        _no_block(context, table, row, statement, draft)
+    raw = read_script(context, row, statement)
+    if raw is not None:
+        _store(context, row, statement, draft, raw)
+
+
+def read_script(context: Context, row: Row, statement: Statement) -> RawScript | None:
+    """The first word behind the keyword is the command line and is split once more; then user and group."""
+    text = statement.argument_text()
+    offset = statement.words[0].end
+    try:
+        outer = script_words(text)
+        inner = script_words(outer[0][0]) if outer else ()
+    except ScriptTextError as error:
+        where = statement.span_of(offset + min(error.position, max(0, len(text) - 1)), offset + len(text))
+        context.error("unmatched-quote", f"{error}", where)
+        return None
+    if not inner:
+        if row.required:
+            context.missing_word(statement, row.name, f'{row.name} "COMMAND …" [USER [GROUP]]')
+            return None
+        return RawScript((), None, None, statement)
+    if len(outer) > 3:
+        span = statement.span_of(offset + outer[3][1], offset + outer[-1][2])
+        context.warning(
+            "extra-words",
+            f"`{row.name}` takes a command, a user and a group; `{outer[3][0]}` is not looked at",
+            span,
+            help="put a command with arguments in quotes",
+            exit_class=ExitClass.NONE,
+        )
+    return RawScript(
+        tuple(word for word, _, _ in inner),
+        outer[1][0] if len(outer) > 1 else None,
+        outer[2][0] if len(outer) > 2 else None,
+        statement,
+    )
+
+
+def _block_missing(context: Context, row: Row, statement: Statement) -> bool:
+    if statement.children is not None:
+        return False
+    context.error(
+        "missing-open-brace",
+        f"`{row.name}` needs a block",
+        statement,
+        help="put a `{` at the end of the line, and a `}` behind the block",
+    )
+    return True
+
+
+def _apply_list(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
+    del table
+    if _block_missing(context, row, statement):
+        return
+    first = 1
+    target = draft
+    if row.arguments:
+        header, first = read_arguments(context, row, statement, 1)
+        if header is None:
+            return
+        target = Draft(statement, tuple(header))
+    found: list[Entry] = []
+    if first < len(statement.words) and row.arguments:
+        entry = read_options(context, row.options, statement, first)
+        if entry is not None:
+            found.append(entry)
+    for line in _flattened(context, statement.children or ()):
+        if line.children is not None:
+            context.error("unexpected-brace", f"a line of `{row.name}` has no block", line.brace)
+        if not _closed(context, line):
+            continue
+        entry = read_options(context, row.options, line, 0)
+        if entry is not None:
+            found.append(entry)
+    if row.arguments:
+        target.values["entries"] = found
+        _store(context, row, statement, draft, target)
+    elif row.field is not None and row.repeat is Repeat.APPEND:
+        draft.values.setdefault(row.field, []).extend(found)
+        draft.where.setdefault(row.field, statement)
+    else:
+        _store(context, row, statement, draft, found)
+
+
+def read_options(context: Context, grammar: Options, statement: Statement, start: int) -> Entry | None:
+    """Read option words and bare words from word number `start`. None: the line is refused."""
+    values: dict[str, Any] = {}
+    places: dict[str, int] = {}
+    free = dict(grammar.slots)
+    words = statement.words
+    index = start
+    while index < len(words):
+        row = None if words[index].quoted else grammar.rows.get(words[index].text)
+        if row is None:
+            if not _take_slot(context, grammar, statement, index, free, values, places):
+                return None
+            index += 1
+            continue
+        if row.later is not None:
+            context.no_effect_yet(grammar.context, row, statement)
+        if row.replaced_by is not None:
+            context.warning(
+                "deprecated-keyword",
+                f"`{row.name}` is deprecated",
+                statement,
+                index,
+                help=f"write `{row.replaced_by}`" if row.replaced_by else "leave it out",
+            )
+        field = row.field or row.name
+        places[field] = index
+        if row.arguments:
+            taken, index = read_arguments(context, row, statement, index + 1, grammar.rows)
+            if taken is not None:
+                values[field] = taken[-1]
+        else:
+            values[field] = row.constant
+            index += 1
+    if grammar.need and grammar.need not in values:
+        context.error("missing-value", f"the line has no {grammar.need}", statement)
+        return None
+    return Entry(values, statement, places)
+
+
+def _take_slot(
+    context: Context,
+    grammar: Options,
+    statement: Statement,
+    index: int,
+    free: dict[str, Any],
+    values: dict[str, Any],
+    places: dict[str, int],
+) -> bool:
+    """Give a bare word to the first free slot that takes it. False: the whole line is refused."""
+    text = statement.words[index].text
+    refusal: Bad | None = None
+    for name, reader in free.items():
+        try:
+            values[name] = reader(text)
+        except Bad as problem:
+            if name == grammar.need:
+                context.bad(problem, statement, index)
+                return False
+            refusal = refusal or problem
+            continue
+        places[name] = index
+        del free[name]
+        return True
+    near = context.near(text, grammar.rows)
+    if refusal is not None and near is None and not text[:1].isalpha():
+        context.bad(refusal, statement, index)
+    else:
+        context.error(
+            "unknown-option",
+            f"unknown word `{text}`",
+            statement,
+            index,
+            help=f"did you mean `{near}`?" if near else None,
+        )
+    return True
+
+
+def _apply_words(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
+    del table
+    if _block_missing(context, row, statement):
+        return
+    taken: list[tuple[Any, Statement, int]] = []
+    for line in _flattened(context, statement.children or ()):
+        if line.children is not None:
+            context.error("unexpected-brace", f"a line of `{row.name}` has no block", line.brace)
+        for index, word in enumerate(line.words):
+            try:
+                taken.append((row.arguments[0].reader(word.text), line, index))
+            except Bad as problem:
+                context.bad(problem, line, index)
+    _store(context, row, statement, draft, taken)
+
+
+def _apply_block(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
+    header, used = read_arguments(context, row, statement, 1)
+    if header is None or _block_missing(context, row, statement):
+        return
+    _extra_words(context, row, statement, used)
+    inner = Draft(statement, tuple(header))
+    read_block(context, row.block, statement.children or (), inner)
+    _store(context, row, statement, draft, inner)
+
+
+_APPLY: Final[dict[Kind, Callable[[Context, Table, Row, Statement, Draft], None]]] = {
+    Kind.FLAG: _apply_flag,
+    Kind.VALUE: _apply_value,
+    Kind.OPTIONS: _apply_options,
+    Kind.SCRIPT: _apply_script,
+    Kind.LIST: _apply_list,
+    Kind.WORDS: _apply_words,
+    Kind.BLOCK: _apply_block,
+}

@@ -1,0 +1,122 @@
+"""What the front end asks the machine: interfaces, users, script files. Replaced by a fake in tests."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import socket
+import stat
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from pykeepalived.model import User
+
+#: Where programs without a slash are searched when PATH is unset (confstr CS_PATH plus the system directories).
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class FileFacts(msgspec.Struct, frozen=True):
+    """What matters of a file for running it."""
+
+    mode: int
+    uid: int
+    gid: int
+
+
+class HostFacts(Protocol):
+    """Answers about the machine that will run the configuration."""
+
+    def hostname(self) -> str: ...
+
+    def interfaces(self) -> frozenset[str] | None:
+        """Names of the network interfaces; None when they cannot be told, then nothing is said about them."""
+        ...
+
+    def user(self, name: str) -> User | None:
+        """An account with its primary group."""
+        ...
+
+    def group(self, name: str) -> int | None: ...
+
+    def file(self, path: str) -> FileFacts:
+        """Facts of a file, links followed. Raises OSError."""
+        ...
+
+    def real_path(self, path: str) -> str:
+        """The path without links. Raises OSError."""
+        ...
+
+    def search_path(self) -> str:
+        """The directories in which programs without a slash are searched, separated by colons."""
+        ...
+
+    def own_user(self) -> User:
+        """Whom the daemon itself runs as."""
+        ...
+
+
+class RealHost:
+    """This machine. Each question is asked once; a load sees one state."""
+
+    def __init__(self) -> None:
+        self._interfaces: frozenset[str] | None = None
+        self._asked = False
+
+    def hostname(self) -> str:
+        return socket.gethostname()
+
+    def interfaces(self) -> frozenset[str] | None:
+        if not self._asked:
+            self._asked = True
+            try:
+                self._interfaces = frozenset(name for _, name in socket.if_nameindex())
+            except OSError:
+                self._interfaces = None
+        return self._interfaces
+
+    def user(self, name: str) -> User | None:
+        try:
+            found = pwd.getpwnam(name)
+        except (KeyError, ValueError):
+            return None
+        return User(found.pw_name, found.pw_uid, found.pw_gid)
+
+    def group(self, name: str) -> int | None:
+        try:
+            return grp.getgrnam(name).gr_gid
+        except (KeyError, ValueError):
+            return None
+
+    def file(self, path: str) -> FileFacts:
+        facts = Path(path).stat()
+        return FileFacts(facts.st_mode, facts.st_uid, facts.st_gid)
+
+    def real_path(self, path: str) -> str:
+        return os.path.realpath(path, strict=True)
+
+    def search_path(self) -> str:
+        return os.environ.get("PATH") or DEFAULT_PATH
+
+    def own_user(self) -> User:
+        uid = os.geteuid()
+        try:
+            name = pwd.getpwuid(uid).pw_name
+        except KeyError:
+            name = str(uid)
+        return User(name, uid, os.getegid())
+
+
+def may_execute(facts: FileFacts, user: User) -> bool:
+    """Whether `user` may run a file of these facts, by its mode bits (supplementary groups are not looked at)."""
+    if not stat.S_ISREG(facts.mode):
+        return False
+    if user.uid == 0:
+        return bool(facts.mode & 0o111)
+    if user.uid == facts.uid:
+        return bool(facts.mode & stat.S_IXUSR)
+    if user.gid == facts.gid:
+        return bool(facts.mode & stat.S_IXGRP)
+    return bool(facts.mode & stat.S_IXOTH)

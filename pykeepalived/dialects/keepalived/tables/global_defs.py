@@ -1,0 +1,236 @@
+"""global_defs: the daemon, mail, scripts, LVS."""
+
+# fmt: off
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pyparsing as pp
+
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft
+from pykeepalived.dialects.keepalived.readers import UINT_MAX, Choice, Duration, Grammar, Integer, Text
+from pykeepalived.dialects.keepalived.rows import (
+    Options,
+    Row,
+    flag,
+    many,
+    maybe,
+    options,
+    script,
+    switch,
+    value,
+    word_list,
+)
+from pykeepalived.dialects.keepalived.tables.common import (
+    BYTE,
+    GROUP,
+    HOST,
+    INTERFACE,
+    MULTICAST,
+    NAME,
+    PATH,
+    PORT,
+    PROCESS_NAME,
+    STRING,
+    UNSIGNED,
+    USER,
+    WHOLE_SECONDS,
+)
+from pykeepalived.syntax import Statement
+from pykeepalived.units import SECOND_US
+
+_IPVS_SECONDS: Final = Integer(0, 2_678_400, "seconds")
+
+LVS_TIMEOUTS: Final = Options(
+    "global_defs.lvs_timeouts",
+    value("tcp", _IPVS_SECONDS, help="idle time of established TCP connections"),
+    value("tcpfin", _IPVS_SECONDS, help="time after FIN"),
+    value("udp", _IPVS_SECONDS, help="idle time of UDP"),
+)
+
+LVS_SYNC_DAEMON: Final = Options(
+    "global_defs.lvs_sync_daemon",
+    value("inst", NAME, field="instance", help="the instance whose state decides the role"),
+    value("id", BYTE, field="sync_id", help="sync id, else the instance's virtual_router_id"),
+    value("maxlen", Integer(1, 65507, "bytes"), field="max_length", help="largest sync packet"),
+    value("port", PORT, help="UDP port, 8848 in the kernel"),
+    value("ttl", Integer(1, 255), help="multicast TTL, 1 in the kernel"),
+    value("group", MULTICAST, help="group to send to, 224.0.0.81 in the kernel"),
+    slots=(("interface", INTERFACE), ("bare_id", BYTE), ("bare_instance", NAME), ("bare_instance_id", BYTE)),
+    need="interface",
+)
+
+_MASK_BITS: Final = {
+    "IRUSR": 0o400, "IWUSR": 0o200, "IXUSR": 0o100, "IRWXU": 0o700, "IRGRP": 0o040, "IWGRP": 0o020, "IXGRP": 0o010,
+    "IRWXG": 0o070, "IROTH": 0o004, "IWOTH": 0o002, "IXOTH": 0o001, "IRWXO": 0o007,
+}  # fmt: skip
+
+
+def _number_mask(tokens: pp.ParseResults) -> int:
+    text = str(tokens[0])
+    mask = int(text, 0 if text[:2].lower() == "0x" else 8 if text[0] == "0" else 10)
+    if mask > 0o777:
+        raise ValueError(text)
+    return mask
+
+
+UMASK: Final = Grammar(
+    "OCTAL or BIT|BIT…",
+    pp.Regex(r"0[xX][0-9A-Fa-f]{1,3}|[0-7]{1,4}(?![89])|\d{1,3}").set_parse_action(_number_mask)
+    | pp.DelimitedList(pp.one_of(list(_MASK_BITS)), delim="|").set_parse_action(
+        lambda tokens: sum({_MASK_BITS[str(token)] for token in tokens})
+    ),
+)
+
+INCLUDE_CHECK: Final = Grammar(
+    "[+|-]read|match|wildcard_match|brace_match",
+    pp.Regex(r"[+-]?(?:read|match|wildcard_match|brace_match)"),
+    "unknown-value",
+)
+
+
+def _at_least_one_option(context: Context, statement: Statement, draft: Draft, entry: Any) -> Any:
+    del draft
+    if not entry.values:
+        context.error("missing-value", "`lvs_timeouts` needs one of tcp, tcpfin and udp", statement)
+        return None
+    return entry
+
+
+def _recipients(context: Context, statement: Statement, draft: Draft, words: Any) -> Any:
+    """Several blocks add up; an empty one is reported."""
+    if not words:
+        context.warning("empty-block", "the block `notification_email` is empty", statement)
+        return None
+    return [*draft.get("recipients", []), *words]
+
+
+def _not_zero(context: Context, statement: Statement, draft: Draft, duration_us: Any) -> Any:
+    del draft
+    if duration_us == 0:
+        context.error("number-out-of-range", "0 is no time limit, 1 second is taken", statement, 1)
+        return SECOND_US
+    return duration_us
+
+
+def _old_sync_id(context: Context, statement: Statement, draft: Draft, entry: Any) -> Any:
+    del draft
+    if "bare_id" in entry.values:
+        context.warning(
+            "deprecated-form",
+            "a bare sync id is deprecated",
+            statement,
+            entry.places["bare_id"],
+            help=f"write `id {entry.values['bare_id']}`",
+        )
+    return entry
+
+
+_PROCESS = "process names"
+_FIFO = "notify FIFOs"
+_MAIL = "mail alerts"
+
+GENERAL_ROWS: Final[tuple[Row, ...]] = (
+    flag("process_names", later=_PROCESS, help="names the children keepalived_vrrp, keepalived_lvs, keepalived_bfd"),
+    value("process_name", PROCESS_NAME, later=_PROCESS, default="keepalived", help="process name of the parent"),
+    value("vrrp_process_name", PROCESS_NAME, later=_PROCESS, help="process name of the VRRP child"),
+    value("checker_process_name", PROCESS_NAME, later=_PROCESS, help="process name of the checker child"),
+    value("lvs_process_name", PROCESS_NAME, later=_PROCESS, replaced_by="checker_process_name", help="older spelling"),
+    value("bfd_process_name", PROCESS_NAME, later=_PROCESS, help="process name of the BFD child"),
+    switch("use_symlink_paths", field="use_symlink_paths", since="2.4", help="run scripts by the path as written"),
+    switch("set_supplementary_groups", later="script groups", since="2.4", help="scripts get all groups of their user"),
+    value("router_id", STRING, field="router_id", default="host name", help="name of this machine in mails and SNMP"),
+    value("notification_email_from", STRING, maybe(STRING), field="sender", later=_MAIL, help="sender of alert mails"),
+    value("smtp_server", HOST, maybe(PORT), field="smtp_server", later=_MAIL, help="mail relay; no mail without it"),
+    value("smtp_helo_name", NAME, field="smtp_helo_name", default="host name", help="name in HELO"),
+    value("smtp_connect_timeout", WHOLE_SECONDS, field="smtp_connect_timeout_us", default="30", later=_MAIL,
+          after=_not_zero, help="time limit of alert mails"),
+    word_list("notification_email", STRING, field="recipients", later=_MAIL, after=_recipients,
+              help="recipients of alert mails"),
+    switch("smtp_alert", field="smtp_alert", help="default of smtp_alert everywhere"),
+    switch("smtp_alert_vrrp", field="smtp_alert_vrrp", help="default of smtp_alert for instances and groups"),
+    switch("smtp_alert_checker", field="smtp_alert_checker", help="default of smtp_alert for servers"),
+    flag("no_email_faults", later=_MAIL, help="no mails for FAULT"),
+    script("startup_script", field="startup_script", help="run once before the children start"),
+    value("startup_script_timeout", Integer(1, 1000, "seconds", scale=SECOND_US), field="startup_script_timeout_us",
+          default="10", help="time limit of startup_script"),
+    script("shutdown_script", field="shutdown_script", help="run after all children have ended"),
+    value("shutdown_script_timeout", Integer(1, 1000, "seconds", scale=SECOND_US),
+          field="shutdown_script_timeout_us", default="10", help="time limit of shutdown_script"),
+    switch("checker_log_all_failures", field="checker_log_all_failures", help="log every failed check"),
+    value("dynamic_interfaces", maybe(Choice(("allow_if_changes",))), field="dynamic_interfaces",
+          help="interfaces may be missing at start, come and go"),
+    value("lvs_dataplane", Choice(("auto", "ipvs", "nftables")), field="lvs_dataplane", default="auto", ours=True,
+          help="what balances the load: the kernel's IPVS, nftables, or the first of them that is there"),
+    options("lvs_timeouts", LVS_TIMEOUTS, required=0, field="lvs_timeouts", after=_at_least_one_option,
+            help="connection timeouts of IPVS"),
+    flag("lvs_flush", field="lvs_flush", help="remove all IPVS services at start"),
+    value("lvs_flush_on_stop", maybe(Choice(("VS",))), field="lvs_flush_on_stop", help="how IPVS is emptied at stop"),
+    value("lvs_flush_onstop", maybe(Choice(("VS",))), field="lvs_flush_on_stop", replaced_by="lvs_flush_on_stop",
+          help="older spelling"),
+    options("lvs_sync_daemon", LVS_SYNC_DAEMON, field="sync_daemon", later="LVS sync daemon", after=_old_sync_id,
+            help="synchronise IPVS connections between directors"),
+    value("nftables_ipvs", maybe(NAME), later="nftables_ipvs", default="keepalived_ipvs",
+          help="mark packets of groups, so that one fwmark service stands for all"),
+    value("nftables_ipvs_priority", Integer(-2**31, 2**31 - 1), later="nftables_ipvs", default="-1",
+          help="priority of its chain"),
+    value("nftables_ipvs_start_fwmark", Integer(1, UINT_MAX), later="nftables_ipvs", default="1000",
+          help="first firewall mark it uses"),
+    flag("nftables_counters", later="firewall", help="count packets in generated nftables rules"),
+    value("notify_fifo", PATH, maybe(USER), maybe(GROUP), field="notify_fifo", later=_FIFO, help="FIFO of all events"),
+    script("notify_fifo_script", later=_FIFO, help="program that reads notify_fifo"),
+    value("vrrp_notify_fifo", PATH, maybe(USER), maybe(GROUP), field="vrrp_notify_fifo", later=_FIFO,
+          help="FIFO of VRRP events"),
+    script("vrrp_notify_fifo_script", later=_FIFO, help="program that reads vrrp_notify_fifo"),
+    flag("fifo_write_vrrp_states_on_reload", later=_FIFO, help="write all states again after a reload"),
+    value("lvs_notify_fifo", PATH, maybe(USER), maybe(GROUP), field="lvs_notify_fifo", later=_FIFO,
+          help="FIFO of server events"),
+    script("lvs_notify_fifo_script", later=_FIFO, help="program that reads lvs_notify_fifo"),
+    value("script_user", USER, maybe(GROUP), field="script_user", default="keepalived_script, else root",
+          help="user of scripts without one of their own"),
+    flag("enable_script_security", field="enable_script_security",
+         help="refuse scripts of root that others than root could change"),
+    switch("rs_init_notifies", field="rs_init_notifies", help="notify_up also when servers are added at start"),
+    switch("no_checker_emails", later=_MAIL, help="mails on changes of servers only, not of single checks"),
+    value("umask", UMASK, field="umask", default="0177", help="umask of the daemon and of what it starts"),
+    value("random_seed", UNSIGNED, later="random seed", help="seed of random times, for tests"),
+)
+
+SNMP_ROWS: Final[tuple[Row, ...]] = (
+    value("snmp_socket", STRING, later="SNMP", default="unix:/var/agentx/master", help="AgentX master"),
+    flag("enable_traps", later="SNMP", help="send traps"),
+    flag("enable_snmp_vrrp", later="SNMP", help="serve the VRRP tables of KEEPALIVED-MIB"),
+    flag("enable_snmp_keepalived", later="SNMP", replaced_by="enable_snmp_vrrp", help="older spelling"),
+    flag("enable_snmp_rfc", later="SNMP", help="serve both RFC MIBs"),
+    flag("enable_snmp_rfcv2", later="SNMP", help="serve the MIB of RFC 2787"),
+    flag("enable_snmp_rfcv3", later="SNMP", help="serve the MIB of RFC 6527"),
+    flag("enable_snmp_checker", later="SNMP", help="serve the checker tables of KEEPALIVED-MIB"),
+    value("snmp_vs_stats_update_interval", Duration(1_000, 30 * SECOND_US, places=3), later="SNMP", default="5",
+          since="2.4", help="greatest age of statistics of virtual servers"),
+    value("snmp_rs_stats_update_interval", Duration(1_000, 30 * SECOND_US, places=3), later="SNMP", default="0",
+          since="2.4", help="greatest age of statistics of real servers"),
+    flag("enable_dbus", later="D-Bus", help="offer the D-Bus service"),
+    value("dbus_service_name", NAME, later="D-Bus", default="org.keepalived.Vrrp1", help="bus name"),
+    value("dbus_no_interface_name", Text("NAME"), later="D-Bus", since="2.4",
+          help="path element for instances without interface"),
+)
+
+FILE_ROWS: Final[tuple[Row, ...]] = (
+    value("reload_check_config", maybe(PATH), later="reload options", help="check a new file before a reload"),
+    value("reload_time_file", PATH, later="reload options", help="file that holds the time of a reload"),
+    flag("reload_repeat", later="reload options", help="keep reload_time_file, so that it works every day"),
+    value("reload_file", maybe(PATH), later="reload options", help="file that exists while a reload goes on"),
+    value("include_check", many(INCLUDE_CHECK, optional=True), field="include_check", default="none",
+          help="how strict a plain `include` is from here on"),
+    value("config_save_dir", PATH, later="reload options", help="directory for copies of the configuration"),
+    value("tmp_config_directory", PATH, later="reload options", default="memory", help="place of the flattened copy"),
+    switch("data_use_instance", later="state dumps", help="instance names in the names of dump files"),
+    value("json_version", Integer(1, 2), later="state dumps", default="1", since="2.4", help="layout of the JSON file"),
+    value("iproute_usr_dir", PATH, later="routes", since="2.4", help="vendor directory of rt_tables and its like"),
+    value("iproute_etc_dir", PATH, later="routes", since="2.4", help="local directory of rt_tables and its like"),
+    value("state_dump_file", PATH, later="state dumps", since="2.4", help="name of the dumps of SIGUSR1"),
+    value("stats_dump_file", PATH, later="state dumps", since="2.4", help="name of the statistics file"),
+    value("json_dump_file", PATH, later="state dumps", since="2.4", help="name of the JSON file"),
+)
