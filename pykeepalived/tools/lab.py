@@ -273,7 +273,7 @@ class Lab:
         """`prefix` only marks the holders in a process list (`lab-PREFIX-NAME`); it need not be unique."""
         self.prefix = prefix
         self.namespaces: dict[str, Namespace] = {}
-        self._started: list[subprocess.Popen[Any]] = []
+        self._started: list[tuple[Namespace, subprocess.Popen[Any]]] = []
         self._cables = 0
 
     def __enter__(self) -> Self:
@@ -331,8 +331,9 @@ class Lab:
 
     def popen(self, namespace: str | Namespace, *argv: str | Path, **more: Any) -> subprocess.Popen[Any]:
         """See `Namespace.popen`; the lab also waits for the process when it closes."""
-        process = self._at(namespace).popen(*argv, **more)
-        self._started.append(process)
+        space = self._at(namespace)
+        process = space.popen(*argv, **more)
+        self._started.append((space, process))
         return process
 
     def remove(self, namespace: str | Namespace) -> None:
@@ -350,7 +351,7 @@ class Lab:
         self._kill(list(self.namespaces.values()))
         for space in self.namespaces.values():
             space.close()
-        for process in self._started:
+        for _, process in self._started:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(5)
             for stream in (process.stdin, process.stdout, process.stderr):
@@ -360,6 +361,9 @@ class Lab:
         self._started.clear()
 
     def _kill(self, spaces: Sequence[Namespace]) -> None:
+        for space, process in self._started:
+            if space in spaces:  # one that was started just now may not be inside yet
+                process.kill()
         holders = {space.pid for space in spaces}
         networks: set[Path] = set()
         for space in spaces:
@@ -373,7 +377,7 @@ class Lab:
             for pid in left:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-            for process in self._started:
+            for _, process in self._started:
                 process.poll()
             time.sleep(0.005)
 
