@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 from pykeepalived.dataplane import Counters, Failure
 from pykeepalived.lvs.table import (
@@ -98,6 +99,10 @@ def _change_destination(
         del entry.destinations[kept]
         return None
     value = operation.destination
+    try:
+        ip_address(kept.address)
+    except ValueError:
+        return ("invalid", "not an address")
     if value.weight < 0 or value.lower_threshold > value.upper_threshold:
         return ("invalid", "invalid argument")
     entry.destinations[kept] = value

@@ -16,13 +16,15 @@ WEIGHT_LIMIT = 65535
 class CheckHealth:
     """One checker of one server."""
 
-    __slots__ = ("checked", "spec", "up", "weight_change")
+    __slots__ = ("checked", "failures", "spec", "up", "weight_change")
 
     def __init__(self, spec: CheckerSpec, up: bool) -> None:
         self.spec = spec
         self.up = up
         self.checked = False
         """A result has come since the checker began."""
+        self.failures = 0
+        """Failures in a row up to the last result."""
         self.weight_change = 0
         """What it adds to the configured weight."""
 

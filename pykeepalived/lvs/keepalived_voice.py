@@ -211,7 +211,7 @@ def _check_failed(service: ServiceRef, server: RealServer, checker: CheckerSpec,
         return None
     if isinstance(checker.question, HttpCheck) and checker.question.tls:
         word = "SSL_CHECK"
-    after = f" after {retries} retries" if checker.timing.retry else ""
+    after = f" after {retries} retries" if retries else ""
     return Line(f"{word} on service {service.server_name(server)} failed{after}.")
 
 

@@ -1,0 +1,41 @@
+"""Which dataplane this machine gets: IPVS where the kernel has it, else nftables, said aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pykeepalived.dataplane import Dataplane, DataplaneUnavailable
+
+
+def open_dataplane(wish: str, say: Callable[[str], None]) -> Dataplane:
+    """Open the dataplane of `lvs_dataplane`: auto, ipvs or nftables.
+
+    `say` gets the line about the choice. Raises `DataplaneUnavailable` with what is missing.
+    """
+    if wish == "ipvs":
+        return _ipvs()
+    if wish == "nftables":
+        return _nftables()
+    try:
+        dataplane = _ipvs()
+    except DataplaneUnavailable as no_ipvs:
+        try:
+            dataplane = _nftables()
+        except DataplaneUnavailable as no_nftables:
+            raise DataplaneUnavailable(f"no dataplane: {no_ipvs}; {no_nftables}") from no_nftables
+        say(f"LVS dataplane is nftables: {no_ipvs}")
+        return dataplane
+    say("LVS dataplane is IPVS")
+    return dataplane
+
+
+def _ipvs() -> Dataplane:
+    from pykeepalived.dataplane.ipvs import IpvsDataplane  # noqa: PLC0415 (pyroute2 is costly to import)
+
+    return IpvsDataplane()
+
+
+def _nftables() -> Dataplane:
+    from pykeepalived.dataplane.nftables import NftablesDataplane  # noqa: PLC0415
+
+    return NftablesDataplane()

@@ -1,0 +1,484 @@
+"""The checker process: health checks of both dialects in, the kernel's table out.
+
+    probe result ─► Pool (health, quorum, sorry server) ─► events ─► Voice ─► log, scripts, FIFO, mails
+                                    └──────────────────► desired entries ─► TableKeeper ─► dataplane
+
+Every path into the table is `_show`: the entries that a pool wants are handed to the keeper, which applies what differs
+once per turn of the loop. Start, reload and recovery after a crash differ only in what the keeper already knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pykeepalived.dataplane import Dataplane, DataplaneUnavailable
+from pykeepalived.dataplane.select import open_dataplane
+from pykeepalived.lvs.desired import entry, service_keys, services_of
+from pykeepalived.lvs.events import (
+    Cause,
+    CheckFailed,
+    CheckingStarted,
+    CheckSucceeded,
+    DestinationPurged,
+    LvsEvent,
+    ServiceAdded,
+    ServiceChanged,
+    SoftFailure,
+    SoftFailureReset,
+)
+from pykeepalived.lvs.health import CheckHealth, ServerHealth
+from pykeepalived.lvs.keepalived_voice import KeepalivedVoice
+from pykeepalived.lvs.names import ServiceRef
+from pykeepalived.lvs.pool import Policy, Pool
+from pykeepalived.lvs.table import Destination, DestinationKey, Entry, ServiceKey, Table
+from pykeepalived.lvs.voice import Voice
+from pykeepalived.model.config import Config
+from pykeepalived.model.lvs import RealServer
+from pykeepalived.runtime.lvs_dump import checker_data
+from pykeepalived.runtime.lvs_herald import Herald
+from pykeepalived.runtime.lvs_table import TableKeeper
+from pykeepalived.runtime.probes import ProbeEngine, ProbeResult, Subscription
+from pykeepalived.runtime.program import Context
+from pykeepalived.units import SECOND_US
+
+#: How often the kernel's table is compared with ours.
+DRIFT_INTERVAL_US: Final = 60 * SECOND_US
+#: Exit code of the original when the kernel does not balance ("FATAL": the parent does not try again).
+EXIT_FATAL: Final = 1
+#: An orderly stop waits this long for the scripts that it started.
+_SCRIPTS_LIMIT_US: Final = 3 * SECOND_US
+
+
+class CheckerProgram:
+    """`Program` of the checker child.
+
+    `voice`: the words of another dialect than keepalived's. `dataplane`: use this one instead of choosing.
+    `drift_interval_us`: 0 never compares.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        voice: Voice | None = None,
+        dataplane: Dataplane | None = None,
+        drift_interval_us: int = DRIFT_INTERVAL_US,
+    ) -> None:
+        self._context = context
+        self._log = context.log
+        self._own_voice = voice
+        self._dataplane = dataplane
+        self._drift_interval_us = drift_interval_us
+        self._config = Config()
+        self._policy = Policy()
+        self._pools: dict[str, Pool] = {}
+        self._keys: dict[str, list[ServiceKey]] = {}
+        self._owners: dict[ServiceKey, str] = {}
+        """Which virtual server a service of the kernel belongs to: the first that names it."""
+        self._subscriptions: dict[CheckHealth, Subscription] = {}
+        self._numbers = itertools.count(1)
+        self._herald = Herald(context)
+        self._keeper: TableKeeper | None = None
+        self._engine: ProbeEngine | None = None
+        self._old_timeouts: tuple[int, int, int] | None = None
+        self._stopped = False
+
+    # ---- Program ----
+
+    def start(self, config: Config) -> None:
+        if self._dataplane is None:
+            try:
+                self._dataplane = open_dataplane(config.globals.lvs_dataplane, self._log.info)
+            except DataplaneUnavailable as error:
+                self._log.error(f"IPVS: Can't initialize ipvs: {error}")
+                self._stopped = True
+                self._context.finished(EXIT_FATAL)
+                return
+        context = self._context
+        self._take(config)
+        self._keeper = TableKeeper(context.reactor, self._dataplane, self._tell, self._drift_interval_us)
+        self._engine = ProbeEngine(context.reactor, self._log, context.scripts, random.Random())
+        self._prepare_kernel(config)
+        found = self._read_table()
+        for ref in services_of(config):
+            self._begin(ref, found, Cause.START)
+        self._keeper.adopt(found)
+        self._purge_strangers()
+        self._keeper.flush()
+        self._keeper.watch_drift()
+
+    def reload(self, config: Config) -> None:
+        if self._stopped or self._keeper is None:
+            return
+        if config.globals.lvs_dataplane != self._config.globals.lvs_dataplane:
+            self._log.error("Cannot change lvs_dataplane at a reload - please restart keepalived")
+        self._take(config)
+        refs = {ref.key: ref for ref in services_of(config)}
+        for key in [key for key in self._pools if key not in refs]:
+            self._end(key)
+        for key, ref in refs.items():
+            pool = self._pools.get(key)
+            if pool is None:
+                self._begin(ref, {}, Cause.RELOAD)
+            else:
+                self._change(key, pool, ref)
+        self._set_timeouts(config)
+        self._keeper.flush()
+
+    def stop(self) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        if self._engine is not None:
+            self._engine.stop()
+        if self._context.options.release_ipvs_on_stop:
+            self._empty_table()
+        if self._keeper is not None:
+            self._keeper.close()
+        self._herald.when_quiet(_SCRIPTS_LIMIT_US, self._finish)
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "dataplane": None if self._dataplane is None else self._dataplane.name,
+            "table": {} if self._keeper is None else self._keeper.status(),
+            "probes": {} if self._engine is None else self._engine.status(),
+            "services": [self._service_status(pool) for pool in self._pools.values()],
+        }
+
+    def dump(self, kind: str) -> str | None:
+        if kind != "data":
+            return None
+        return checker_data(self._config, list(self._pools.values()), self._subscriptions)
+
+    # ---- holds, for the control socket and ldirectord's maintenance directory ----
+
+    def hold(self, matches: Iterable[tuple[str, str, int]], reason: str, text: str) -> None:
+        """Take servers out until `release`; each is (service key, address, port). Unknown ones are ignored."""
+        for pool, health in self._find(matches):
+            if reason not in health.holds:
+                self._tell_all(pool.hold(health, reason, text))
+                self._show(pool)
+
+    def release(self, matches: Iterable[tuple[str, str, int]], reason: str) -> None:
+        """Take back what `hold` did."""
+        for pool, health in self._find(matches):
+            if reason in health.holds:
+                self._tell_all(pool.release(health, reason))
+                self._show(pool)
+
+    # ---- configuration ----
+
+    def _take(self, config: Config) -> None:
+        self._config = config
+        is_ldirectord = config.ldirectord is not None
+        self._policy = Policy(counts_servers=is_ldirectord, keeps_found_alive=is_ldirectord)
+        voice = self._own_voice or KeepalivedVoice(init_notifies=config.globals.rs_init_notifies)
+        self._herald.configure(voice, config.globals)
+
+    def _begin(self, ref: ServiceRef, found: Table, cause: Cause) -> None:
+        """Start a virtual server: its pool, its services in the table, its checks."""
+        keys = self._claim(ref)
+        pool = self._pools[ref.key] = Pool(ref, self._policy)
+        existed = any(key in found for key in keys)
+        differs = any(key in found and found[key].service != self._entry(pool, key).service for key in keys)
+        self._tell(ServiceAdded(ref, cause, existed))
+        if differs:
+            self._tell(ServiceChanged(ref, cause))
+        self._tell_all(pool.start(lambda server: _serves(server, keys, found)))
+        self._show(pool)
+        self._subscribe(pool)
+
+    def _change(self, key: str, pool: Pool, ref: ServiceRef) -> None:
+        """Change a virtual server to a new configuration in place."""
+        old_keys, old_server = self._keys[key], pool.service.server
+        self._disown(key)
+        keys = self._claim(ref)
+        gone = [check for health in pool.servers for check in health.checks]
+        events = pool.reload(ref)
+        before = [self._keeper.wanted(kept) for kept in keys] if self._keeper else []
+        self._tell_all(events)
+        self._show(pool)
+        services_before = [held.service for held in before if held is not None]
+        services_after = [held.service for kept in keys if self._keeper and (held := self._keeper.wanted(kept))]
+        if old_server != ref.server and services_before != services_after:
+            self._tell(ServiceChanged(ref, Cause.RELOAD))
+        for kept in old_keys:
+            if kept not in self._owners and self._keeper is not None:
+                self._keeper.unwant(kept)
+        remaining = {check for health in pool.servers for check in health.checks}
+        for check in gone:
+            if check not in remaining:
+                self._unsubscribe(check)
+        self._subscribe(pool)
+
+    def _end(self, key: str) -> None:
+        """A virtual server is in the configuration no more."""
+        pool = self._pools.pop(key)
+        self._tell_all(pool.leave(Cause.RELOAD))
+        for health in pool.servers:
+            for check in health.checks:
+                self._unsubscribe(check)
+        for kept in self._keys.pop(key):
+            if self._owners.get(kept) == key:
+                del self._owners[kept]
+                if self._keeper is not None:
+                    self._keeper.unwant(kept)
+
+    def _claim(self, ref: ServiceRef) -> list[ServiceKey]:
+        """The kernel services of a virtual server that no other one has claimed and that the dataplane can do."""
+        keys: list[ServiceKey] = []
+        for key in service_keys(ref.server, self._config.virtual_server_groups):
+            owner = self._owners.get(key)
+            if owner is not None:
+                self._log.error(f"VS {ref.name} is not served: VS {owner} has the same address and port")
+            elif not self._refused_by_dataplane(ref, key):
+                self._owners[key] = ref.key
+                keys.append(key)
+        self._keys[ref.key] = keys
+        return keys
+
+    def _disown(self, key: str) -> None:
+        for kept in self._keys[key]:
+            if self._owners.get(kept) == key:
+                del self._owners[kept]
+
+    def _refused_by_dataplane(self, ref: ServiceRef, key: ServiceKey) -> bool:
+        assert self._dataplane is not None
+        whole = {key: entry(ref.server, key, _all_destinations(ref))}
+        reasons = [reason for _, reason in self._dataplane.unsupported(whole)]
+        for reason in reasons:
+            self._log.error(f"VS {ref.name} is not served: {reason}")
+        if not reasons:
+            remarks = getattr(self._dataplane, "remarks", None)
+            for _, remark in remarks(whole) if remarks is not None else ():
+                self._log.info(f"VS {ref.name}: {remark}")
+        return bool(reasons)
+
+    # ---- checks ----
+
+    def _subscribe(self, pool: Pool) -> None:
+        assert self._engine is not None
+        for health in pool.servers:
+            for check in health.checks:
+                if check in self._subscriptions:
+                    continue
+                name = f"{pool.service.key} {pool.service.server_name(health.server)} {next(self._numbers)}"
+                self._tell(CheckingStarted(pool.service, health.server, check.spec))
+                self._subscriptions[check] = self._engine.subscribe(
+                    name,
+                    check.spec,
+                    lambda result, pool=pool, health=health, check=check: self._result(  # type: ignore[misc]
+                        pool, health, check, result
+                    ),
+                    initially_up=check.up,
+                )
+
+    def _unsubscribe(self, check: CheckHealth) -> None:
+        subscription = self._subscriptions.pop(check, None)
+        if subscription is not None:
+            subscription.close()
+
+    def _result(self, pool: Pool, health: ServerHealth, check: CheckHealth, result: ProbeResult) -> None:
+        self._tell_all(_result_events(pool, health, check, result))
+        events = pool.check_result(health, check, result.up, result.outcome.weight, result.outcome.text)
+        check.failures = result.failures
+        if events:
+            self._tell_all(events)
+            self._show(pool)
+
+    # ---- the table ----
+
+    def _show(self, pool: Pool) -> None:
+        """Hand a pool's present wishes to the keeper."""
+        assert self._keeper is not None
+        for key in self._keys[pool.service.key]:
+            wanted = self._entry(pool, key)
+            named = entry(pool.service.server, key, _all_destinations(pool.service), service_port=self._forces_port)
+            self._keeper.want(key, wanted, named.destinations)
+
+    def _entry(self, pool: Pool, key: ServiceKey) -> Entry:
+        return entry(pool.service.server, key, pool.destinations(), service_port=self._forces_port)
+
+    @property
+    def _forces_port(self) -> bool:
+        return self._config.ldirectord is not None
+
+    def _read_table(self) -> Table:
+        assert self._keeper is not None
+        try:
+            return self._keeper.read()
+        except OSError as error:
+            self._log.error(f"IPVS: cannot read the table: {error}")
+            return {}
+
+    def _purge_strangers(self) -> None:
+        """ldirectord removes destinations of its services that its file does not name."""
+        if self._config.ldirectord is None or self._keeper is None:
+            return
+        for pool in self._pools.values():
+            for key in self._keys[pool.service.key]:
+                strangers = self._keeper.foreign(key)
+                self._keeper.purge(key, strangers)
+                for kept in strangers:
+                    self._tell(DestinationPurged(pool.service, kept.address, kept.port, Cause.START))
+
+    def _prepare_kernel(self, config: Config) -> None:
+        if config.globals.lvs_flush:
+            self._flush_all()
+        self._set_timeouts(config)
+
+    def _flush_all(self) -> None:
+        flush = getattr(self._dataplane, "flush", None)
+        if flush is None:
+            return
+        try:
+            flush()
+        except OSError as error:
+            self._log.error(f"IPVS: cannot flush the table: {error}")
+
+    def _set_timeouts(self, config: Config) -> None:
+        wanted = config.globals.lvs_timeouts
+        change = getattr(self._dataplane, "set_timeouts", None)
+        if wanted is None or change is None or self._dataplane is None:
+            return
+        try:
+            if self._old_timeouts is None:
+                self._old_timeouts = self._dataplane.timeouts()  # type: ignore[attr-defined]
+            change(*wanted)
+        except OSError as error:
+            self._log.error(f"IPVS: cannot set the timeouts: {error}")
+
+    def _empty_table(self) -> None:
+        """Take our services away as the configuration says (keepalived-behaviour 10.4)."""
+        how = self._config.globals.lvs_flush_on_stop
+        for pool in self._pools.values():
+            keys = self._keys[pool.service.key]
+            if not pool.service.server.cleanstop:
+                for key in keys:
+                    if self._keeper is not None:
+                        self._keeper.forget(key)
+                continue
+            events = pool.leave(Cause.STOP)
+            self._tell_all(events)
+            for key in keys:
+                if self._keeper is not None:
+                    self._keeper.unwant(key)
+        if how == "all":
+            self._flush_all()
+        elif self._keeper is not None:
+            self._keeper.flush()
+        if self._old_timeouts is not None and self._dataplane is not None:
+            with contextlib.suppress(OSError):
+                self._dataplane.set_timeouts(*self._old_timeouts)  # type: ignore[attr-defined]
+
+    def _finish(self) -> None:
+        self._herald.close()
+        if self._dataplane is not None:
+            self._dataplane.close()
+        self._context.finished(0)
+
+    # ---- telling ----
+
+    def _tell(self, event: LvsEvent) -> None:
+        self._herald.tell(event)
+
+    def _tell_all(self, events: Iterable[LvsEvent]) -> None:
+        for event in events:
+            self._herald.tell(event)
+
+    # ---- showing ----
+
+    def _find(self, matches: Iterable[tuple[str, str, int]]) -> Iterable[tuple[Pool, ServerHealth]]:
+        for key, address, port in matches:
+            pool = self._pools.get(key)
+            for health in pool.servers if pool is not None else ():
+                if health.key == (address, port):
+                    assert pool is not None
+                    yield pool, health
+
+    def _service_status(self, pool: Pool) -> dict[str, Any]:
+        server = pool.service.server
+        sorry = server.sorry_server
+        return {
+            "name": pool.service.name,
+            "key": pool.service.key,
+            "scheduler": server.scheduler,
+            "protocol": None if server.protocol is None else server.protocol.name.lower(),
+            "quorum": {
+                "up": pool.quorum_up,
+                "quorum": pool.thresholds.quorum,
+                "hysteresis": pool.thresholds.hysteresis,
+                "weight": pool.weight,
+            },
+            "sorry_server": None
+            if sorry is None
+            else {"name": pool.service.server_name(sorry), "serves": pool.sorry_serves, "weight": sorry.weight},
+            "served": bool(self._keys[pool.service.key]),
+            "servers": [self._server_status(pool, health) for health in pool.servers],
+        }
+
+    def _server_status(self, pool: Pool, health: ServerHealth) -> dict[str, Any]:
+        server = health.server
+        checks = [self._subscriptions[check].status() for check in health.checks if check in self._subscriptions]
+        return {
+            "name": pool.service.server_name(server),
+            "address": server.address,
+            "port": server.port,
+            "forwarding": server.forwarding.method.value,
+            "alive": health.alive,
+            "weight": health.weight,
+            "table_weight": pool.table_weight(health),
+            "holds": sorted(health.holds),
+            "checks": checks,
+        }
+
+
+def _all_destinations(ref: ServiceRef) -> list[tuple[DestinationKey, Destination]]:
+    """Every destination that the configuration names, whatever its health."""
+    named = [
+        (
+            DestinationKey(server.address, server.port),
+            Destination(
+                weight=server.weight,
+                forwarding=server.forwarding,
+                upper_threshold=server.upper_threshold,
+                lower_threshold=server.lower_threshold,
+            ),
+        )
+        for server in ref.server.real_servers
+    ]
+    sorry = ref.server.sorry_server
+    if sorry is not None:
+        place = DestinationKey(sorry.address, sorry.port)
+        named.append((place, Destination(weight=sorry.weight, forwarding=sorry.forwarding)))
+    return named
+
+
+def _serves(server: RealServer, keys: Iterable[ServiceKey], found: Table) -> bool:
+    """Whether an earlier run left a server in the table with a weight."""
+    place = DestinationKey(server.address, server.port)
+    for key in keys:
+        held = found[key].destinations.get(place) if key in found else None
+        if held is not None and held.weight > 0:
+            return True
+    return False
+
+
+def _result_events(pool: Pool, health: ServerHealth, check: CheckHealth, result: ProbeResult) -> list[LvsEvent]:
+    """What is worth saying about one result, before its effect."""
+    service, server, spec, text = pool.service, health.server, check.spec, result.outcome.text
+    if result.outcome.ok:
+        if result.changed or result.first:
+            return [CheckSucceeded(service, server, spec, text)]
+        if check.failures and check.up:
+            return [SoftFailureReset(service, server, spec)]
+        return []
+    if result.changed or (result.first and not result.up):
+        return [CheckFailed(service, server, spec, result.failures - 1, text)]
+    if result.up:
+        return [SoftFailure(service, server, spec, result.failures, spec.timing.retry + 1, text)]
+    return []
