@@ -17,6 +17,7 @@ class InstanceKey(NamedTuple):
     vrid: int
     family: Family
     interface: str | None
+    unicast: bool
     unicast_source: str | None
     vmac: str | None
     multicast_group: str | None
@@ -41,6 +42,7 @@ def instance_key(config: VrrpInstance) -> InstanceKey:
         vrid=config.vrid,
         family=instance_family(config),
         interface=config.interface,
+        unicast=unicast,
         unicast_source=config.source if unicast else None,
         vmac=config.vmac.kind if config.vmac else None,
         multicast_group=None if unicast else config.multicast_group,

@@ -51,9 +51,9 @@ class Output:
         if self.log_detail:
             self._items.append((lane, Log(text, detail=True)))
 
-    def lanes(self) -> set[Hashable]:
-        """Everything that put something."""
-        return {lane for lane, _ in self._items}
+    def lanes(self) -> list[Hashable]:
+        """Everything that put something, in the order of its first action: what comes of it must be repeatable."""
+        return list(dict.fromkeys(lane for lane, _ in self._items))
 
     def actions(self) -> tuple[Action, ...]:
         """Everything, phase by phase; within a phase in the order in which it was put."""

@@ -115,8 +115,9 @@ class World:
         for instance in gone:
             instance.group = None
             instance.delete(now_us, out)
-            self.sources.pop(instance.name, None)
         self._carry_sources(kept)
+        names = {item.name for item in config.instances}
+        self.sources = {name: source for name, source in self.sources.items() if name in names}
         for instance, item in kept:
             instance.adapt(item, now_us, out)
         by_name = {instance.name: instance for instance, _ in kept} | {item.name: Instance(item) for item in fresh}

@@ -14,7 +14,9 @@ from pykeepalived.model.common import Family
 from pykeepalived.vrrp.receive import Expectation, Ladder
 
 
-def packet(layer: object, source: str = "10.0.0.2", destination: str = "224.0.0.18", ttl: int = 255, **words: object) -> bytes:
+def packet(
+    layer: object, source: str = "10.0.0.2", destination: str = "224.0.0.18", ttl: int = 255, **words: object
+) -> bytes:
     return bytes(IP(src=source, dst=destination, ttl=ttl, proto=words.pop("proto", 112), **words) / layer)
 
 

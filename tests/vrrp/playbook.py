@@ -40,12 +40,12 @@ def config(
     scripts: tuple[VrrpScript, ...] = (),
     settings: GlobalDefs | None = None,
 ) -> Config:
-    return Config(
-        instances=instances, sync_groups=groups, scripts=scripts, globals=settings or GlobalDefs()
-    )
+    return Config(instances=instances, sync_groups=groups, scripts=scripts, globals=settings or GlobalDefs())
 
 
-def advert(priority: int, source: str = "10.0.0.2", *, vrid: int = 51, version: int = 2, **words: object) -> events.Advert:
+def advert(
+    priority: int, source: str = "10.0.0.2", *, vrid: int = 51, version: int = 2, **words: object
+) -> events.Advert:
     values: dict[str, object] = {
         "source": source,
         "destination": "224.0.0.18",

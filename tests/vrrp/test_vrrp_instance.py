@@ -500,9 +500,7 @@ def test_the_other_checksum_form_is_counted_and_said_once_per_sender():
     book = play(version=3)
     book.start()
     words = {"version": 3, "other_checksum_form": True}
-    assert book.hear(150, **words)[0] == (
-        "log (A) 10.0.0.2 sends VRRPv3 checksums without pseudo-header, accepted"
-    )
+    assert book.hear(150, **words)[0] == ("log (A) 10.0.0.2 sends VRRPv3 checksums without pseudo-header, accepted")
     assert book.hear(150, **words) == []
     assert book.status().stats.other_checksum_form == 2
 
@@ -528,7 +526,9 @@ def test_changing_senders_cannot_fill_the_log():
     lines = [
         item
         for number in range(1000)
-        for item in book.feed(events.PacketRefused("A", events.Refusal.TTL, f"10.1.{number // 256}.{number % 256}", "x"))
+        for item in book.feed(
+            events.PacketRefused("A", events.Refusal.TTL, f"10.1.{number // 256}.{number % 256}", "x")
+        )
     ]
     assert len(lines) == 10
     book.now_us += 1_000_000
