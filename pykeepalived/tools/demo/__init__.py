@@ -62,7 +62,13 @@ def demonstrate(wish: Wish) -> int:
     dialect = "ldirectord" if is_ldirectord(wish.conf) else "keepalived"
     where = "in the test kernel" if inside else "on this machine"
     screen.say(f"{wish.conf} ({dialect}) with {dataplane} {where}")
-    code = tell(programs(wish), screen, logs, patience=_GUEST_PATIENCE if inside else 1.0)
+    forced = dataplane == "nftables" and _host_has_ipvs()
+    code = tell(
+        programs(_without_ipvs(wish, logs) if forced else wish),
+        screen,
+        logs,
+        patience=_GUEST_PATIENCE if inside else 1.0,
+    )
     if code == 0:
         shutil.rmtree(logs, ignore_errors=True)
     return code
@@ -93,6 +99,15 @@ def programs(wish: Wish) -> Programs:
     balancer = (wish.program or str(here / "pyldirectord"), conf, "start")
     mover = "keepalived" if wish.program else str(here / "pykeepalived")
     return Programs((balancer, keepalived(mover, "--vrrp", "--use-file", str(addresses))))
+
+
+def _without_ipvs(wish: Wish, scratch: Path) -> Wish:
+    """The same wish with a configuration that asks for nftables although the kernel has IPVS."""
+    if is_ldirectord(wish.conf) or wish.program:
+        raise DemoError("this kernel has IPVS, and only a keepalived.conf can ask for nftables instead")
+    wrapped = scratch / "nftables.conf"
+    wrapped.write_text(f"global_defs {{\n    lvs_dataplane nftables\n}}\ninclude {wish.conf.resolve()}\n")
+    return msgspec.structs.replace(wish, conf=wrapped)
 
 
 def _host_has_ipvs() -> bool:
