@@ -100,6 +100,8 @@ class ChildSetup(msgspec.Struct, frozen=True, kw_only=True):
     config: Config
     options: Options
     log_settings: LogSettings
+    dump_configuration: bool = False
+    """-d: write what the program has made of the configuration to the log."""
 
 
 def fork_child(setup: ChildSetup) -> tuple[int, socket.socket]:
@@ -155,6 +157,9 @@ class ChildHost:
             gc.freeze()
             signals.SignalWatcher(self._reactor, self._signal)
             self._send(Ready())
+            if self._setup.dump_configuration:
+                for line in (program.dump("data") or "").splitlines():
+                    log.info(line)
             self._reactor.run()
         self._runner.close()
         self._channel.drain(1.0)
@@ -241,7 +246,6 @@ class ChildHost:
         if self._program is None:
             self._finished(0)
             return
-        self._log.info("Stopping")
         self._reactor.call_later(_STOP_LIMIT_US, lambda: self._finished(EXIT_SOFTWARE))
         try:
             self._program.stop()

@@ -72,6 +72,7 @@ class ChildSlot:
         *,
         log_settings: LogSettings,
         options: Options,
+        dump_configuration: bool,
         pid_file: PidFile,
         events: SlotEvents,
     ) -> None:
@@ -89,6 +90,7 @@ class ChildSlot:
         self._log = log
         self._log_settings = log_settings
         self._options = options
+        self._dump_configuration = dump_configuration
         self._events = events
         self._channel: Channel | None = None
         self._restart: Timer | None = None
@@ -121,6 +123,7 @@ class ChildSlot:
                 config=self.source.part(self._config),
                 options=self._options,
                 log_settings=self._log_settings,
+                dump_configuration=self._dump_configuration,
             )
             self.pid, end = fork_child(setup)
         except OSError as error:

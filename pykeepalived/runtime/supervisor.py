@@ -58,6 +58,8 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """--all: also without configuration for them."""
     respawn: bool = True
     """False: -R."""
+    dump_configuration: bool = False
+    """-d."""
     log_settings: LogSettings = LogSettings()
     options: Options = Options()
     control_socket: str | None = None
@@ -110,6 +112,7 @@ class Supervisor:
             self._log,
             log_settings=self._settings.log_settings,
             options=self._settings.options,
+            dump_configuration=self._settings.dump_configuration,
             pid_file=self._pid_files[source.kind.word],
             events=events,
         )
@@ -121,7 +124,8 @@ class Supervisor:
         watcher = signals.SignalWatcher(self._reactor, self._signal)
         try:
             self._open_control()
-            self._scripts.run("Startup", self._loaded.config.globals, self._start_children)
+            # Through the loop, so that a signal that came before now is seen before anything is started.
+            self._reactor.call_soon(self._begin)
             self._reactor.run()
         finally:
             if self._control is not None:
@@ -132,6 +136,10 @@ class Supervisor:
             watcher.close()
         self._say_goodbye()
         return self._exit_code
+
+    def _begin(self) -> None:
+        if not self._stopping:
+            self._scripts.run("Startup", self._loaded.config.globals, self._start_children)
 
     def _open_control(self) -> None:
         path = self._settings.control_socket
@@ -220,6 +228,8 @@ class Supervisor:
     def _child_died(self, slot: ChildSlot, pid: int, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
         kind = slot.source.kind
+        if code < 0:
+            self._log.error(f"pid {pid} exited due to signal {-code} ({signal.strsignal(-code)})")
         if self._stopping or not slot.wanted:
             if code < 0:
                 self._clean_up(slot)
@@ -233,16 +243,17 @@ class Supervisor:
             self._exit_code = code
             self._stop()
             return
-        how = f" due to signal {-code}" if code < 0 else f" with status {code}"
         if not self._settings.respawn:
-            self._log.error(f"{kind.title} child process({pid}) died{how}: Exiting")
+            self._log.error(f"{kind.title} child process({pid}) died: Exiting")
             self._clean_up(slot)
             self._stop()
             return
+        self._log.error(f"{kind.title} child process({pid}) died: Respawning")
         delay_us = slot.schedule_restart()
-        pause = f" in {delay_us // 1_000_000} seconds" if delay_us else ""
-        self._log.error(f"{kind.title} child process({pid}) died{how}: Respawning{pause}")
         if delay_us:
+            self._log.error(
+                f"Restart of {kind.title} process delayed {delay_us // SECOND_US} seconds to limit respawn rate"
+            )
             self._clean_up(slot)
         self._progress()
 

@@ -1,0 +1,44 @@
+"""`keepalivedctl`: look at a running daemon, help with configurations. Each command stands in a file of `cli.ctl`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final
+
+import click
+
+from pykeepalived import __version__
+
+#: Command → its module, and the line that the overview shows. A command's module is loaded when it is used.
+COMMANDS: Final = {
+    "status": ("pykeepalived.cli.ctl.status", "Instances, virtual servers and real servers of a running daemon."),
+    "fix": ("pykeepalived.cli.ctl.fix", "Repair a configuration that lost its indentation."),
+    "demo": ("pykeepalived.cli.ctl.demo", "Show a cluster at work on this machine."),
+}
+
+
+class _Group(click.Group):
+    """Knows its commands by name and loads only the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_module, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-v", "--version", prog_name="keepalivedctl")
+def main() -> None:
+    """Look at a running keepalived or ldirectord, and help with their configurations."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+"""From a read command line to a running supervisor, and back to an exit code (keepalived-behaviour 1.9, 3, 4.1).
+
+The order matters: configuration first (nothing is touched for a file that cannot be used), then the pid files' locks
+(a second daemon leaves without a trace), then the step into the background, whose caller returns when the pid file is
+written, so that whoever waits for the daemon to fork finds it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import re
+import resource
+import select
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pykeepalived.diagnostics.render import short
+from pykeepalived.runtime import signals, systemd
+from pykeepalived.runtime.child import EXIT_CONFIG, EXIT_FATAL
+from pykeepalived.runtime.control import SOCKET_NAME
+from pykeepalived.runtime.logging import DaemonLogger, LogSettings
+from pykeepalived.runtime.parent_dump import parent_dump
+from pykeepalived.runtime.pidfiles import RUN_DIRECTORY, AlreadyRunning, PidFile, PidPaths, pid_paths
+from pykeepalived.runtime.program import Logger, Options
+from pykeepalived.runtime.programs import SOURCES, ProgramSource
+from pykeepalived.runtime.reload import Load, Loaded
+from pykeepalived.runtime.supervisor import Supervisor, SupervisorSettings
+
+EXIT_NO_CONFIG: Final = 6
+DEFAULT_UMASK: Final = 0o177
+STATE_VARIABLE: Final = "PYKEEPALIVED_STATE_DIRECTORY"
+CONTROL_VARIABLE: Final = "PYKEEPALIVED_CONTROL_SOCKET"
+_DEFAULT_PID_FILE: Final = f"{RUN_DIRECTORY}/keepalived.pid"
+_NAMESPACES: Final = "/run/netns"
+_CLONE_NEWNET: Final = 0x40000000
+#: How long the caller of a daemon waits for its pid file.
+_READY_LIMIT_MS: Final = 10_000
+
+
+class StartSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command line decided, before any file is read."""
+
+    title: str
+    """`Keepalived vVERSION (DATE)`, for the first and last log line."""
+    command_line: tuple[str, ...] = ()
+    pattern: str
+    foreground: bool = False
+    log_settings: LogSettings = LogSettings()
+    kinds: frozenset[str] = frozenset({"vrrp", "checker"})
+    start_all: bool = False
+    respawn: bool = True
+    release_vrrp: bool = True
+    release_ipvs: bool = True
+    dump_configuration: bool = False
+    core_dump: bool = False
+    umask: int | None = None
+    parent_pid_file: str | None = None
+    vrrp_pid_file: str | None = None
+    checker_pid_file: str | None = None
+    namespace: str | None = None
+    control_socket: str | None = None
+    strict: bool = False
+    """Leave when the configuration has any finding that a test would report."""
+    remarks: tuple[str, ...] = ()
+    """Lines about options, for the log."""
+
+
+class _Leave(Exception):
+    """End before the supervisor ran. `quiet`: without the last log line."""
+
+    def __init__(self, code: int, *, quiet: bool = False) -> None:
+        super().__init__(code)
+        self.code = code
+        self.quiet = quiet
+
+
+def run_daemon(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...] = SOURCES) -> int:
+    """Run the daemon; returns the exit code of this process (in the background also that of the caller's)."""
+    # SIGTERM and SIGINT keep their effect while files are read; the others wait for the supervisor.
+    signals.block(set(signals.HANDLED) - {signal.SIGTERM, signal.SIGINT})
+    systemd.take_socket()
+    log = DaemonLogger("Keepalived", start.log_settings)
+    system = os.uname()
+    log.info(f"Starting {start.title}")
+    log.info(f"Running on {system.sysname} {system.release} {system.version}")
+    if start.command_line:
+        log.info("Command line: " + " ".join(f"'{word}'" for word in start.command_line))
+    for remark in start.remarks:
+        log.info(remark)
+    code = EXIT_FATAL
+    quiet = False
+    try:
+        code = _run(start, load, sources, log)
+    except _Leave as leave:
+        code, quiet = leave.code, leave.quiet
+    if not quiet:
+        log.info(f"Stopped {start.title}")
+    log.close()
+    return code
+
+
+def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], log: Logger) -> int:
+    loaded = _first_load(start, load, log)
+    settings = loaded.config.globals
+    namespace = start.namespace or settings.net_namespace
+    if namespace:
+        _enter_namespace(namespace, log)
+    paths = pid_paths(
+        settings,
+        parent=start.parent_pid_file,
+        vrrp=start.vrrp_pid_file,
+        checker=start.checker_pid_file,
+        namespace=namespace,
+    )
+    state = state_directory(paths)
+    # From here on a signal must not leave pid files behind: it waits until the supervisor reads it.
+    signals.block()
+    pid_files = _lock_pid_files(start, loaded, paths, sources, log)
+    announce: Callable[[], None] | None = None
+    if not start.foreground:
+        announce = _go_into_background()
+    pid_files["parent"].write(os.getpid())
+    os.umask(_umask(start, loaded))
+    if start.core_dump:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    if announce is not None:
+        announce()
+    if start.dump_configuration:
+        for line in parent_dump(settings).splitlines():
+            log.info(line)
+    supervisor_settings = SupervisorSettings(
+        title=start.title,
+        pattern=start.pattern,
+        kinds=start.kinds,
+        start_all=start.start_all,
+        respawn=start.respawn,
+        dump_configuration=start.dump_configuration,
+        log_settings=start.log_settings,
+        options=Options(
+            release_on_stop=start.release_vrrp,
+            release_ipvs_on_stop=start.release_ipvs,
+            log_detail=start.log_settings.detail,
+            state_directory=state,
+        ),
+        control_socket=start.control_socket or os.environ.get(CONTROL_VARIABLE) or f"{state}/{SOCKET_NAME}",
+    )
+    return Supervisor(supervisor_settings, log, load=load, loaded=loaded, pid_files=pid_files, sources=sources).run()
+
+
+def _first_load(start: StartSettings, load: Load, log: Logger) -> Loaded:
+    loaded = load()
+    if loaded.missing:
+        log.error(f"Config files missing '{start.pattern}'.")
+        raise _Leave(EXIT_NO_CONFIG)
+    log.info(f"Configuration file {start.pattern}")
+    for finding in loaded.findings:
+        log.info(short(finding))
+    if loaded.exit_class == EXIT_CONFIG:
+        raise _Leave(EXIT_CONFIG)
+    if start.strict and loaded.exit_class:
+        log.error("The configuration has errors or warnings and --strict-config was given")
+        raise _Leave(int(loaded.exit_class))
+    return loaded
+
+
+def _umask(start: StartSettings, loaded: Loaded) -> int:
+    for mask in (start.umask, loaded.config.globals.umask):
+        if mask is not None:
+            return mask
+    return DEFAULT_UMASK
+
+
+def _lock_pid_files(
+    start: StartSettings, loaded: Loaded, paths: PidPaths, sources: tuple[ProgramSource, ...], log: Logger
+) -> dict[str, PidFile]:
+    """Lock the parent's file and those of the children that will run; the others are locked when they are needed."""
+    files = {"parent": PidFile(paths.parent), "vrrp": PidFile(paths.vrrp), "checker": PidFile(paths.checker)}
+    words = ["parent"] + [
+        source.kind.word
+        for source in sources
+        if source.kind.word in start.kinds and (start.start_all or source.needed(loaded.config))
+    ]
+    try:
+        for word in words:
+            files[word].acquire()
+    except AlreadyRunning:
+        log.error("daemon is already running")
+        _release(files)
+        raise _Leave(0, quiet=True) from None
+    except OSError as error:
+        log.error(f"Unable to open pid file {error.filename or paths.parent} - {error.strerror}")
+        _release(files)
+        raise _Leave(EXIT_FATAL) from None
+    return files
+
+
+def _release(files: dict[str, PidFile]) -> None:
+    for file in files.values():
+        file.release()
+
+
+def state_base() -> str:
+    """The directory below which daemons keep what must outlive a process, and their control sockets."""
+    chosen = os.environ.get(STATE_VARIABLE)
+    if chosen:
+        return os.path.abspath(chosen)  # noqa: PTH100
+    default = f"{RUN_DIRECTORY}/pykeepalived"
+    if os.access(default if Path(default).is_dir() else RUN_DIRECTORY, os.W_OK):
+        return default
+    return f"{os.environ.get('XDG_RUNTIME_DIR') or '/tmp'}/pykeepalived-{os.geteuid()}"
+
+
+def state_directory(paths: PidPaths) -> str:
+    """One directory for each daemon, the same at its next start: its pid file tells daemons apart."""
+    base = state_base()
+    if paths.parent == _DEFAULT_PID_FILE:
+        return base
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "_", paths.parent.removesuffix(".pid")).strip("_")[-40:]
+    digest = hashlib.sha256(os.fsencode(paths.parent)).hexdigest()[:8]
+    return f"{base}/{readable}-{digest}"
+
+
+def _enter_namespace(name: str, log: Logger) -> None:
+    """Move this process, and all that it will start, into a network namespace made by ip-netns(8)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        descriptor = os.open(f"{_NAMESPACES}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if libc.setns(descriptor, _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        log.error(f"Unable to set network namespace {name} - {error.strerror}")
+        raise _Leave(EXIT_FATAL) from None
+
+
+def _go_into_background() -> Callable[[], None]:
+    """Become a daemon. The caller's process ends here, when the function that is returned is called by the daemon.
+
+    The caller's exit code is 0 once the daemon says so, 1 when the daemon ends before.
+    """
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    if os.fork():
+        os.close(writer)
+        waiting = select.poll()
+        waiting.register(reader, select.POLLIN)
+        ready = waiting.poll(_READY_LIMIT_MS)
+        os._exit(0 if ready and os.read(reader, 1) else EXIT_FATAL)
+    os.setsid()
+    if os.fork():
+        # Without a controlling terminal and unable to get one: not the leader of the session.
+        os._exit(0)
+    os.close(reader)
+    os.chdir("/")
+    null = os.open("/dev/null", os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    if null > 2:
+        os.close(null)
+
+    def announce() -> None:
+        with contextlib.suppress(OSError):
+            os.write(writer, b"1")
+        os.close(writer)
+
+    return announce
