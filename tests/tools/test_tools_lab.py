@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from pykeepalived.tools.lab import Lab, LabError, wait_until
+from pykeepalived.tools import lab as lab_module
+from pykeepalived.tools.lab import (
+    Lab,
+    LabError,
+    reexec_in_user_namespace,
+    wait_until,
+    why_no_namespaces,
+    why_no_user_namespace,
+)
 
 pytestmark = pytest.mark.netns
 
@@ -140,3 +150,44 @@ def test_a_machine_can_lose_its_power_and_come_back() -> None:
             lab.remove("one")
             assert process.wait(5) == -signal.SIGKILL
             assert lab.run("switch", "ip", "-o", "link", "show", "master", "br0").stdout == ""
+
+
+def test_without_rights_the_reason_and_the_cure_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("unshare", "nsenter", "ip"):
+        program = tmp_path / name
+        program.write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2\nexit 1\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    assert why_no_namespaces() == "unshare failed: Operation not permitted"
+    assert "sudo" in (why_no_user_namespace() or "")
+    with pytest.raises(LabError, match="sudo"):
+        reexec_in_user_namespace()
+    (tmp_path / "nsenter").unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert why_no_namespaces() == "the program nsenter is missing"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives up root's rights")
+def test_an_ordinary_user_gets_a_laboratory_in_a_user_namespace() -> None:
+    script = (
+        "from lab import Lab, reexec_in_user_namespace\nreexec_in_user_namespace()\n"
+        "with Lab('h') as lab:\n    one = lab.namespace('one')\n    two = lab.namespace('two')\n"
+        "    lab.link(one, 'eth0', two, 'eth0')\n    one.address('eth0', '10.9.0.1/24')\n"
+        "    print(one.has_address('10.9.0.1'))\n"
+    )
+    # The system's interpreter and a copy: another user may not be able to read this tree.
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        shutil.copy(lab_module.__file__, place)
+        done = subprocess.run(
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", script],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": place, "PYTHONDONTWRITEBYTECODE": "1"},
+            cwd=place,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    if "forbids user namespaces" in done.stderr or "no user namespace here" in done.stderr:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
