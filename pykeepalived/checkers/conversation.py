@@ -182,7 +182,9 @@ class Outcome(msgspec.Struct, frozen=True):
     weight: int | None = None
     """MISC_CHECK misc_dynamic: the weight that the script asked for."""
     position: int = 0
-    """Number of the part (HTTP_GET: url) at which a conversation of several parts failed, from 0."""
+    """Where the next conversation of this question begins; the checker's own number, 0 for "anew"."""
+    partial: bool = False
+    """A success that proves only a part: failures in a row end, but a server that is down stays down."""
 
 
 Conversation = Generator[Command, Reply, Outcome]

@@ -1,11 +1,13 @@
 """HTTP_GET and SSL_GET (keepalived-behaviour 11.1).
 
 One conversation visits the urls in turn, each over its own connection, and stops at the first that fails; the outcome's
-`position` is that url's number. The next conversation begins there:
+`position` is that url's number, from 1. The next conversation begins there:
 
 - a server that is held for up is being retried: the failed url and those behind it;
-- a server that is held for down: the failed url first, and only when it works all the others, or none with
-  `fast_recovery`.
+- a server that is held for down: the failed url alone. Once it works, all are asked at the next start, and their
+  success brings the server up. With `fast_recovery` that is one conversation.
+
+(Seen with keepalived 2.2.7: without `fast_recovery` a server with one url needs two successes to come back.)
 
 The body is hashed and searched as it streams in; of the page itself nothing is kept beyond the piece in hand (and what
 a regular expression that has begun to match still needs).
@@ -54,18 +56,21 @@ def http(check: HttpCheck, position: int, recovering: bool) -> Conversation:
         try:
             outcome = yield from fetch(check, urls[number])
         except ConversationError as error:
-            return Outcome(False, f"{error.text} url({number + 1})", error.kind.value, position=number)
+            return Outcome(False, f"{error.text} url({number + 1})", error.kind.value, position=number + 1)
         if not outcome.ok:
-            return Outcome(False, f"{outcome.text} url({number + 1})", outcome.reason, position=number)
+            return Outcome(False, f"{outcome.text} url({number + 1})", outcome.reason, position=number + 1)
+    if recovering and not check.fast_recovery and 0 < position <= len(urls):
+        return Outcome(True, outcome.text, outcome.reason, partial=True)
     return outcome
 
 
 def _order(count: int, position: int, recovering: bool, fast_recovery: bool) -> Sequence[int]:
-    if not 0 < position < count:
+    if not 0 < position <= count:
         return range(count)
+    failed = position - 1
     if not recovering:
-        return range(position, count)
-    return (position,) if fast_recovery else (position, *(number for number in range(count) if number != position))
+        return range(failed, count)
+    return (failed, *(number for number in range(count) if number != failed)) if fast_recovery else (failed,)
 
 
 def fetch(check: HttpCheck, url: HttpUrl) -> Conversation:

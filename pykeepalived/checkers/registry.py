@@ -43,7 +43,7 @@ class Start(NamedTuple):
     """Where a conversation of a question begins."""
 
     position: int = 0
-    """`Outcome.position` of the conversation before."""
+    """`Outcome.position` of the conversation before; 0 at first."""
     recovering: bool = False
     """Somebody who asks holds the server for down."""
 

@@ -12,7 +12,8 @@ The rules (keepalived-behaviour 11, ldirectord `failurecount`):
 - The first conversation of a subscriber has no such mercy when `first_failure_counts` is set.
 - A server that is down is not retried: one success (or `rise` of them) brings it up again.
 - A conversation of several parts, such as HTTP_GET with several urls, says at which part it stopped. Failures count
-  in a row only while they stop at the same part, because a part that was passed in between was a success.
+  in a row only while they stop at the same part, because a part that was passed in between was a success. A success
+  of one part alone (`Outcome.partial`) ends the row of failures and changes no state.
 """
 
 from __future__ import annotations
@@ -65,13 +66,13 @@ class Verdict:
         """Take the result of one conversation."""
         first = not self.has_run
         self.has_run = True
-        return self._success(first) if outcome.ok else self._failure(first, outcome.position)
+        return self._success(first, outcome.partial) if outcome.ok else self._failure(first, outcome.position)
 
-    def _success(self, first: bool) -> Decision:
+    def _success(self, first: bool, partial: bool) -> Decision:
         self.failures = 0
         self._position = 0
         changed = False
-        if not self.up:
+        if not self.up and not partial:
             self.successes += 1
             if self.successes >= self._timing.rise:
                 self.up = changed = True

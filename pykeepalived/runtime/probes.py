@@ -298,8 +298,12 @@ class ProbeEngine:
     ) -> None:
         decision = subscription.verdict.finished(outcome)
         subscription.pause_us = pause_us = decision.pause_us
-        # A steady row of successes keeps its beat; after a failure the pause is counted from the end of the check.
-        when_us = max(slot_us + pause_us, now_us + pause_us // 2) if outcome.ok else now_us + pause_us
+        # A steady row of successes keeps its beat. After a failure the pause is counted from the end of the check; a
+        # quick one ends in its slot, otherwise each failure would move the next start by a slot.
+        if outcome.ok:
+            when_us = max(slot_us + pause_us, now_us + pause_us // 2)
+        else:
+            when_us = (slot_us if now_us - slot_us < SLOT_US else now_us) + pause_us
         subscription.due_us = self._slot_of(when_us, pause_us)
         result = ProbeResult(decision.up, decision.changed, decision.first, outcome, decision.failures, latency_us)
         subscription.last = result
