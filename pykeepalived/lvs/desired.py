@@ -117,6 +117,27 @@ def entry(
     return Entry(service_attributes(server, key), held)
 
 
+def named_destinations(server: VirtualServer) -> list[tuple[DestinationKey, Destination]]:
+    """Every destination that the configuration names, whatever its health."""
+    named = [
+        (
+            DestinationKey(real.address, real.port),
+            Destination(
+                weight=real.weight,
+                forwarding=real.forwarding,
+                upper_threshold=real.upper_threshold,
+                lower_threshold=real.lower_threshold,
+            ),
+        )
+        for real in server.real_servers
+    ]
+    sorry = server.sorry_server
+    if sorry is not None:
+        place = DestinationKey(sorry.address, sorry.port)
+        named.append((place, Destination(weight=sorry.weight, forwarding=sorry.forwarding)))
+    return named
+
+
 def _prefix(server: VirtualServer, family: Family) -> int | None:
     """A prefix that groups nothing is the same as none, so that what we ask and what the kernel shows compare equal."""
     whole = 32 if family is Family.INET else 128

@@ -9,7 +9,6 @@ once per turn of the loop. Start, reload and recovery after a crash differ only 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import random
 from collections.abc import Iterable
@@ -17,29 +16,27 @@ from typing import Any, Final
 
 from pykeepalived.dataplane import Dataplane, DataplaneUnavailable
 from pykeepalived.dataplane.select import open_dataplane
-from pykeepalived.lvs.desired import entry, service_keys, services_of
+from pykeepalived.lvs.desired import entry, named_destinations, service_keys, services_of
 from pykeepalived.lvs.events import (
     Cause,
-    CheckFailed,
     CheckingStarted,
-    CheckSucceeded,
     DestinationPurged,
     LvsEvent,
     ServiceAdded,
     ServiceChanged,
-    SoftFailure,
-    SoftFailureReset,
 )
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.keepalived_voice import KeepalivedVoice
 from pykeepalived.lvs.names import ServiceRef
 from pykeepalived.lvs.pool import Policy, Pool
-from pykeepalived.lvs.table import Destination, DestinationKey, Entry, ServiceKey, Table
+from pykeepalived.lvs.table import DestinationKey, Entry, ServiceKey, Table
 from pykeepalived.lvs.voice import Voice
 from pykeepalived.model.config import Config
 from pykeepalived.model.lvs import RealServer
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
+from pykeepalived.runtime.lvs_kernel import KernelSettings
+from pykeepalived.runtime.lvs_status import result_events, service_status
 from pykeepalived.runtime.lvs_table import TableKeeper
 from pykeepalived.runtime.probes import ProbeEngine, ProbeResult, Subscription
 from pykeepalived.runtime.program import Context
@@ -84,7 +81,7 @@ class CheckerProgram:
         self._herald = Herald(context)
         self._keeper: TableKeeper | None = None
         self._engine: ProbeEngine | None = None
-        self._old_timeouts: tuple[int, int, int] | None = None
+        self._settings: KernelSettings | None = None
         self._stopped = False
 
     # ---- Program ----
@@ -102,9 +99,12 @@ class CheckerProgram:
         self._take(config)
         self._keeper = TableKeeper(context.reactor, self._dataplane, self._tell, self._drift_interval_us)
         self._engine = ProbeEngine(context.reactor, self._log, context.scripts, random.Random())
-        self._prepare_kernel(config)
+        self._settings = KernelSettings(self._dataplane, self._log)
+        if config.globals.lvs_flush:
+            self._settings.flush()
+        self._settings.set_timeouts(config.globals.lvs_timeouts)
         found = self._read_table()
-        for ref in services_of(config):
+        for ref in self._refs(config).values():
             self._begin(ref, found, Cause.START)
         self._keeper.adopt(found)
         self._purge_strangers()
@@ -117,7 +117,7 @@ class CheckerProgram:
         if config.globals.lvs_dataplane != self._config.globals.lvs_dataplane:
             self._log.error("Cannot change lvs_dataplane at a reload - please restart keepalived")
         self._take(config)
-        refs = {ref.key: ref for ref in services_of(config)}
+        refs = self._refs(config)
         for key in [key for key in self._pools if key not in refs]:
             self._end(key)
         for key, ref in refs.items():
@@ -126,7 +126,8 @@ class CheckerProgram:
                 self._begin(ref, {}, Cause.RELOAD)
             else:
                 self._change(key, pool, ref)
-        self._set_timeouts(config)
+        if self._settings is not None:
+            self._settings.set_timeouts(config.globals.lvs_timeouts)
         self._keeper.flush()
 
     def stop(self) -> None:
@@ -146,7 +147,10 @@ class CheckerProgram:
             "dataplane": None if self._dataplane is None else self._dataplane.name,
             "table": {} if self._keeper is None else self._keeper.status(),
             "probes": {} if self._engine is None else self._engine.status(),
-            "services": [self._service_status(pool) for pool in self._pools.values()],
+            "services": [
+                service_status(pool, self._subscriptions, served=bool(self._keys[key]))
+                for key, pool in self._pools.items()
+            ],
         }
 
     def dump(self, kind: str) -> str | None:
@@ -178,6 +182,14 @@ class CheckerProgram:
         self._policy = Policy(counts_servers=is_ldirectord, keeps_found_alive=is_ldirectord)
         voice = self._own_voice or KeepalivedVoice(init_notifies=config.globals.rs_init_notifies)
         self._herald.configure(voice, config.globals)
+
+    def _refs(self, config: Config) -> dict[str, ServiceRef]:
+        """The virtual servers by their keys; of two with the same one, the first."""
+        refs: dict[str, ServiceRef] = {}
+        for ref in services_of(config):
+            if refs.setdefault(ref.key, ref) is not ref:
+                self._log.error(f"VS {ref.name} is configured twice: only the first one is served")
+        return refs
 
     def _begin(self, ref: ServiceRef, found: Table, cause: Cause) -> None:
         """Start a virtual server: its pool, its services in the table, its checks."""
@@ -248,7 +260,7 @@ class CheckerProgram:
 
     def _refused_by_dataplane(self, ref: ServiceRef, key: ServiceKey) -> bool:
         assert self._dataplane is not None
-        whole = {key: entry(ref.server, key, _all_destinations(ref))}
+        whole = {key: entry(ref.server, key, named_destinations(ref.server))}
         reasons = [reason for _, reason in self._dataplane.unsupported(whole)]
         for reason in reasons:
             self._log.error(f"VS {ref.name} is not served: {reason}")
@@ -283,7 +295,7 @@ class CheckerProgram:
             subscription.close()
 
     def _result(self, pool: Pool, health: ServerHealth, check: CheckHealth, result: ProbeResult) -> None:
-        self._tell_all(_result_events(pool, health, check, result))
+        self._tell_all(result_events(pool, health, check, result))
         events = pool.check_result(health, check, result.up, result.outcome.weight, result.outcome.text)
         check.failures = result.failures
         if events:
@@ -297,7 +309,9 @@ class CheckerProgram:
         assert self._keeper is not None
         for key in self._keys[pool.service.key]:
             wanted = self._entry(pool, key)
-            named = entry(pool.service.server, key, _all_destinations(pool.service), service_port=self._forces_port)
+            named = entry(
+                pool.service.server, key, named_destinations(pool.service.server), service_port=self._forces_port
+            )
             self._keeper.want(key, wanted, named.destinations)
 
     def _entry(self, pool: Pool, key: ServiceKey) -> Entry:
@@ -326,32 +340,6 @@ class CheckerProgram:
                 for kept in strangers:
                     self._tell(DestinationPurged(pool.service, kept.address, kept.port, Cause.START))
 
-    def _prepare_kernel(self, config: Config) -> None:
-        if config.globals.lvs_flush:
-            self._flush_all()
-        self._set_timeouts(config)
-
-    def _flush_all(self) -> None:
-        flush = getattr(self._dataplane, "flush", None)
-        if flush is None:
-            return
-        try:
-            flush()
-        except OSError as error:
-            self._log.error(f"IPVS: cannot flush the table: {error}")
-
-    def _set_timeouts(self, config: Config) -> None:
-        wanted = config.globals.lvs_timeouts
-        change = getattr(self._dataplane, "set_timeouts", None)
-        if wanted is None or change is None or self._dataplane is None:
-            return
-        try:
-            if self._old_timeouts is None:
-                self._old_timeouts = self._dataplane.timeouts()  # type: ignore[attr-defined]
-            change(*wanted)
-        except OSError as error:
-            self._log.error(f"IPVS: cannot set the timeouts: {error}")
-
     def _empty_table(self) -> None:
         """Take our services away as the configuration says (keepalived-behaviour 10.4)."""
         how = self._config.globals.lvs_flush_on_stop
@@ -367,13 +355,12 @@ class CheckerProgram:
             for key in keys:
                 if self._keeper is not None:
                     self._keeper.unwant(key)
-        if how == "all":
-            self._flush_all()
+        if how == "all" and self._settings is not None:
+            self._settings.flush()
         elif self._keeper is not None:
             self._keeper.flush()
-        if self._old_timeouts is not None and self._dataplane is not None:
-            with contextlib.suppress(OSError):
-                self._dataplane.set_timeouts(*self._old_timeouts)  # type: ignore[attr-defined]
+        if self._settings is not None:
+            self._settings.restore()
 
     def _finish(self) -> None:
         self._herald.close()
@@ -400,63 +387,6 @@ class CheckerProgram:
                     assert pool is not None
                     yield pool, health
 
-    def _service_status(self, pool: Pool) -> dict[str, Any]:
-        server = pool.service.server
-        sorry = server.sorry_server
-        return {
-            "name": pool.service.name,
-            "key": pool.service.key,
-            "scheduler": server.scheduler,
-            "protocol": None if server.protocol is None else server.protocol.name.lower(),
-            "quorum": {
-                "up": pool.quorum_up,
-                "quorum": pool.thresholds.quorum,
-                "hysteresis": pool.thresholds.hysteresis,
-                "weight": pool.weight,
-            },
-            "sorry_server": None
-            if sorry is None
-            else {"name": pool.service.server_name(sorry), "serves": pool.sorry_serves, "weight": sorry.weight},
-            "served": bool(self._keys[pool.service.key]),
-            "servers": [self._server_status(pool, health) for health in pool.servers],
-        }
-
-    def _server_status(self, pool: Pool, health: ServerHealth) -> dict[str, Any]:
-        server = health.server
-        checks = [self._subscriptions[check].status() for check in health.checks if check in self._subscriptions]
-        return {
-            "name": pool.service.server_name(server),
-            "address": server.address,
-            "port": server.port,
-            "forwarding": server.forwarding.method.value,
-            "alive": health.alive,
-            "weight": health.weight,
-            "table_weight": pool.table_weight(health),
-            "holds": sorted(health.holds),
-            "checks": checks,
-        }
-
-
-def _all_destinations(ref: ServiceRef) -> list[tuple[DestinationKey, Destination]]:
-    """Every destination that the configuration names, whatever its health."""
-    named = [
-        (
-            DestinationKey(server.address, server.port),
-            Destination(
-                weight=server.weight,
-                forwarding=server.forwarding,
-                upper_threshold=server.upper_threshold,
-                lower_threshold=server.lower_threshold,
-            ),
-        )
-        for server in ref.server.real_servers
-    ]
-    sorry = ref.server.sorry_server
-    if sorry is not None:
-        place = DestinationKey(sorry.address, sorry.port)
-        named.append((place, Destination(weight=sorry.weight, forwarding=sorry.forwarding)))
-    return named
-
 
 def _serves(server: RealServer, keys: Iterable[ServiceKey], found: Table) -> bool:
     """Whether an earlier run left a server in the table with a weight."""
@@ -466,19 +396,3 @@ def _serves(server: RealServer, keys: Iterable[ServiceKey], found: Table) -> boo
         if held is not None and held.weight > 0:
             return True
     return False
-
-
-def _result_events(pool: Pool, health: ServerHealth, check: CheckHealth, result: ProbeResult) -> list[LvsEvent]:
-    """What is worth saying about one result, before its effect."""
-    service, server, spec, text = pool.service, health.server, check.spec, result.outcome.text
-    if result.outcome.ok:
-        if result.changed or result.first:
-            return [CheckSucceeded(service, server, spec, text)]
-        if check.failures and check.up:
-            return [SoftFailureReset(service, server, spec)]
-        return []
-    if result.changed or (result.first and not result.up):
-        return [CheckFailed(service, server, spec, result.failures - 1, text)]
-    if result.up:
-        return [SoftFailure(service, server, spec, result.failures, spec.timing.retry + 1, text)]
-    return []

@@ -1,0 +1,54 @@
+"""Kernel settings of IPVS beside its table: connection timeouts, the flush of everything. nftables has neither."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Protocol, runtime_checkable
+
+from pykeepalived.dataplane import Dataplane
+from pykeepalived.runtime.program import Logger
+
+
+@runtime_checkable
+class _Adjustable(Protocol):
+    """A dataplane with IPVS's further commands."""
+
+    def flush(self) -> None: ...
+
+    def timeouts(self) -> tuple[int, int, int]: ...
+
+    def set_timeouts(self, tcp_s: int, tcpfin_s: int, udp_s: int) -> None: ...
+
+
+class KernelSettings:
+    """Sets what the configuration asks for and puts it back at the end; a failure is a log line."""
+
+    def __init__(self, dataplane: Dataplane, log: Logger) -> None:
+        self._ipvs = dataplane if isinstance(dataplane, _Adjustable) else None
+        self._log = log
+        self._before: tuple[int, int, int] | None = None
+
+    def flush(self) -> None:
+        """Empty the whole table, other programs' entries included (lvs_flush)."""
+        if self._ipvs is None:
+            return
+        try:
+            self._ipvs.flush()
+        except OSError as error:
+            self._log.error(f"IPVS: cannot flush the table: {error}")
+
+    def set_timeouts(self, wanted: tuple[int, int, int] | None) -> None:
+        """`lvs_timeouts`: tcp, tcpfin, udp in seconds; 0 leaves one as it is."""
+        if wanted is None or self._ipvs is None:
+            return
+        try:
+            if self._before is None:
+                self._before = self._ipvs.timeouts()
+            self._ipvs.set_timeouts(*wanted)
+        except OSError as error:
+            self._log.error(f"IPVS: cannot set the timeouts: {error}")
+
+    def restore(self) -> None:
+        if self._before is not None and self._ipvs is not None:
+            with contextlib.suppress(OSError):
+                self._ipvs.set_timeouts(*self._before)
