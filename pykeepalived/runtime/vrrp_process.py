@@ -89,7 +89,7 @@ class VrrpProgram:
     # ---- Program ----
 
     def start(self, config: Config) -> None:
-        """Take everything up. Ends in `Context.finished(1)` when the kernel refuses a socket that nothing works without."""
+        """Take everything up. Ends in `Context.finished(1)` when the kernel refuses what nothing works without."""
         try:
             self._requests = netlink.Requests()
             self._monitor = Monitor(self._requests)
@@ -115,10 +115,10 @@ class VrrpProgram:
     def reload(self, config: Config) -> None:
         self._take_netlink()
         old, new = self._now, _Generation(config)
-        for name, endpoint in new.endpoints.items():
-            before = old.endpoints.get(name)
-            if before is not None and before.key == endpoint.key:
-                endpoint.take_over(before)
+        running = {endpoint.key: endpoint for endpoint in old.endpoints.values()}
+        for endpoint in new.endpoints.values():
+            if endpoint.key in running:
+                endpoint.take_over(running[endpoint.key])
         self._old, self._now = old, new
         self._remove_new_leftovers(old, new)
         self._change_static(old.config.static_addresses, config.static_addresses)
@@ -387,10 +387,8 @@ class VrrpProgram:
         for action in wanted:
             if isinstance(action, events.SendAdvert):
                 self._send(action)
+        self._change_all_addresses(wanted)
         rounds: list[tuple[int, list[tuple[str, bytes]]]] = []
-        for action in wanted:
-            self._change_addresses(action)
-        self._keeper.flush()
         for action in wanted:
             if isinstance(action, events.Announce):
                 rounds.append((action.repeat, self._announcer.frames(self._announced(action))))
@@ -417,6 +415,17 @@ class VrrpProgram:
             return old
         return new
 
+    def _change_all_addresses(self, wanted: Sequence[Action]) -> None:
+        # All renamings of one reload are meant at once: two instances may swap names.
+        names = {action.old: action.new for action in wanted if isinstance(action, events.Renamed)}
+        for action in wanted:
+            if names and isinstance(action, events.Renamed):
+                self._keeper.rename(names)
+                self._baseline = {names.get(name, name): counts for name, counts in self._baseline.items()}
+                names = {}
+            self._change_addresses(action)
+        self._keeper.flush()
+
     def _change_addresses(self, action: Action) -> None:
         match action:
             case events.AddAddresses(instance=name):
@@ -428,12 +437,6 @@ class VrrpProgram:
                 if endpoint := self._endpoint(name):
                     self._keeper.remove(name, endpoint.place_addresses(removed))
                     self._keeper.add(name, endpoint.place_addresses(added))
-            case events.Renamed(old=old, new=new):
-                self._keeper.rename({old: new})
-                if old in self._baseline:
-                    self._baseline[new] = self._baseline.pop(old)
-                if self._old is not None and old in self._old.endpoints:
-                    self._now.endpoints[new].take_over(self._old.endpoints[old])
             case _:
                 pass
 
