@@ -272,7 +272,11 @@ class Search:
                 self._text, self._next - self._base, limit - self._base, more=more, careful=careful
             )
             if result >= 0:
-                return True
+                if self._base + place <= self._last_start:
+                    return True
+                # JIT code may find a match beyond the limit of starts; then there is none before it.
+                self._next = self._last_start + 1
+                break
             if result in _EXCEEDED:
                 if careful:
                     return Trouble.TOO_EXPENSIVE
