@@ -105,7 +105,9 @@ class Context:
         exit_class: ExitClass = ExitClass.GENERAL,
     ) -> None:
         """Something that is taken in another sense than written, or most likely not meant."""
-        self.say(Severity.WARNING, identifier, message, at, index, help=help, secondary=secondary, exit_class=exit_class)
+        self.say(
+            Severity.WARNING, identifier, message, at, index, help=help, secondary=secondary, exit_class=exit_class
+        )
 
     def bad(self, problem: Bad, statement: Statement, index: int, lead: str = "") -> None:
         """Report what a reader refused."""
@@ -123,6 +125,15 @@ class Context:
             exit_class=ExitClass.MISSING_WORD,
         )
 
+    def deprecated(self, row: Row, statement: Statement, index: int) -> None:
+        self.warning(
+            "deprecated-keyword",
+            f"`{row.name}` is deprecated",
+            statement,
+            index,
+            help=f"write `{row.replaced_by}`" if row.replaced_by else "leave it out",
+        )
+
     # ── hints and notes ──────────────────────────────────────────────────────────────────────────────────────────
 
     def near(self, word: str, known: Sequence[str] | dict[str, Row]) -> str | None:
@@ -133,6 +144,8 @@ class Context:
 
     def no_effect_yet(self, context: str, row: Row, statement: Statement) -> None:
         """Remember a word whose effect comes later; one note a word, at its first place."""
+        if context == "global_defs":
+            self.words.append((row.name, tuple(word.text for word in statement.words[1:])))
         key = f"{context}.{row.name}"
         found = self._later.get(key)
         self._later[key] = (row, statement, 1) if found is None else (found[0], found[1], found[2] + 1)

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from pykeepalived.diagnostics import ExitClass, Label, Severity
+from pykeepalived.dialects.keepalived.arguments import closed, read_arguments, read_options, read_script
 from pykeepalived.dialects.keepalived.context import Context
-from pykeepalived.dialects.keepalived.drafts import Draft, Entry, RawScript
+from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.readers import Bad
-from pykeepalived.dialects.keepalived.rows import Argument, Kind, Options, Repeat, Row, Table
-from pykeepalived.syntax import ScriptTextError, Statement, script_words
-
-_NOTHING: Final = object()
+from pykeepalived.dialects.keepalived.rows import Kind, Repeat, Row, Table
+from pykeepalived.syntax import Statement
 
 
 def read_block(context: Context, table: Table, statements: Sequence[Statement], draft: Draft) -> None:
@@ -27,7 +26,7 @@ def read_block(context: Context, table: Table, statements: Sequence[Statement], 
             if row.later is not None:
                 context.no_effect_yet(table.context, row, statement)
             if row.replaced_by is not None:
-                _deprecated(context, row, statement)
+                context.deprecated(row, statement, 0)
             _APPLY[row.kind](context, table, row, statement, draft)
         previous = statement
 
@@ -94,16 +93,6 @@ def _home_of(word: str, table: Table) -> str | None:
     return "no block, at the top level" if shortest == "(root)" else f"a block `{shortest.replace('.', ' → ')}`"
 
 
-def _deprecated(context: Context, row: Row, statement: Statement) -> None:
-    context.warning(
-        "deprecated-keyword",
-        f"`{row.name}` is deprecated",
-        statement,
-        0,
-        help=f"write `{row.replaced_by}`" if row.replaced_by else "leave it out",
-    )
-
-
 def _no_block(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
     """A keyword without a block has one: keepalived ignores the brace and reads on at this level."""
     context.error("unexpected-brace", f"`{row.name}` has no block", statement.brace, help="remove the braces")
@@ -121,70 +110,6 @@ def _extra_words(context: Context, row: Row, statement: Statement, start: int) -
             # keepalived says nothing here.
             exit_class=ExitClass.NONE,
         )
-
-
-def _closed(context: Context, statement: Statement) -> bool:
-    for index, word in enumerate(statement.words):
-        if not word.closed:
-            context.error("unmatched-quote", "the quote is never closed", statement, index, help='add a `"`')
-            return False
-    return True
-
-
-# ── arguments ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def read_arguments(
-    context: Context, row: Row, statement: Statement, start: int, stop_words: Sequence[str] | dict[str, Row] = ()
-) -> tuple[list[Any] | None, int]:
-    """Read the words of `row` from word number `start`. Returns (values or None when refused, next word number)."""
-    values: list[Any] = []
-    words = statement.words
-    index = start
-    refused = False
-    for argument in row.arguments:
-        if argument.many:
-            taken, index, ok = _read_many(context, argument, statement, index)
-            if not taken and not argument.optional and ok:
-                context.missing_word(statement, row.name, row.shows)
-                return None, index
-            values.append(tuple(taken))
-            continue
-        if index >= len(words):
-            if not argument.optional:
-                context.missing_word(statement, row.name, row.shows)
-                return None, index
-            values.append(None)
-            continue
-        text = words[index].text
-        if argument.optional and argument is not row.arguments[-1] and not argument.reader.accepts(text):
-            values.append(None)
-            continue
-        if argument.optional and text in stop_words:
-            values.append(None)
-            continue
-        try:
-            values.append(argument.reader(text))
-        except Bad as problem:
-            context.bad(problem, statement, index)
-            values.append(problem.value)
-            refused = refused or problem.value is None
-        index += 1
-    return (None if refused else values), index
-
-
-def _read_many(
-    context: Context, argument: Argument, statement: Statement, start: int
-) -> tuple[list[Any], int, bool]:
-    taken: list[Any] = []
-    ok = True
-    for index in range(start, len(statement.words)):
-        try:
-            taken.append(argument.reader(statement.words[index].text))
-        except Bad as problem:
-            context.bad(problem, statement, index)
-            ok = False
-    return taken, len(statement.words), ok
 
 
 def _store(context: Context, row: Row, statement: Statement, draft: Draft, value: Any) -> None:
@@ -231,7 +156,7 @@ def _apply_flag(context: Context, table: Table, row: Row, statement: Statement, 
 def _apply_value(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
     if statement.children is not None:
         _no_block(context, table, row, statement, draft)
-    if not _closed(context, statement):
+    if not closed(context, statement):
         return
     values, used = read_arguments(context, row, statement, 1)
     if values is None:
@@ -243,7 +168,7 @@ def _apply_value(context: Context, table: Table, row: Row, statement: Statement,
 def _apply_options(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
     if statement.children is not None:
         _no_block(context, table, row, statement, draft)
-    if not _closed(context, statement):
+    if not closed(context, statement):
         return
     if len(statement.words) <= row.required:
         context.missing_word(statement, row.name, row.shows + " …")
@@ -259,39 +184,6 @@ def _apply_script(context: Context, table: Table, row: Row, statement: Statement
     raw = read_script(context, row, statement)
     if raw is not None:
         _store(context, row, statement, draft, raw)
-
-
-def read_script(context: Context, row: Row, statement: Statement) -> RawScript | None:
-    """The first word behind the keyword is the command line and is split once more; then user and group."""
-    text = statement.argument_text()
-    offset = statement.words[0].end
-    try:
-        outer = script_words(text)
-        inner = script_words(outer[0][0]) if outer else ()
-    except ScriptTextError as error:
-        where = statement.span_of(offset + min(error.position, max(0, len(text) - 1)), offset + len(text))
-        context.error("unmatched-quote", f"{error}", where)
-        return None
-    if not inner:
-        if row.required:
-            context.missing_word(statement, row.name, f'{row.name} "COMMAND …" [USER [GROUP]]')
-            return None
-        return RawScript((), None, None, statement)
-    if len(outer) > 3:
-        span = statement.span_of(offset + outer[3][1], offset + outer[-1][2])
-        context.warning(
-            "extra-words",
-            f"`{row.name}` takes a command, a user and a group; `{outer[3][0]}` is not looked at",
-            span,
-            help="put a command with arguments in quotes",
-            exit_class=ExitClass.NONE,
-        )
-    return RawScript(
-        tuple(word for word, _, _ in inner),
-        outer[1][0] if len(outer) > 1 else None,
-        outer[2][0] if len(outer) > 2 else None,
-        statement,
-    )
 
 
 def _block_missing(context: Context, row: Row, statement: Statement) -> bool:
@@ -325,7 +217,7 @@ def _apply_list(context: Context, table: Table, row: Row, statement: Statement, 
     for line in _flattened(context, statement.children or ()):
         if line.children is not None:
             context.error("unexpected-brace", f"a line of `{row.name}` has no block", line.brace)
-        if not _closed(context, line):
+        if not closed(context, line):
             continue
         entry = read_options(context, row.options, line, 0)
         if entry is not None:
@@ -338,83 +230,6 @@ def _apply_list(context: Context, table: Table, row: Row, statement: Statement, 
         draft.where.setdefault(row.field, statement)
     else:
         _store(context, row, statement, draft, found)
-
-
-def read_options(context: Context, grammar: Options, statement: Statement, start: int) -> Entry | None:
-    """Read option words and bare words from word number `start`. None: the line is refused."""
-    values: dict[str, Any] = {}
-    places: dict[str, int] = {}
-    free = dict(grammar.slots)
-    words = statement.words
-    index = start
-    while index < len(words):
-        row = None if words[index].quoted else grammar.rows.get(words[index].text)
-        if row is None:
-            if not _take_slot(context, grammar, statement, index, free, values, places):
-                return None
-            index += 1
-            continue
-        if row.later is not None:
-            context.no_effect_yet(grammar.context, row, statement)
-        if row.replaced_by is not None:
-            context.warning(
-                "deprecated-keyword",
-                f"`{row.name}` is deprecated",
-                statement,
-                index,
-                help=f"write `{row.replaced_by}`" if row.replaced_by else "leave it out",
-            )
-        field = row.field or row.name
-        places[field] = index
-        if row.arguments:
-            taken, index = read_arguments(context, row, statement, index + 1, grammar.rows)
-            if taken is not None:
-                values[field] = taken[-1]
-        else:
-            values[field] = row.constant
-            index += 1
-    if grammar.need and grammar.need not in values:
-        context.error("missing-value", f"the line has no {grammar.need}", statement)
-        return None
-    return Entry(values, statement, places)
-
-
-def _take_slot(
-    context: Context,
-    grammar: Options,
-    statement: Statement,
-    index: int,
-    free: dict[str, Any],
-    values: dict[str, Any],
-    places: dict[str, int],
-) -> bool:
-    """Give a bare word to the first free slot that takes it. False: the whole line is refused."""
-    text = statement.words[index].text
-    refusal: Bad | None = None
-    for name, reader in free.items():
-        try:
-            values[name] = reader(text)
-        except Bad as problem:
-            if name == grammar.need:
-                context.bad(problem, statement, index)
-                return False
-            refusal = refusal or problem
-            continue
-        places[name] = index
-        del free[name]
-        return True
-    near = context.near(text, grammar.rows)
-    if refusal is not None and near is None and not text[:1].isalpha():
-        context.bad(refusal, statement, index)
-    else:
-        context.error(
-            "unknown-option",
-            f"unknown word `{text}`",
-            statement,
-            index,
-            help=f"did you mean `{near}`?" if near else None,
-        )
-    return True
 
 
 def _apply_words(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:

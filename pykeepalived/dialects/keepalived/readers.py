@@ -98,7 +98,9 @@ class Integer(Reader):
         except pp.ParseException:
             raise Bad("invalid-number", f"`{text}` is no number") from None
         if text[0] in "+-" and self.low >= 0 and value < 0:
-            raise Bad("number-out-of-range", f"negative number `{text}`, the range is {_range_text(self.low, self.high)}")
+            raise Bad(
+                "number-out-of-range", f"negative number `{text}`, the range is {_range_text(self.low, self.high)}"
+            )
         if not self.low <= value <= self.high:
             near = min(max(value, self.low), self.high)
             raise Bad(
@@ -132,7 +134,7 @@ class Duration(Reader):
             found = _DECIMAL.parse_string(text, parse_all=True)
         except pp.ParseException:
             raise Bad("invalid-number", f"`{text}` is no number") from None
-        whole, part = found["whole"], found.get("part") or ""
+        whole, part = str(found["whole"]), str(found["part"] or "") if "part" in found else ""
         if not whole and not part:
             raise Bad("invalid-number", f"`{text}` is no number")
         # One place more than is kept, rounded half up, in integers: no binary fraction ever gets in.
@@ -256,7 +258,11 @@ class Prefix(Reader):
         if not slash:
             return IpPrefix(address, longest)
         if not tail.isascii() or not tail.isdigit() or len(tail) > 4 or int(tail) > longest:
-            raise Bad("bad-prefix-length", f"prefix length `{tail}` is outside the range 0..{longest}")
+            raise Bad(
+                "bad-prefix-length",
+                f"prefix length `{tail}` is outside the range 0..{longest}, {longest} is taken",
+                value=IpPrefix(address, longest),
+            )
         return IpPrefix(address, int(tail))
 
 

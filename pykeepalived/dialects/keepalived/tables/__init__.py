@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from pykeepalived.dialects.keepalived.rows import Options, Row, Table
 from pykeepalived.dialects.keepalived.tables.root import ROOT
@@ -11,18 +10,15 @@ from pykeepalived.dialects.keepalived.tables.root import ROOT
 
 def _collect() -> tuple[tuple[Table, ...], tuple[Options, ...]]:
     """Every table and line grammar that can be reached from the root, each once."""
-    tables: dict[int, Table] = {}
-    lines: dict[int, Options] = {}
-    pending: list[Table | Options] = [ROOT]
-    while pending:
-        item = pending.pop(0)
-        known = tables if isinstance(item, Table) else lines
-        if id(item) in known:
-            continue
-        known[id(item)] = item  # type: ignore[assignment]
-        for row in item.rows.values():
-            pending.extend(found for found in (row.block, row.options) if found is not None)
-    return tuple(tables.values()), tuple(lines.values())
+    tables: list[Table] = [ROOT]
+    lines: list[Options] = []
+    for table in tables:
+        for row in table.rows.values():
+            if row.block is not None and row.block not in tables:
+                tables.append(row.block)
+            if row.options is not None and row.options not in lines:
+                lines.append(row.options)
+    return tuple(tables), tuple(lines)
 
 
 TABLES, LINES = _collect()
@@ -30,9 +26,10 @@ TABLES, LINES = _collect()
 
 def all_rows() -> Iterator[tuple[str, Row]]:
     """Every row with the context it stands in."""
-    for holder in (*TABLES, *LINES):
-        for row in holder.rows.values():
-            yield holder.context, row
+    for table in TABLES:
+        yield from ((table.context, row) for row in table.rows.values())
+    for line in LINES:
+        yield from ((line.context, row) for row in line.rows.values())
 
 
-__all__ = ["LINES", "ROOT", "TABLES", "Final", "all_rows"]
+__all__ = ["LINES", "ROOT", "TABLES", "all_rows"]

@@ -11,7 +11,7 @@ from pykeepalived.model import IpPrefix
 
 #: Scopes by name (the fixed names of rt_scopes).
 SCOPES: Final = {"global": 0, "universe": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
-_ALL4: Final = IpPrefix("0.0.0.0", 0)  # noqa: S104 - the prefix of everything, not a bind address
+_ALL4: Final = IpPrefix("0.0.0.0", 0)
 
 VIP: Final = Prefix({"default": _ALL4, "any": _ALL4, "all": _ALL4, "default6": IpPrefix("::", 0)})
 

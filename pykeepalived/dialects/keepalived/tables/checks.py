@@ -41,11 +41,12 @@ HEX: Final = Grammar(
     "HEX", pp.Regex(r"(?:[0-9A-Fa-f]{2})+").set_parse_action(lambda t: bytes.fromhex(t[0])), "bad-hex"
 )
 
-PCRE2_OPTIONS: Final = frozenset(
-    "allow_empty_class alt_bsux auto_callout caseless dollar_endonly dotall dupnames extended firstline "
-    "match_unset_backref multiline never_ucp never_utf no_auto_capture no_auto_possess no_dotstar_anchor "
-    "no_start_optimize ucp ungreedy utf never_backslash_c alt_circumflex alt_verbnames use_offset_limit".split()
-)
+PCRE2_OPTIONS: Final = frozenset((
+    "allow_empty_class", "alt_bsux", "auto_callout", "caseless", "dollar_endonly", "dotall", "dupnames", "extended",
+    "firstline", "match_unset_backref", "multiline", "never_ucp", "never_utf", "no_auto_capture", "no_auto_possess",
+    "no_dotstar_anchor", "no_start_optimize", "ucp", "ungreedy", "utf", "never_backslash_c", "alt_circumflex",
+    "alt_verbnames", "use_offset_limit",
+))
 
 
 def _status(tokens: pp.ParseResults) -> tuple[int, int]:
@@ -99,7 +100,7 @@ def timing_rows(*, checker: bool, later: str | None = None) -> tuple[Row, ...]:
               help="pause before a retry"),
         value("warmup", CHECK_SECONDS0, field="warmup_us", default="delay_loop", later=later,
               help="the first check is after a random time up to this"),
-        value("delay_loop", CHECK_SECONDS, field="delay_loop_us", default="60", later=later, help="time between checks"),
+        value("delay_loop", CHECK_SECONDS, field="delay_loop_us", default="60", later=later, help="check period"),
     )
     if not checker:
         return (*rows, value("connect_timeout", CHECK_SECONDS, field="connect_timeout_us", default="5",
@@ -113,7 +114,7 @@ def timing_rows(*, checker: bool, later: str | None = None) -> tuple[Row, ...]:
 
 def socket_rows(later: str | None = None) -> tuple[Row, ...]:
     return (
-        value("connect_ip", ADDRESS, field="connect_ip", later=later, default="the real server", help="address to test"),
+        value("connect_ip", ADDRESS, field="connect_ip", later=later, default="the real server", help="what to test"),
         value("connect_port", PORT, field="connect_port", later=later, default="the real server's",
               help="port to test"),
         value("bindto", ADDRESS, field="bind_address", later=later, help="source address"),
@@ -133,7 +134,7 @@ def _url_rows(context: str, tls: bool) -> Table:
         context,
         value("path", PATH, field="path", help="request target"),
         value("digest", DIGEST, field="digest", help="MD5 of the body, as genhash prints it"),
-        value("status_code", many(StatusCodes()), field="status_codes", default="200-299", help="accepted status codes"),
+        value("status_code", many(StatusCodes()), field="status_codes", default="200-299", help="good status codes"),
         value("virtualhost", NAME, field="virtualhost", help="Host header of this url"),
         script("regex", field="regex", help="regular expression that the body must match"),
         flag("regex_no_match", field="regex_no_match", help="the body must not match"),

@@ -57,9 +57,8 @@ def _merged(context: Context, statement: Statement, draft: Draft, inner: Any) ->
     if known is None:
         return inner
     for field, found in inner.values.items():
-        if field == "recipients":
-            found = [*known.get(field, []), *found]
-        known.put(field, found, inner.where[field])
+        taken = [*known.get(field, []), *found] if field == "recipients" else found
+        known.put(field, taken, inner.where[field])
     return known
 
 
@@ -101,7 +100,8 @@ ROOT: Final = Table(
     entries("interface_up_down_delays", UP_DOWN_DELAYS, field="up_down_delays", repeat=Repeat.APPEND,
             later="up/down delays", help="how long a change of an interface must last"),
     _named("bfd_instance", BFD_INSTANCE, "bfd_instance", "a BFD session", "bfd_instances", later="BFD"),
-    block("SSL", SSL, field="ssl", repeat=Repeat.LAST, later="client certificates", help="client certificate of SSL_GET"),
+    block("SSL", SSL, field="ssl", repeat=Repeat.LAST, later="client certificates",
+          help="client certificate of SSL_GET"),
     entries("virtual_server_group", GROUP_ENTRY, arguments=(need(NAME),), required=1, field="groups",
             repeat=Repeat.APPEND, after=_unique("virtual_server_group"), help="addresses and marks of one service"),
     block("virtual_server", VIRTUAL_SERVER, *SERVER_HEADER, field="virtual_servers", repeat=Repeat.APPEND,

@@ -28,7 +28,7 @@ TYPES: Final = (
     "unicast", "local", "broadcast", "anycast", "multicast", "throw", "unreachable", "prohibit", "blackhole", "nat",
     "xresolve",
 )
-_EVERYTHING: Final = IpPrefix("0.0.0.0", 0)  # noqa: S104 - the prefix of everything, not a bind address
+_EVERYTHING: Final = IpPrefix("0.0.0.0", 0)
 DESTINATION: Final = Prefix({"default": _EVERYTHING, "default6": IpPrefix("::", 0)})
 TABLE: Final = Text("TABLE")
 LOCK: Final = Choice(("lock",))

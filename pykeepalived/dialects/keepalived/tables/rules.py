@@ -14,11 +14,12 @@ from pykeepalived.dialects.keepalived.tables.common import INTERFACE, NAME, UNSI
 from pykeepalived.dialects.keepalived.tables.routes import REALMS, TABLE, TOS
 from pykeepalived.model import IpPrefix
 
-_EVERYTHING: Final = IpPrefix("0.0.0.0", 0)  # noqa: S104 - the prefix of everything, not a bind address
+_EVERYTHING: Final = IpPrefix("0.0.0.0", 0)
 SELECTOR: Final = Prefix(
     {"all": _EVERYTHING, "any": _EVERYTHING, "default": _EVERYTHING, "default6": IpPrefix("::", 0)}
 )
-FWMARK: Final = Grammar("MARK[/MASK]", pp.Regex(r"(?:0[xX][0-9A-Fa-f]{1,8}|\d{1,10})(?:/(?:0[xX][0-9A-Fa-f]{1,8}|\d{1,10}))?"))
+_MARK: Final = r"(?:0[xX][0-9A-Fa-f]{1,8}|\d{1,10})"
+FWMARK: Final = Grammar("MARK[/MASK]", pp.Regex(rf"{_MARK}(?:/{_MARK})?"))
 
 
 class Range(Reader):

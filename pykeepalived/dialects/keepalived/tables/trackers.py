@@ -39,7 +39,7 @@ from pykeepalived.units import SECOND_US
 
 def track_options(context: str, name: Reader, weight: Reader, *, noreverse: bool = True) -> Options:
     rows = [
-        value("weight", weight, field="weight", help="added while well, or taken away when negative while not; 0: FAULT"),
+        value("weight", weight, field="weight", help="added while well, taken away if negative while not; 0: FAULT"),
         flag("reverse", field="reverse", help="turn the sense around"),
     ]
     if noreverse:
@@ -96,7 +96,7 @@ _DELAY: Final = Duration(1, 3600 * SECOND_US)
 
 VRRP_TRACK_PROCESS: Final = Table(
     "vrrp_track_process",
-    value("process", STRING, many(STRING, optional=True), field="process", help="name or path, and parameters to count"),
+    value("process", STRING, many(STRING, optional=True), field="process", help="name or path, and parameters"),
     value("param_match", maybe(Choice(("initial", "partial"))), field="param_match", default="exact",
           help="how parameters are compared"),
     weight_row(WEIGHT_254, "0"),

@@ -1,0 +1,72 @@
+"""global_defs and the single words at the top level: from drafts to `GlobalDefs`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft, Entry
+from pykeepalived.dialects.keepalived.scripts import Scripts
+from pykeepalived.model import GlobalDefs, MailSettings, SyncDaemon
+
+#: Fields that are stored as they were read.
+_PLAIN: Final = (
+    "router_id", "enable_script_security", "multicast_group4", "multicast_group6", "startup_delay_us",
+    "startup_script_timeout_us", "shutdown_script_timeout_us", "lvs_flush", "lvs_dataplane",
+    "checker_log_all_failures", "rs_init_notifies", "vrrp_rt_priority", "vrrp_no_swap", "vrrp_priority",
+    "checker_rt_priority", "checker_no_swap", "checker_priority", "umask", "log_unknown_vrids",
+)  # fmt: skip
+_ROOT_PLAIN: Final = ("instance", "net_namespace", "use_pid_dir", "child_wait_time_us")
+
+
+def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs:
+    draft = root.get("globals") or Draft(None)
+    taken: dict[str, Any] = {name: draft.values[name] for name in _PLAIN if name in draft.values}
+    taken |= {name: root.values[name] for name in _ROOT_PLAIN if name in root.values}
+    for name in ("notify_fifo", "vrrp_notify_fifo", "lvs_notify_fifo"):
+        if name in draft.values:
+            taken[name] = draft.values[name][0]
+    for name in ("startup_script", "shutdown_script"):
+        taken[name] = scripts.resolve(draft.get(name))
+    if "lvs_flush_on_stop" in draft.values:
+        taken["lvs_flush_on_stop"] = draft.values["lvs_flush_on_stop"] or "all"
+    if (timeouts := draft.get("lvs_timeouts")) is not None:
+        taken["lvs_timeouts"] = (timeouts.get("tcp", 0), timeouts.get("tcpfin", 0), timeouts.get("udp", 0))
+    return GlobalDefs(
+        mail=_mail(draft),
+        script_user=scripts.default_user,
+        dynamic_interfaces="dynamic_interfaces" in draft.values,
+        sync_daemon=_sync_daemon(draft.get("sync_daemon")),
+        words=tuple(context.words),
+        **taken,
+    )
+
+
+def _mail(draft: Draft) -> MailSettings:
+    server, port = draft.get("smtp_server", (None, None))
+    sender = draft.get("sender")
+    taken: dict[str, Any] = {}
+    if "smtp_connect_timeout_us" in draft.values:
+        taken["connect_timeout_us"] = draft.values["smtp_connect_timeout_us"]
+    return MailSettings(
+        server=server,
+        port=port or 25,
+        helo_name=draft.get("smtp_helo_name"),
+        sender=sender[0] if sender else None,
+        recipients=tuple(address for address, _, _ in draft.get("recipients", ())),
+        **taken,
+    )
+
+
+def _sync_daemon(entry: Entry | None) -> SyncDaemon | None:
+    if entry is None:
+        return None
+    return SyncDaemon(
+        interface=entry.values["interface"],
+        instance=entry.get("instance", entry.get("bare_instance")),
+        sync_id=entry.get("sync_id", entry.get("bare_id", entry.get("bare_instance_id"))),
+        max_length=entry.get("max_length"),
+        port=entry.get("port"),
+        ttl=entry.get("ttl"),
+        group=entry.get("group"),
+    )

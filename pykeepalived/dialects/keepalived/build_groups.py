@@ -1,0 +1,111 @@
+"""vrrp_sync_group: members, their trackers, and what a group changes in its members (keepalived-behaviour 7.8)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from pykeepalived.dialects.keepalived.build_trackers import Trackers
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft
+from pykeepalived.dialects.keepalived.scripts import Scripts
+from pykeepalived.model import SyncGroup, TrackedInterface, TrackedScript, VrrpInstance
+
+_SCRIPTS: Final = ("notify_master", "notify_backup", "notify_fault", "notify_stop", "notify")
+
+
+def build_groups(
+    context: Context, root: Draft, instances: dict[str, VrrpInstance], scripts: Scripts, trackers: Trackers
+) -> tuple[SyncGroup, ...]:
+    """All groups that have members. `instances` is changed where a group takes weights from a member's trackers."""
+    settings = root.get("globals") or Draft(None)
+    taken: dict[str, str] = {}
+    groups: list[SyncGroup] = []
+    for draft in root.get("sync_groups", ()):
+        members = _members(context, draft, instances, taken)
+        if not members:
+            context.error(
+                "empty-group", f"sync group `{draft.name}` has no members, it is left out", draft.statement, 1
+            )
+            continue
+        if len(members) == 1:
+            context.warning(
+                "single-member", f"sync group `{draft.name}` has one member only: {members[0]}", draft.statement, 1
+            )
+        alert = settings.get("smtp_alert_vrrp", settings.get("smtp_alert", False))
+        values: dict[str, Any] = {field: scripts.resolve(draft.get(field)) for field in _SCRIPTS}
+        values |= trackers.references(draft, f"sync group `{draft.name}`")
+        group = SyncGroup(
+            name=draft.name,
+            members=tuple(members),
+            tracking_weight=draft.get("tracking_weight", False),
+            smtp_alert=draft.get("smtp_alert", alert),
+            notify_priority_changes=draft.get(
+                "notify_priority_changes", settings.get("notify_priority_changes", False)
+            ),
+            **values,
+        )
+        if not group.tracking_weight:
+            for name in members:
+                instances[name] = _without_weights(context, draft, instances[name], trackers)
+        groups.append(group)
+    return tuple(groups)
+
+
+def _members(context: Context, draft: Draft, instances: dict[str, VrrpInstance], taken: dict[str, str]) -> list[str]:
+    members: list[str] = []
+    for name, line, index in draft.get("group", ()):
+        if name not in instances:
+            near = context.near(name, list(instances)[:1000])
+            context.error(
+                "unknown-instance",
+                f"sync group `{draft.name}`: there is no instance `{name}`, it is left out",
+                line,
+                index,
+                help=f"did you mean `{near}`?" if near else None,
+            )
+        elif name in taken:
+            context.error(
+                "two-groups",
+                f"instance `{name}` is in sync group `{taken[name]}` already, `{draft.name}` does without it",
+                line,
+                index,
+            )
+        else:
+            taken[name] = draft.name
+            members.append(name)
+    return members
+
+
+def _without_weights(context: Context, draft: Draft, instance: VrrpInstance, trackers: Trackers) -> VrrpInstance:
+    """Weights of members do not count in a group: scripts with one are dropped, interfaces then count as 0."""
+    kept: list[TrackedScript] = []
+    for reference in instance.track_scripts:
+        known = trackers.scripts.get(reference.name)
+        weight = reference.weight if reference.weight is not None else (known.weight if known else 0)
+        if weight:
+            context.warning(
+                "weight-in-group",
+                f"({instance.name}) track_script `{reference.name}` has a weight, sync group `{draft.name}` ignores it",
+                draft.statement,
+                1,
+                help="write `sync_group_tracking_weight` in the group",
+            )
+        else:
+            kept.append(reference)
+    interfaces: list[TrackedInterface] = []
+    for tracked in instance.track_interfaces:
+        interface = tracked
+        if interface.weight:
+            context.warning(
+                "weight-in-group",
+                f"({instance.name}) track_interface `{interface.ifname}` has a weight, in sync group `{draft.name}` "
+                "it counts as 0",
+                draft.statement,
+                1,
+                help="write `sync_group_tracking_weight` in the group",
+            )
+            interface = TrackedInterface(interface.ifname, 0, interface.reverse)
+        interfaces.append(interface)
+    return msgspec.structs.replace(instance, track_scripts=tuple(kept), track_interfaces=tuple(interfaces))

@@ -1,0 +1,388 @@
+"""virtual_server and virtual_server_group: from drafts to the model (keepalived-behaviour 10.1, 10.3)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pykeepalived.diagnostics import ExitClass, Label
+from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft, Entry
+from pykeepalived.dialects.keepalived.readers import UINT_MAX, Bad, Integer, canonical_address
+from pykeepalived.dialects.keepalived.scripts import Scripts
+from pykeepalived.dialects.keepalived.tables.common import PORT
+from pykeepalived.model import (
+    AddressSelector,
+    Family,
+    Forwarding,
+    ForwardingMethod,
+    FwmarkSelector,
+    GroupAddress,
+    GroupFwmark,
+    GroupSelector,
+    Protocol,
+    RealServer,
+    Selector,
+    SorryServer,
+    VirtualServer,
+    VirtualServerGroup,
+    family_of,
+)
+
+_FWMARK: Final = Integer(0, UINT_MAX)
+_PLAIN: Final = (
+    "scheduler", "scheduler_flags", "one_packet", "hashed", "persistence_engine", "alpha", "omega", "ha_suspend",
+    "virtualhost", "snmp_name",
+)  # fmt: skip
+_PERSISTENCE_S: Final = 360
+
+
+def build_virtual_groups(context: Context, root: Draft) -> tuple[VirtualServerGroup, ...]:
+    groups = []
+    for draft in root.get("groups", ()):
+        entries: list[GroupAddress | GroupFwmark] = []
+        for entry in draft.values["entries"]:
+            if "fwmark" in entry.values:
+                entries.append(GroupFwmark(entry.values["fwmark"], entry.get("family")))
+            elif "range" in entry.values:
+                first, last = entry.values["range"]
+                entries.append(GroupAddress(first, last, entry.get("port", 0)))
+            else:
+                context.error("missing-value", "the line has no address and no fwmark", entry.statement)
+        if not entries:
+            context.warning(
+                "empty-group", f"virtual_server_group `{draft.name}` has no entries", draft.statement, 1,
+                exit_class=ExitClass.NONE,
+            )  # fmt: skip
+        groups.append(VirtualServerGroup(draft.name, tuple(entries)))
+    return tuple(groups)
+
+
+def label_of(selector: Selector, protocol: Protocol | None) -> str:
+    """The name of a service in messages (keepalived-behaviour 10.2)."""
+    if isinstance(selector, FwmarkSelector):
+        return f"FWM {selector.fwmark}"
+    if isinstance(selector, GroupSelector):
+        return f"[{selector.name}]"
+    return f"[{selector.address}]:{protocol.name.lower() if protocol else 'none'}:{selector.port}"
+
+
+class ServerBuilder:
+    """Builds the virtual servers of one load."""
+
+    def __init__(
+        self,
+        context: Context,
+        settings: Draft,
+        scripts: Scripts,
+        checks: CheckBuilder,
+        groups: dict[str, VirtualServerGroup],
+    ) -> None:
+        self._context = context
+        self._settings = settings
+        self._scripts = scripts
+        self._checks = checks
+        self._groups = groups
+        self._seen: dict[tuple[Selector, Protocol | None], Draft] = {}
+
+    def build(self, draft: Draft) -> VirtualServer | None:
+        context = self._context
+        selector = self._selector(draft)
+        if selector is None:
+            return None
+        protocol = self._protocol(draft, selector)
+        label = label_of(selector, protocol)
+        if not draft.get("real_servers"):
+            context.error("no-real-servers", f"virtual server {label} has no real servers, it is left out",
+                          draft.statement)  # fmt: skip
+            return None
+        forwarding = self._forwarding(draft, label)
+        values: dict[str, Any] = {field: draft.values[field] for field in _PLAIN if field in draft.values}
+        if "scheduler" not in values:
+            context.error("default-taken", f"virtual server {label} has no lb_algo, wlc is taken", draft.statement)
+        family = self._family(draft, selector)
+        servers = self._real_servers(draft, selector, family, forwarding, label)
+        if not servers:
+            context.error("no-real-servers", f"virtual server {label} has no real servers left, it is left out",
+                          draft.statement)  # fmt: skip
+            return None
+        if values.get("one_packet") and protocol not in (Protocol.UDP, None):
+            context.error("ops-needs-udp", f"virtual server {label}: ops needs UDP, it is not looked at",
+                          draft.where["one_packet"])  # fmt: skip
+            values["one_packet"] = False
+        quorum, hysteresis = self._quorum(draft, servers, label)
+        values |= self._persistence(draft, selector, label)
+        if self._duplicate(draft, selector, protocol, label):
+            return None
+        if values.get("ha_suspend") and isinstance(selector, FwmarkSelector):
+            context.error("ha-suspend-fwmark", f"virtual server {label}: ha_suspend needs an address",
+                          draft.where["ha_suspend"])  # fmt: skip
+            values["ha_suspend"] = False
+        return VirtualServer(
+            selector=selector,
+            protocol=protocol,
+            family=draft.get("family"),
+            forwarding=forwarding,
+            quorum=quorum,
+            hysteresis=hysteresis,
+            quorum_up=self._scripts.resolve(draft.get("quorum_up")),
+            quorum_down=self._scripts.resolve(draft.get("quorum_down")),
+            sorry_server=self._sorry(draft, selector, forwarding, family, label),
+            smtp_alert=draft.get("smtp_alert", self._alert(False)),
+            real_servers=servers,
+            **values,
+        )
+
+    def _alert(self, built_in: bool) -> Any:
+        return self._settings.get("smtp_alert_checker", self._settings.get("smtp_alert", built_in))
+
+    # ── what the service is ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _selector(self, draft: Draft) -> Selector | None:
+        context, statement = self._context, draft.statement
+        assert statement is not None
+        first, second = draft.header
+        if first in ("fwmark", "group"):
+            if second is None:
+                context.missing_word(statement, "virtual_server", f"virtual_server {first} …")
+                return None
+            if first == "group":
+                if second not in self._groups:
+                    near = context.near(second, list(self._groups)[:1000])
+                    # keepalived 2.2.7 -t says nothing here; the daemon then finds no service to make.
+                    context.warning("unknown-group", f"there is no virtual_server_group `{second}`", statement, 2,
+                                    help=f"did you mean `{near}`?" if near else None,
+                                    exit_class=ExitClass.NONE)  # fmt: skip
+                return GroupSelector(second)
+            try:
+                return FwmarkSelector(_FWMARK(second))
+            except Bad as problem:
+                context.bad(problem, statement, 2)
+                return None
+        address = canonical_address(first)
+        if address is None:
+            context.error("bad-address", f"`{first}` is no IP address", statement, 1,
+                          help="virtual_server ADDRESS PORT, fwmark NUMBER or group NAME")  # fmt: skip
+            return None
+        if second is None:
+            return AddressSelector(address, 0)
+        try:
+            return AddressSelector(address, PORT(second))
+        except Bad as problem:
+            context.bad(problem, statement, 2)
+            return None
+
+    def _protocol(self, draft: Draft, selector: Selector) -> Protocol | None:
+        protocol: Protocol | None = draft.get("protocol")
+        if isinstance(selector, FwmarkSelector):
+            if protocol is not None:
+                self._context.warning(
+                    "protocol-ignored",
+                    f"virtual server {label_of(selector, None)}: a firewall mark has no protocol, it is not looked at",
+                    draft.where["protocol"],
+                    help="leave the line out",
+                )
+            return None
+        if protocol is None:
+            self._context.error(
+                "default-taken",
+                f"virtual server {label_of(selector, None)} has no protocol, UDP is taken",
+                draft.statement,
+                help="write `protocol TCP` or `protocol UDP`",
+            )
+            return Protocol.UDP
+        return protocol
+
+    def _forwarding(self, draft: Draft, label: str) -> Forwarding:
+        entry = draft.get("forwarding")
+        if entry is None:
+            self._context.error(
+                "default-taken", f"virtual server {label} has no lb_kind, NAT is taken", draft.statement
+            )
+            return Forwarding()
+        return _as_forwarding(entry)
+
+    def _family(self, draft: Draft, selector: Selector) -> Family | None:
+        """The family that real servers must have; None while it is open."""
+        if isinstance(selector, AddressSelector):
+            return family_of(selector.address)
+        if isinstance(selector, GroupSelector):
+            addresses = [e for e in self._group_entries(selector.name) if isinstance(e, GroupAddress)]
+            if addresses:
+                return family_of(addresses[0].first)
+        family: Family | None = draft.get("family")
+        return family
+
+    def _group_entries(self, name: str) -> tuple[GroupAddress | GroupFwmark, ...]:
+        group = self._groups.get(name)
+        return group.entries if group else ()
+
+    def _duplicate(self, draft: Draft, selector: Selector, protocol: Protocol | None, label: str) -> bool:
+        if isinstance(selector, GroupSelector):
+            return False
+        first = self._seen.setdefault((selector, protocol), draft)
+        if first is draft:
+            return False
+        assert first.statement is not None
+        self._context.error(
+            "duplicate-service",
+            f"virtual server {label} is there already, this block is left out",
+            draft.statement,
+            secondary=(Label(first.statement.span(), "the first one"),),
+        )
+        return True
+
+    # ── servers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _real_servers(
+        self, virtual: Draft, selector: Selector, family: Family | None, forwarding: Forwarding, label: str
+    ) -> tuple[RealServer, ...]:
+        context = self._context
+        found: dict[tuple[str, int], RealServer] = {}
+        places: dict[tuple[str, int], Draft] = {}
+        for draft in virtual.get("real_servers", ()):
+            address, port = draft.header
+            own = _as_forwarding(draft.values["forwarding"]) if "forwarding" in draft.values else forwarding
+            if family is None:
+                family = family_of(address)
+            if family_of(address) is not family and own.method is not ForwardingMethod.TUN:
+                context.error(
+                    "mixed-families",
+                    f"virtual server {label}: real server {address} is of the other family, it is left out",
+                    draft.statement,
+                    1,
+                )
+                continue
+            key = (address, self._port(port, selector))
+            if key in found:
+                first = places[key].statement
+                context.error(
+                    "duplicate-server",
+                    f"virtual server {label}: real server {address} port {key[1]} is there already, it is left out",
+                    draft.statement,
+                    1,
+                    secondary=(Label(first.span(1), "the first one"),) if first else (),
+                )
+                continue
+            places[key] = draft
+            found[key] = self._real_server(draft, virtual, key, own)
+        return tuple(found.values())
+
+    @staticmethod
+    def _port(port: int | None, selector: Selector) -> int:
+        if port is not None:
+            return port
+        return selector.port if isinstance(selector, AddressSelector) else 0
+
+    def _real_server(self, draft: Draft, virtual: Draft, key: tuple[str, int], forwarding: Forwarding) -> RealServer:
+        values: dict[str, Any] = {
+            field: draft.values[field]
+            for field in ("upper_threshold", "lower_threshold", "snmp_name")
+            if field in draft.values
+        }
+        if values.get("upper_threshold") and values.get("lower_threshold", 0) > values["upper_threshold"]:
+            self._context.error(
+                "thresholds", "lthreshold is greater than uthreshold", draft.where["lower_threshold"], 1
+            )
+        resolve = self._scripts.resolve
+        return RealServer(
+            address=key[0],
+            port=key[1],
+            weight=draft.get("weight", virtual.get("weight", 1)),
+            forwarding=forwarding,
+            inhibit_on_failure=draft.get("inhibit_on_failure", virtual.get("inhibit_on_failure", False)),
+            alpha=draft.get("alpha", virtual.get("alpha", False)),
+            notify_up=resolve(draft.get("notify_up")),
+            notify_down=resolve(draft.get("notify_down")),
+            smtp_alert=draft.get("smtp_alert", virtual.get("smtp_alert", self._alert(True))),
+            virtualhost=draft.get("virtualhost", virtual.get("virtualhost")),
+            checkers=self._checks.build(draft, virtual, key),
+            **values,
+        )
+
+    def _sorry(
+        self, draft: Draft, selector: Selector, forwarding: Forwarding, family: Family | None, label: str
+    ) -> SorryServer | None:
+        if "sorry_server" not in draft.values:
+            return None
+        address, port = draft.values["sorry_server"]
+        entry = draft.get("sorry_forwarding")
+        own = _as_forwarding(entry) if entry is not None else forwarding
+        if family is not None and family_of(address) is not family and own.method is not ForwardingMethod.TUN:
+            self._context.error(
+                "mixed-families",
+                f"virtual server {label}: the sorry server is of the other family, it is left out",
+                draft.where["sorry_server"],
+                1,
+            )
+            return None
+        return SorryServer(
+            address=address,
+            port=self._port(port, selector),
+            forwarding=own,
+            inhibit=draft.get("sorry_inhibit", False),
+        )
+
+    # ── numbers ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _quorum(self, draft: Draft, servers: tuple[RealServer, ...], label: str) -> tuple[int, int]:
+        quorum, hysteresis = draft.get("quorum", 1), draft.get("hysteresis", 0)
+        total = sum(server.weight for server in servers)
+        if quorum > total > 0:
+            self._context.warning(
+                "quorum-too-high",
+                f"virtual server {label}: quorum {quorum} exceeds the total weight {total}, which is taken",
+                draft.where.get("quorum", draft.statement),
+            )
+            quorum = total
+        if hysteresis >= quorum:
+            self._context.error(
+                "hysteresis-too-high",
+                f"virtual server {label}: hysteresis {hysteresis} must be less than quorum {quorum}, "
+                f"{quorum - 1} is taken",
+                draft.where.get("hysteresis", draft.statement),
+            )
+            hysteresis = quorum - 1
+        return quorum, hysteresis
+
+    def _persistence(self, draft: Draft, selector: Selector, label: str) -> dict[str, Any]:
+        taken: dict[str, Any] = {}
+        timeout_s = 0
+        if "persistence_timeout_s" in draft.values:
+            timeout_s = draft.values["persistence_timeout_s"] or _PERSISTENCE_S
+        if "persistence_granularity" in draft.values:
+            kind, length = draft.values["persistence_granularity"]
+            family = self._family(draft, selector)
+            if family is not None and (family is Family.INET6) != (kind == 6):
+                self._context.error(
+                    "wrong-family",
+                    f"virtual server {label}: persistence_granularity is of the other family, it is not looked at",
+                    draft.where["persistence_granularity"],
+                    1,
+                )
+            else:
+                taken["persistence_prefix"] = length
+                timeout_s = timeout_s or _PERSISTENCE_S
+        if "persistence_engine" in draft.values:
+            timeout_s = timeout_s or _PERSISTENCE_S
+        if isinstance(selector, AddressSelector) and selector.port == 0 and not timeout_s:
+            self._context.error(
+                "port-zero",
+                f"virtual server {label}: all ports need persistence, {_PERSISTENCE_S} s are taken",
+                draft.statement,
+                help="write the port, or `persistence_timeout`",
+            )
+            timeout_s = _PERSISTENCE_S
+        return taken | {"persistence_timeout_s": timeout_s}
+
+
+def _as_forwarding(entry: Entry) -> Forwarding:
+    method = entry.values["method"]
+    if method is not ForwardingMethod.TUN:
+        return Forwarding(method)
+    return Forwarding(
+        method,
+        entry.get("tunnel_type", Forwarding().tunnel_type),
+        entry.get("tunnel_port", 0),
+        entry.get("checksum", "nocsum"),
+    )

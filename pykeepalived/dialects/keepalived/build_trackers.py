@@ -1,0 +1,183 @@
+"""vrrp_script, track_file, vrrp_track_process, and the references to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pykeepalived.diagnostics import Label
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft, Entry
+from pykeepalived.dialects.keepalived.scripts import Scripts
+from pykeepalived.model import (
+    TrackBfd,
+    TrackedFile,
+    TrackedInterface,
+    TrackedProcess,
+    TrackedScript,
+    TrackFile,
+    TrackProcess,
+    VrrpScript,
+)
+from pykeepalived.model.vrrp import ParamMatch
+
+_Reference = TypeVar("_Reference", TrackedScript, TrackedFile, TrackedProcess, TrackBfd)
+
+
+class Trackers:
+    """All trackers of a load by kind and name."""
+
+    def __init__(self, context: Context, root: Draft, scripts: Scripts) -> None:
+        self._context = context
+        self.scripts = {s.name: s for draft in root.get("scripts", ()) if (s := self._script(draft, scripts))}
+        self.files = {f.name: f for draft in root.get("track_files", ()) if (f := self._file(draft))}
+        self.processes = {p.name: p for draft in root.get("track_processes", ()) if (p := self._process(draft))}
+        self.bfds = {draft.name for draft in root.get("bfd_instances", ()) if self._bfd(draft)}
+
+    # ── definitions ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _script(self, draft: Draft, scripts: Scripts) -> VrrpScript | None:
+        if "script" not in draft.values:
+            self._context.error(
+                "script-missing", f"vrrp_script `{draft.name}` has no script, it is left out", draft.statement, 1
+            )
+            return None
+        resolved = scripts.resolve(draft.values["script"], draft.get("user"), draft.where.get("user"))
+        if resolved is None:
+            return None
+        weight, reverse = draft.get("weight", (0, None))
+        taken = {
+            name: draft.values[name] for name in ("interval_us", "timeout_us", "rise", "fall") if name in draft.values
+        }
+        return VrrpScript(
+            name=draft.name,
+            script=resolved,
+            weight=weight,
+            reverse=reverse is not None,
+            init_fail=draft.get("init_fail", False),
+            **taken,
+        )
+
+    def _file(self, draft: Draft) -> TrackFile | None:
+        if "path" not in draft.values:
+            self._context.error("missing-value", f"track_file `{draft.name}` has no `file`", draft.statement, 1)
+            return None
+        weight, reverse = draft.get("weight", (1, None))
+        init = draft.get("init_file")
+        return TrackFile(
+            name=draft.name,
+            path=draft.values["path"],
+            weight=weight,
+            reverse=reverse is not None,
+            init_value=init.get("value", 0) if init is not None else None,
+            init_overwrite=bool(init and init.get("overwrite")),
+        )
+
+    def _process(self, draft: Draft) -> TrackProcess | None:
+        if "process" not in draft.values:
+            self._context.error(
+                "missing-value", f"vrrp_track_process `{draft.name}` has no `process`", draft.statement, 1
+            )
+            return None
+        process, parameters = draft.values["process"]
+        weight, reverse = draft.get("weight", (0, None))
+        match = ParamMatch.EXACT if parameters else ParamMatch.NONE
+        if "param_match" in draft.values:
+            match = ParamMatch(draft.values["param_match"] or "exact")
+        quorum, top = draft.get("quorum"), draft.get("quorum_max")
+        if quorum is not None and top is not None and quorum > top:
+            self._context.error(
+                "quorum-order", f"quorum {quorum} is greater than quorum_max {top}", draft.where["quorum"], 1
+            )
+            top = None
+        delay = draft.get("delay_us", 0)
+        return TrackProcess(
+            name=draft.name,
+            process=process,
+            parameters=tuple(parameters),
+            param_match=match,
+            weight=weight,
+            reverse=reverse is not None,
+            quorum=quorum if quorum is not None else (0 if top == 0 else 1),
+            quorum_max=top,
+            fork_delay_us=draft.get("fork_delay_us", delay),
+            terminate_delay_us=draft.get("terminate_delay_us", delay),
+            full_command=draft.get("full_command", False) or "param_match" in draft.values,
+        )
+
+    def _bfd(self, draft: Draft) -> bool:
+        if "neighbor" not in draft.values:
+            self._context.error(
+                "missing-value", f"bfd_instance `{draft.name}` has no `neighbor_ip`", draft.statement, 1
+            )
+            return False
+        source = draft.get("source")
+        if source is not None and (":" in source) != (":" in draft.values["neighbor"]):
+            self._context.error(
+                "wrong-family",
+                f"bfd_instance `{draft.name}`: source_ip and neighbor_ip are of different families",
+                draft.where["source"],
+                1,
+            )
+            return False
+        return True
+
+    # ── references ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def references(self, draft: Draft, who: str) -> dict[str, Any]:
+        """The five tracker lists of an instance or group, as keywords for the model."""
+        return {
+            "track_interfaces": self._interfaces(draft, who),
+            "track_scripts": self._named(draft, "track_script", self.scripts, TrackedScript, who),
+            "track_files": self._named(draft, "track_file", self.files, TrackedFile, who),
+            "track_processes": self._named(draft, "track_process", self.processes, TrackedProcess, who),
+            "track_bfds": self._named(draft, "track_bfd", dict.fromkeys(self.bfds), TrackBfd, who),
+        }
+
+    def _interfaces(self, draft: Draft, who: str) -> tuple[TrackedInterface, ...]:
+        found: dict[str, TrackedInterface] = {}
+        for entry in draft.get("track_interface", ()):
+            name = entry.values["name"]
+            if name in found:
+                self._twice(entry, f"{who}: interface `{name}`", draft.values["track_interface"])
+                continue
+            found[name] = TrackedInterface(name, entry.get("weight", 0) or 0, bool(entry.get("reverse")))
+        return tuple(found.values())
+
+    def _named(
+        self, draft: Draft, field: str, known: Mapping[str, Any], kind: type[_Reference], who: str
+    ) -> tuple[_Reference, ...]:
+        found: dict[str, _Reference] = {}
+        for entry in draft.get(field, ()):
+            name = entry.values["name"]
+            if name not in known:
+                near = self._context.near(name, list(known)[:1000])
+                self._context.error(
+                    "unknown-tracker",
+                    f"{who}: {field} `{name}` is not defined, it is left out",
+                    entry.statement,
+                    entry.places["name"],
+                    help=f"did you mean `{near}`?" if near else None,
+                )
+                continue
+            if name in found:
+                self._twice(entry, f"{who}: {field} `{name}`", draft.values[field])
+                continue
+            reverse = bool(getattr(known[name], "reverse", False))
+            if entry.get("reverse"):
+                reverse = True
+            if entry.get("noreverse"):
+                reverse = False
+            found[name] = kind(name, entry.get("weight"), reverse)
+        return tuple(found.values())
+
+    def _twice(self, entry: Entry, what: str, entries: list[Entry]) -> None:
+        name = entry.values["name"]
+        first = next(other for other in entries if other.values["name"] == name)
+        self._context.error(
+            "tracked-twice",
+            f"{what} is tracked twice, the first one stays",
+            entry.statement,
+            entry.places["name"],
+            secondary=(Label(first.statement.span(first.places["name"]), "the first one"),),
+        )

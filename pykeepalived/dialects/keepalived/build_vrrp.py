@@ -1,0 +1,333 @@
+"""vrrp_instance: from drafts to `VrrpInstance`, with defaults, inheritance and the checks between words."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pykeepalived.diagnostics import ExitClass, Label
+from pykeepalived.dialects.keepalived.addresses import build_address, words_of
+from pykeepalived.dialects.keepalived.build_trackers import Trackers
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft
+from pykeepalived.dialects.keepalived.scripts import Scripts
+from pykeepalived.dialects.keepalived.vrrp_parts import (
+    build_authentication,
+    build_garp,
+    build_hmac,
+    build_peers,
+    build_vmac,
+)
+from pykeepalived.model import (
+    Family,
+    VirtualAddress,
+    VirtualRoute,
+    VirtualRule,
+    VrrpInstance,
+    VrrpState,
+    family_of,
+)
+from pykeepalived.units import CENTISECOND_US, SECOND_US, format_seconds
+
+_OWNER: Final = 255
+_MOST_ADDRESSES: Final = 255
+_LONGEST_V3_US: Final = 40_950_000
+_SCRIPTS: Final = (
+    "notify_master", "notify_backup", "notify_fault", "notify_stop", "notify", "notify_deleted",
+    "notify_master_rx_lower_pri",
+)  # fmt: skip
+_PLAIN: Final = (
+    "source", "multicast_group", "unicast_ttl", "unicast_fault_no_peer", "native_ipv6", "dont_track_primary",
+    "track_src_ip", "promote_secondaries", "kernel_rx_buf_size", "use_vmac_addr", "vmac_xmit_base", "vrf", "debug",
+)  # fmt: skip
+#: Words that take their default from global_defs, with the built-in one.
+_INHERITED: Final = {
+    "check_unicast_src": False, "lower_prio_no_advert": False, "higher_prio_send_advert": False,
+    "owner_ignore_adverts": False, "skip_check_adv_addr": False, "v3_checksum_as_v2": False, "strict": False,
+    "notify_priority_changes": False, "down_timer_adverts": 3,
+}  # fmt: skip
+
+
+class InstanceBuilder:
+    """Builds all instances of one load."""
+
+    def __init__(self, context: Context, settings: Draft, scripts: Scripts, trackers: Trackers) -> None:
+        self._context = context
+        self._settings = settings
+        self._scripts = scripts
+        self._trackers = trackers
+        self._dynamic = "dynamic_interfaces" in settings.values
+        self._routers: dict[tuple[str | None, int, Family], Draft] = {}
+
+    def build(self, draft: Draft) -> VrrpInstance | None:
+        """One instance; None when it cannot run, which is reported."""
+        name = draft.name
+        context = self._context
+        for field in ("interface", "vrf"):
+            self._check_interface(draft, field)
+        peers_given = "unicast_peers" in draft.values
+        if "interface" not in draft.values and not ("vrf" in draft.values or peers_given):
+            context.error(
+                "missing-interface", f"({name}) has no `interface`, it is left out", draft.statement, 1,
+                help="write `interface NAME`",
+            )  # fmt: skip
+            return None
+        if "vrid" not in draft.values:
+            context.error(
+                "missing-vrid", f"({name}) has no usable `virtual_router_id`, it is left out", draft.statement, 1,
+                help="write `virtual_router_id NUMBER`, 1 to 255",
+            )  # fmt: skip
+            return None
+        values: dict[str, Any] = {field: draft.values[field] for field in _PLAIN if field in draft.values}
+        for field, built_in in _INHERITED.items():
+            values[field] = draft.get(field, self._settings.get(field, built_in))
+        family = self._family(draft)
+        values["version"] = self._version(draft, family)
+        values["unicast_peers"] = build_peers(context, draft, family)
+        addresses, excluded = self._addresses(draft, family)
+        if not self._enough_addresses(draft, addresses, excluded, values):
+            return None
+        values |= {"addresses": addresses, "excluded_addresses": excluded}
+        values["routes"] = tuple(VirtualRoute(words=words_of(entry)) for entry in draft.get("routes", ()))
+        values["rules"] = tuple(VirtualRule(words=words_of(entry)) for entry in draft.get("rules", ()))
+        values |= self._priority(draft)
+        values |= self._preemption(draft, values)
+        values["advert_interval_us"] = self._advert_interval(draft, values["version"])
+        hmac = build_hmac(context, draft)
+        values["auth_hmac"] = hmac
+        values["authentication"] = build_authentication(context, draft, values["version"], hmac is not None)
+        values["garp"] = build_garp(context, draft, self._settings)
+        values["vmac"] = build_vmac(context, draft, family)
+        values |= self._odd_words(draft)
+        values |= self._trackers.references(draft, f"({name})")
+        values |= {field: self._scripts.resolve(draft.get(field)) for field in _SCRIPTS}
+        values["use_deleted_state"] = "notify_deleted" in draft.values
+        alert = self._settings.get("smtp_alert_vrrp", self._settings.get("smtp_alert", False))
+        values["smtp_alert"] = draft.get("smtp_alert", alert)
+        if values["strict"]:
+            self._strict(draft, values, family)
+        instance = VrrpInstance(name=name, vrid=draft.values["vrid"], interface=draft.get("interface"), **values)
+        self._check_unique(draft, instance, family)
+        return instance
+
+    # ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _check_interface(self, draft: Draft, field: str) -> None:
+        known = self._context.host.interfaces()
+        name = draft.get(field)
+        if name is None or known is None or self._dynamic or name in known:
+            return
+        near = self._context.near(name, sorted(known)[:1000])
+        self._context.error(
+            "no-such-interface",
+            f"({draft.name}) there is no interface `{name}`",
+            draft.where[field],
+            1,
+            help=f"did you mean `{near}`?" if near else "with `dynamic_interfaces` in global_defs it may come later",
+        )
+
+    def _family(self, draft: Draft) -> Family:
+        entries = draft.get("addresses")
+        if entries:
+            return family_of(entries[0].values["prefix"].address)
+        if draft.get("native_ipv6"):
+            return Family.INET6
+        for field in ("source", "multicast_group"):
+            if field in draft.values:
+                return family_of(draft.values[field])
+        peers = draft.get("unicast_peers")
+        if peers:
+            return family_of(peers[0].values["address"])
+        excluded = draft.get("excluded_addresses")
+        return family_of(excluded[0].values["prefix"].address) if excluded else Family.INET
+
+    def _version(self, draft: Draft, family: Family) -> int:
+        version = int(draft.get("version", self._settings.get("version", 2)))
+        if family is Family.INET:
+            return version
+        if draft.get("version") == 2:
+            self._context.error(
+                "wrong-version",
+                f"({draft.name}) VRRPv2 knows IPv4 only, version 3 is taken",
+                draft.where["version"],
+                1,
+                help="write `version 3`",
+            )
+        return 3
+
+    def _addresses(self, draft: Draft, family: Family) -> tuple[tuple[VirtualAddress, ...], tuple[VirtualAddress, ...]]:
+        context = self._context
+        carried: list[VirtualAddress] = []
+        for entry in draft.get("addresses", ()):
+            prefix = entry.values["prefix"]
+            if family_of(prefix.address) is not family:
+                context.error(
+                    "mixed-families",
+                    f"({draft.name}) `{prefix.address}` is of another family than the first address, it is left out",
+                    entry.statement,
+                    entry.places["prefix"],
+                    help="move it to `virtual_ipaddress_excluded`",
+                )
+                continue
+            carried.append(build_address(context, entry))
+        excluded = [build_address(context, entry) for entry in draft.get("excluded_addresses", ())]
+        if len(carried) > _MOST_ADDRESSES:
+            context.error(
+                "too-many-addresses",
+                f"({draft.name}) an advert carries {_MOST_ADDRESSES} addresses, the rest is taken as excluded",
+                draft.where["addresses"],
+                0,
+            )
+            excluded = carried[_MOST_ADDRESSES:] + excluded
+        return tuple(carried[:_MOST_ADDRESSES]), tuple(excluded)
+
+    def _enough_addresses(
+        self,
+        draft: Draft,
+        addresses: tuple[VirtualAddress, ...],
+        excluded: tuple[VirtualAddress, ...],
+        values: dict[str, Any],
+    ) -> bool:
+        del excluded
+        if addresses:
+            return True
+        needed = values["version"] == 3 or values["strict"]
+        silenced = draft.get("no_virtual_ipaddress") and not values["strict"]
+        if silenced:
+            return True
+        tail = "; version 3 needs one, it is left out" if needed else "; one at least is sensible"
+        self._context.error(
+            "no-addresses",
+            f"({draft.name}) has no virtual_ipaddress{tail}",
+            draft.statement,
+            1,
+            help="write `no_virtual_ipaddress` if that is meant" if not values["strict"] else None,
+        )
+        return not needed
+
+    def _priority(self, draft: Draft) -> dict[str, Any]:
+        state = draft.get("initial_state", VrrpState.BACKUP)
+        default = _OWNER if state is VrrpState.MASTER else 100
+        return {"initial_state": state, "priority": draft.get("priority", default)}
+
+    def _preemption(self, draft: Draft, values: dict[str, Any]) -> dict[str, Any]:
+        context = self._context
+        nopreempt = draft.get("preempt", True) is False
+        delay_us = draft.get("preempt_delay_us", 0)
+        master = values["initial_state"] is VrrpState.MASTER
+        if nopreempt and values["priority"] == _OWNER:
+            context.warning(
+                "nopreempt-useless", f"({draft.name}) nopreempt does not go with priority 255, it is not looked at",
+                draft.where["preempt"], 0,
+            )  # fmt: skip
+            nopreempt = False
+        elif nopreempt and master:
+            context.warning(
+                "nopreempt-useless", f"({draft.name}) nopreempt does not work with state MASTER, it is not looked at",
+                draft.where["preempt"], 0, help="write `state BACKUP`",
+            )  # fmt: skip
+            nopreempt = False
+        if delay_us and nopreempt:
+            context.warning(
+                "preempt-delay-useless", f"({draft.name}) preempt_delay does not go with nopreempt and is ignored",
+                draft.where["preempt_delay_us"], 0,
+            )  # fmt: skip
+            delay_us = 0
+        elif delay_us and (master or values["priority"] == _OWNER):
+            context.warning(
+                "preempt-delay-useless",
+                f"({draft.name}) preempt_delay does not work with state MASTER or priority 255, it is not looked at",
+                draft.where["preempt_delay_us"], 0,
+            )  # fmt: skip
+            delay_us = 0
+        return {"nopreempt": nopreempt, "preempt_delay_us": delay_us}
+
+    def _advert_interval(self, draft: Draft, version: int) -> int:
+        interval_us = int(draft.get("advert_interval_us", SECOND_US))
+        if version == 2:
+            taken = max(1, (interval_us + SECOND_US // 2) // SECOND_US) * SECOND_US
+        else:
+            taken = min(_LONGEST_V3_US, max(1, (interval_us + CENTISECOND_US // 2) // CENTISECOND_US) * CENTISECOND_US)
+        if taken != interval_us:
+            unit = "whole seconds" if version == 2 else "hundredths of a second up to 40.95"
+            self._context.warning(
+                "advert-interval-rounded",
+                f"({draft.name}) VRRPv{version} sends {unit}, {format_seconds(taken)} s is taken",
+                draft.where["advert_interval_us"],
+                1,
+            )
+        return taken
+
+    def _odd_words(self, draft: Draft) -> dict[str, Any]:
+        """Words whose value has a meaning of its own when it is missing, or goes together with others."""
+        taken: dict[str, Any] = {}
+        if "old_unicast_checksum" in draft.values:
+            taken["old_unicast_checksum"] = draft.values["old_unicast_checksum"] or "always"
+        if "accept" in draft.values:
+            taken["accept"] = draft.values["accept"]
+        if "timer_expired_backup" in draft.values:
+            if draft.get("preempt", True):
+                self._context.warning(
+                    "timer-expired-useless",
+                    f"({draft.name}) timer_expired_backup needs nopreempt, it is not looked at",
+                    draft.where["timer_expired_backup"],
+                    0,
+                )
+            else:
+                taken["timer_expired_backup"] = draft.values["timer_expired_backup"] or 254
+        if draft.where.get("skip_check_adv_addr") is not None:
+            # keepalived-behaviour 16 number 4: the value in an instance is ignored, any use switches it on.
+            taken["skip_check_adv_addr"] = True
+        return taken
+
+    def _strict(self, draft: Draft, values: dict[str, Any], family: Family) -> None:
+        """keepalived-behaviour 7.7: what strict_mode takes back, and says so."""
+        context = self._context
+        owner = values["priority"] == _OWNER
+
+        def reset(field: str, value: Any, why: str) -> None:
+            if values.get(field) not in (value, None) and field in draft.where:
+                context.error("strict-mode", f"({draft.name}) strict_mode: {why}", draft.where[field], 0)
+            values[field] = value
+
+        if values["authentication"] is not None:
+            context.error(
+                "strict-mode", f"({draft.name}) strict_mode: no authentication", draft.where["authentication"], 0
+            )
+            values["authentication"] = None
+        reset("preempt_delay_us", 0, "no preempt_delay")
+        reset("down_timer_adverts", 3, "down_timer_adverts is 3")
+        reset("higher_prio_send_advert", False, "no higher_prio_send_advert")
+        values["lower_prio_no_advert"] = True
+        wished = VrrpState.MASTER if owner else VrrpState.BACKUP
+        if values["initial_state"] is not wished:
+            at = draft.where.get("initial_state", draft.statement)
+            context.error(
+                "strict-mode", f"({draft.name}) strict_mode: state MASTER belongs to priority 255 alone", at, 0
+            )
+            values["initial_state"] = wished
+        if "accept" not in draft.values:
+            values["accept"] = owner
+        if family is Family.INET6 and values["addresses"]:
+            first = values["addresses"][0].prefix.address
+            if not first.lower().startswith("fe80:"):
+                context.error(
+                    "strict-mode", f"({draft.name}) strict_mode: the first IPv6 address must be link-local",
+                    draft.where["addresses"], 0,
+                )  # fmt: skip
+
+    def _check_unique(self, draft: Draft, instance: VrrpInstance, family: Family) -> None:
+        if instance.unicast_peers and instance.interface is None:
+            return
+        key = (instance.interface, instance.vrid, family)
+        first = self._routers.setdefault(key, draft)
+        if first is draft:
+            return
+        ipv = 4 if family is Family.INET else 6
+        self._context.error(
+            "duplicate-vrid",
+            f"({first.name}) and ({draft.name}) both use VRID {instance.vrid} with IPv{ipv} on {instance.interface}",
+            draft.where["vrid"],
+            1,
+            secondary=(Label(first.where["vrid"].span(1), "the first one"),),
+            exit_class=ExitClass.GENERAL,
+        )

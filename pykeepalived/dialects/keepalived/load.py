@@ -1,0 +1,125 @@
+"""`load`: a keepalived.conf becomes a `Config` and findings. Nothing in a file makes it raise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from pykeepalived.diagnostics import ExitClass, Findings
+from pykeepalived.dialects.keepalived.addresses import build_address, words_of
+from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
+from pykeepalived.dialects.keepalived.build_globals import build_globals
+from pykeepalived.dialects.keepalived.build_groups import build_groups
+from pykeepalived.dialects.keepalived.build_lvs import ServerBuilder, build_virtual_groups
+from pykeepalived.dialects.keepalived.build_trackers import Trackers
+from pykeepalived.dialects.keepalived.build_vrrp import InstanceBuilder
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft
+from pykeepalived.dialects.keepalived.engine import read_block
+from pykeepalived.dialects.keepalived.host import HostFacts, RealHost
+from pykeepalived.dialects.keepalived.repair import adopt_lost_blocks
+from pykeepalived.dialects.keepalived.scripts import Scripts
+from pykeepalived.dialects.keepalived.tables import ROOT
+from pykeepalived.model import Config, VirtualRoute, VirtualRule
+from pykeepalived.syntax import Limits, Source, read_tree
+
+#: Root blocks that are known, checked and in no part of the model yet.
+_UNOWNED: Final = {"bfd_instances": "bfd_instance", "track_groups": "track_group", "garp_groups": "garp_group"}
+
+
+class LoadResult(msgspec.Struct, frozen=True):
+    """One load: the model, what is to be said about the file, and where the text came from."""
+
+    config: Config
+    findings: Findings
+    sources: tuple[Source, ...]
+    """The files that were read, in order; empty when the pattern matched none (finding `config-file-missing`)."""
+    config_id: str
+
+    @property
+    def found(self) -> bool:
+        """False: there was no file at all. `-t` then exits 0, a normal start 6."""
+        return bool(self.sources)
+
+    @property
+    def exit_class(self) -> ExitClass:
+        """The exit code of `-t`."""
+        return self.findings.worst()
+
+    @property
+    def aborted(self) -> bool:
+        """True: keepalived ends here with exit code 2 in a normal start too, as a keyword lacks its word."""
+        return self.exit_class is ExitClass.MISSING_WORD
+
+
+def load(
+    pattern: str,
+    *,
+    config_id: str | None = None,
+    environment: Mapping[str, str] | None = None,
+    host: HostFacts | None = None,
+    all_checks: bool = False,
+    limits: Limits | None = None,
+    randint: Callable[[int, int], int] | None = None,
+) -> LoadResult:
+    """Read the configuration that `pattern` (a path or glob) names.
+
+    `config_id` decides `@id` lines and `${_INSTANCE}`; None takes the first label of the host name. `environment` is
+    what `${_ENV NAME}` sees; None: nothing. `host` answers questions about the machine; None: this one. `all_checks`
+    is `-e`. Raises nothing for anything that stands in a file; the model is usable whatever the findings say.
+    """
+    facts = host or RealHost()
+    bounds = limits or Limits()
+    findings = Findings()
+    identity = config_id if config_id is not None else facts.hostname().partition(".")[0]
+    reading = read_tree(
+        pattern,
+        findings,
+        config_id=identity,
+        environment=environment,
+        limits=bounds,
+        all_checks=all_checks,
+        randint=randint,
+    )
+    context = Context(findings, facts, bounds)
+    root = Draft(None)
+    read_block(context, ROOT, adopt_lost_blocks(context, reading.statements), root)
+    config = _build(context, root)
+    context.flush_notes()
+    return LoadResult(config, findings, tuple(reading.sources), identity)
+
+
+def _build(context: Context, root: Draft) -> Config:
+    settings: Draft = root.get("globals") or Draft(None)
+    scripts = Scripts(context, settings)
+    global_defs = build_globals(context, root, scripts)
+    trackers = Trackers(context, root, scripts)
+    builder = InstanceBuilder(context, settings, scripts, trackers)
+    instances = {draft.name: built for draft in root.get("instances", ()) if (built := builder.build(draft))}
+    groups = build_groups(context, root, instances, scripts, trackers)
+    virtual_groups = build_virtual_groups(context, root)
+    servers = ServerBuilder(
+        context,
+        settings,
+        scripts,
+        CheckBuilder(context, settings, scripts, trackers),
+        {group.name: group for group in virtual_groups},
+    )
+    virtual_servers = [server for draft in root.get("virtual_servers", ()) if (server := servers.build(draft))]
+    unowned = [f"{word} {draft.name}".strip() for field, word in _UNOWNED.items() for draft in root.get(field, ())]
+    return Config(
+        globals=global_defs,
+        static_addresses=tuple(build_address(context, entry) for entry in root.get("static_addresses", ())),
+        static_routes=tuple(VirtualRoute(words=words_of(entry)) for entry in root.get("static_routes", ())),
+        static_rules=tuple(VirtualRule(words=words_of(entry)) for entry in root.get("static_rules", ())),
+        instances=tuple(instances.values()),
+        sync_groups=groups,
+        scripts=tuple(trackers.scripts.values()),
+        track_files=tuple(trackers.files.values()),
+        track_processes=tuple(trackers.processes.values()),
+        virtual_server_groups=virtual_groups,
+        virtual_servers=tuple(virtual_servers),
+        unowned_blocks=tuple(unowned),
+    )

@@ -1,0 +1,187 @@
+"""From a command line in the file to a `Script` that may run: user, path, rights (keepalived-behaviour 6.2)."""
+
+from __future__ import annotations
+
+import posixpath
+import stat
+from typing import Final
+
+from pykeepalived.diagnostics import ExitClass
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft, RawScript
+from pykeepalived.dialects.keepalived.host import may_execute
+from pykeepalived.model import Script, User
+from pykeepalived.syntax import Statement
+
+_DEFAULT_ACCOUNT: Final = "keepalived_script"
+_SEARCH_DIRECTORIES: Final = 64
+
+
+class Scripts:
+    """Resolves all scripts of one load; each (command, user) is looked at once."""
+
+    def __init__(self, context: Context, settings: Draft | None) -> None:
+        self._context = context
+        self.security = bool(settings and settings.get("enable_script_security"))
+        self.default_user = self._script_user(settings)
+        self._known: dict[tuple[str, User], str | None] = {}
+        self._violation_said = False
+
+    def _script_user(self, settings: Draft | None) -> User | None:
+        """`script_user`, or None when it is not set or unusable."""
+        if settings is None or "script_user" not in settings.values:
+            return None
+        name, group = settings.values["script_user"]
+        return self.user(name, group, settings.where["script_user"])
+
+    def user(self, name: str, group: str | None, statement: Statement) -> User | None:
+        """Look up a user and perhaps a group; unknown ones are reported."""
+        found = self._context.host.user(name)
+        if found is None:
+            self._context.error("unknown-user", f"user `{name}` does not exist", statement)
+            return None
+        if group is not None:
+            gid = self._context.host.group(group)
+            if gid is None:
+                self._context.error("unknown-group", f"group `{group}` does not exist", statement)
+                return None
+            found = User(found.name, found.uid, gid)
+        return found
+
+    def _implied_user(self, statement: Statement) -> User | None:
+        if self.default_user is not None:
+            return self.default_user
+        account = self._context.host.user(_DEFAULT_ACCOUNT)
+        if account is not None:
+            return account
+        own = self._context.host.own_user()
+        if self.security and own.uid == 0:
+            self._context.error(
+                "no-script-user",
+                "the script has no user, and with enable_script_security root is not taken by itself; it is left out",
+                statement,
+                help=f"write `script_user USER` in global_defs, or make an account `{_DEFAULT_ACCOUNT}`",
+            )
+            return None
+        return own
+
+    def resolve(
+        self, raw: RawScript | None, user: tuple[str, str | None] | None = None, user_at: Statement | None = None
+    ) -> Script | None:
+        """The script that runs, or None when there is none or it is refused (which is reported)."""
+        if raw is None or not raw.argv:
+            return None
+        statement = raw.statement
+        chosen = user or ((raw.user, raw.group) if raw.user is not None else None)
+        if chosen is not None:
+            owner = self.user(chosen[0], chosen[1], user_at or statement)
+        else:
+            owner = self._implied_user(statement)
+        if owner is None:
+            return None
+        if raw.argv[0].startswith("<") and raw.argv[0][1:].lstrip().startswith("/"):
+            # The old test "can this file be opened", which a shell makes.
+            return Script(("/bin/sh", "-c", " ".join(raw.argv)), owner)
+        key = (raw.argv[0], owner)
+        if key not in self._known:
+            self._known[key] = self._path(raw.argv[0], owner, statement)
+        path = self._known[key]
+        if path is None:
+            return None
+        self._note_missing_security(statement)
+        return Script((path, *raw.argv[1:]), owner)
+
+    def _note_missing_security(self, statement: Statement) -> None:
+        if self.security or self._violation_said:
+            return
+        self._violation_said = True
+        self._context.warning(
+            "script-security",
+            "scripts run without enable_script_security",
+            statement,
+            help="write `enable_script_security` in global_defs",
+            exit_class=ExitClass.SECURITY,
+        )
+
+    def _path(self, command: str, owner: User, statement: Statement) -> str | None:
+        host = self._context.host
+        path = command
+        if "/" not in command:
+            found = self._search(command)
+            if found is None:
+                self._context.error("script-not-found", f"`{command}` is not in the path, it is left out", statement)
+                return None
+            path = found
+            self._context.warning(
+                "script-by-search",
+                f"`{command}` is found by search",
+                statement,
+                help=f"write `{path}`",
+                exit_class=ExitClass.NONE,
+            )
+        try:
+            facts = host.file(path)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            self._context.error("script-not-found", f"`{path}` cannot be used: {reason}", statement)
+            return None
+        if not may_execute(facts, owner):
+            self._context.warning(
+                "script-not-executable",
+                f"`{path}` is not executable for {owner.name} ({owner.uid}:{owner.gid}), it is left out",
+                statement,
+                help=f"chmod a+x {path}" if stat.S_ISREG(facts.mode) else None,
+            )
+            return None
+        if self.security and self._as_root(facts.mode, facts.uid, facts.gid, owner):
+            weak = self._weak_part(path)
+            if weak is not None:
+                self._context.error(
+                    "script-unsafe",
+                    f"`{path}` runs as root and others may change `{weak}`, it is left out",
+                    statement,
+                    help=f"chown root {weak}; chmod go-w {weak}",
+                    exit_class=ExitClass.SECURITY,
+                )
+                return None
+        return path
+
+    @staticmethod
+    def _as_root(mode: int, uid: int, gid: int, owner: User) -> bool:
+        set_uid = bool(mode & stat.S_ISUID) and uid == 0
+        set_gid = bool(mode & stat.S_ISGID) and gid == 0
+        return owner.uid == 0 or set_uid or set_gid
+
+    def _search(self, command: str) -> str | None:
+        for directory in self._context.host.search_path().split(":")[:_SEARCH_DIRECTORIES]:
+            path = posixpath.join(directory or ".", command)
+            try:
+                facts = self._context.host.file(path)
+            except (OSError, ValueError):
+                continue
+            if stat.S_ISREG(facts.mode) and facts.mode & 0o111:
+                return path
+        return None
+
+    def _weak_part(self, path: str) -> str | None:
+        """The first part of the written or of the real path that others than root could change."""
+        host = self._context.host
+        absolute = posixpath.normpath(posixpath.join("/", path))
+        paths = [absolute]
+        try:
+            paths.append(host.real_path(path))
+        except (OSError, ValueError):
+            return path
+        for whole in paths:
+            parts = whole.strip("/").split("/")
+            for count in range(len(parts) + 1):
+                part = "/" + "/".join(parts[:count])
+                try:
+                    facts = host.file(part)
+                except OSError:
+                    return part
+                writable = facts.mode & stat.S_IWOTH or (facts.mode & stat.S_IWGRP and facts.gid != 0)
+                sticky = stat.S_ISDIR(facts.mode) and facts.mode & stat.S_ISVTX
+                if facts.uid != 0 or (writable and not sticky):
+                    return part
+        return None
