@@ -165,9 +165,10 @@ def _load() -> _Library | None:
 class Pattern:
     """A compiled pattern. Not for several threads."""
 
-    __slots__ = ("_careful", "_code", "_data", "_library", "_quick", "lookbehind")
+    __slots__ = ("_careful", "_code", "_data", "_library", "_quick", "lookbehind", "utf")
 
-    def __init__(self, library: _Library, code: int) -> None:
+    def __init__(self, library: _Library, code: int, *, utf: bool) -> None:
+        self.utf = utf
         self._library = library
         self._code = code
         self._data = library.match_data_create(1, None)
@@ -224,7 +225,7 @@ def compile_pattern(pattern: bytes, options: tuple[str, ...] = ()) -> Pattern | 
         return PatternError(buffer.value.decode("ascii", "replace"), offset.value)
     # Without JIT (some architectures, hardened kernels) the interpreter does the same work more slowly.
     library.jit_compile(code, _JIT_COMPLETE | _JIT_PARTIAL_HARD)
-    return Pattern(library, code)
+    return Pattern(library, code, utf=bool(bits & _UTF))
 
 
 #: What a search says of the text so far: True found, False not (yet) found, or why it cannot go on.
@@ -239,7 +240,7 @@ class Search:
     than False nothing more may be fed.
     """
 
-    __slots__ = ("_base", "_last_start", "_next", "_pattern", "_text")
+    __slots__ = ("_base", "_last_start", "_next", "_pattern", "_text", "_unfinished")
 
     def __init__(self, pattern: Pattern, *, first_start: int = 0, last_start: int | None = None) -> None:
         self._pattern = pattern
@@ -248,12 +249,17 @@ class Search:
         """Place of `_text` in the whole."""
         self._next = first_start
         """First start that has not been tried."""
+        self._unfinished = b""
+        """With `utf`: the first bytes of a character whose last ones have not come yet."""
         self._last_start = _NO_LIMIT if last_start is None else last_start
 
     def feed(self, data: bytes) -> Steps:
         """Search on; yields between calls of bounded length and returns the answer so far."""
         for begin in range(0, len(data), _PIECE):
-            self._text += data[begin : begin + _PIECE]
+            piece = self._unfinished + data[begin : begin + _PIECE]
+            cut = len(piece) - _unfinished(piece) if self._pattern.utf else len(piece)
+            self._text += piece[:cut]
+            self._unfinished = piece[cut:]
             answer = yield from self._go_on(more=True)
             if answer is not False:
                 return answer
@@ -261,6 +267,7 @@ class Search:
 
     def finish(self) -> Steps:
         """The text has ended: search what was kept. Returns the final answer."""
+        self._text += self._unfinished
         return (yield from self._go_on(more=False))
 
     def _go_on(self, *, more: bool) -> Steps:
@@ -302,6 +309,18 @@ class Search:
         if keep_from > self._base:
             self._text = self._text[keep_from - self._base :]
             self._base = keep_from
+
+
+def _unfinished(text: bytes) -> int:
+    """Bytes at the end that begin a UTF-8 character and do not complete it."""
+    for back in range(1, min(4, len(text) + 1)):
+        byte = text[-back]
+        if byte & 0xC0 == 0xC0:
+            size = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return back if back < size else 0
+        if byte < 0x80:
+            break
+    return 0
 
 
 def search(pattern: Pattern, text: bytes) -> Answer:

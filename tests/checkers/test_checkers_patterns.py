@@ -152,19 +152,12 @@ def test_an_expensive_search_pauses_and_gives_up() -> None:
 
 
 def test_no_single_step_of_a_slow_search_is_long() -> None:
-    job = Search(pattern(rb"a{0,1500}c?a{0,1500}b"))
-    slowest = 0.0
-    for begin in range(4):
-        steps = job.feed(b"a" * 16_384 + b"bc"[: begin == 3])
-        while True:
-            began = time.process_time()
-            try:
-                next(steps)
-            except StopIteration:
-                break
-            finally:
-                slowest = max(slowest, time.process_time() - began)
-    assert slowest < 1
+    steps = Search(pattern(rb"a{0,1500}c?a{0,1500}b")).feed(b"a" * 16_384)
+    # Whole, this search would take a quarter of a minute; the conversation's limit ends it between two steps.
+    for _ in range(20):
+        began = time.process_time()
+        next(steps)
+        assert time.process_time() - began < 1
 
 
 def test_a_match_that_never_ends_is_given_up_before_it_fills_the_memory() -> None:
