@@ -1,0 +1,211 @@
+"""`keepalivedctl status`: what a running daemon does, as a table or as JSON."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import click
+import msgspec
+
+from pykeepalived.runtime import control
+from pykeepalived.runtime.boot import CONTROL_VARIABLE, state_base
+from pykeepalived.runtime.status import network_namespace
+
+EXIT_NOT_RUNNING: Final = 3
+_WIDTH: Final = 80
+_CERTAIN: Final = {"MASTER": "green", "FAULT": "red", "BACKUP": "yellow"}
+
+
+@click.command(name="status")
+@click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
+@click.option("--socket", "path", metavar="PATH", envvar=CONTROL_VARIABLE, help="Control socket of the daemon.")
+def command(as_json: bool, path: str | None) -> None:
+    """Instances, virtual servers and real servers of a running daemon.
+
+    Without --socket the daemon of this network namespace is asked. The exit code is 3 when no daemon runs, 2 when
+    several do and none can be chosen, 1 when the daemon does not answer.
+    """
+    try:
+        status = control.ask(path or choose_socket(), "status")
+    except control.NotRunning as error:
+        click.echo(f"keepalivedctl: no daemon is running ({error})", err=True)
+        sys.exit(EXIT_NOT_RUNNING)
+    except control.ControlError as error:
+        click.echo(f"keepalivedctl: {error}", err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(status)).decode())
+        return
+    for line in render(status, time.time()):
+        click.echo(line)
+
+
+def choose_socket() -> str:
+    """The socket of the only daemon, or of the only one in our network namespace; ends the program if there is none.
+
+    Raises NotRunning when no daemon answers.
+    """
+    base = state_base()
+    alive: list[tuple[str, dict[str, Any]]] = []
+    for path in control.find_sockets(base):
+        try:
+            alive.append((path, control.ask(path, "identity", timeout_s=2)))
+        except (control.NotRunning, control.ControlError):
+            continue
+    if not alive:
+        raise control.NotRunning(f"no control socket below {base} answers")
+    here = network_namespace()
+    near = [found for found in alive if found[1].get("network_namespace") == here] or alive
+    if len(near) == 1:
+        return near[0][0]
+    click.echo("keepalivedctl: several daemons are running; choose one with --socket:", err=True)
+    for path, identity in near:
+        click.echo(f"  {path}  (pid {identity.get('pid')}, {identity.get('configuration')})", err=True)
+    sys.exit(2)
+
+
+# ---- the table ----
+
+
+def render(status: dict[str, Any], now: float) -> Iterator[str]:
+    """The answer as lines of at most 80 columns (names and addresses that are longer are not cut)."""
+    yield from _head(status, now)
+    vrrp = status.get("vrrp") or {}
+    if "error" in vrrp:
+        yield f"VRRP: {vrrp['error']}"
+    if vrrp.get("instances"):
+        yield ""
+        yield from _table(("INSTANCE", "STATE", "PRIO", "VRID", "INTERFACE", "MASTER", "SINCE"), _instances(vrrp, now))
+        yield from _faults(vrrp["instances"])
+    if vrrp.get("groups"):
+        yield ""
+        rows = [(group["name"], group["state"], " ".join(group["members"])) for group in vrrp["groups"]]
+        yield from _table(("GROUP", "STATE", "MEMBERS"), rows)
+    if vrrp.get("scripts"):
+        yield ""
+        yield from _table(("SCRIPT", "STATE", "RESULT", "RUNS"), _scripts(vrrp["scripts"]))
+    checker = status.get("checker") or {}
+    if "error" in checker:
+        yield f"Checkers: {checker['error']}"
+    for service in checker.get("services", ()):
+        yield ""
+        yield from _service(service)
+    if status.get("findings"):
+        yield ""
+        yield f"{len(status['findings'])} finding(s) about the configuration; see: keepalived -t"
+
+
+def _head(status: dict[str, Any], now: float) -> Iterator[str]:
+    yield f"keepalived {status.get('keepalived_version', '')} (pykeepalived {status.get('version', '')})"
+    up = _duration(now - float(status.get("started") or now))
+    yield f"pid {status.get('pid')}, up {up}, configuration {status.get('configuration')}"
+    last = status.get("last_reload")
+    if last is not None:
+        ago = _duration(now - float(last.get("at") or now))
+        yield f"last reload {ago} ago: " + ("done" if last.get("ok") else "refused, the old configuration stays")
+        for reason in last.get("reasons", ()):
+            yield f"  {_clean(reason)}"
+    for process in status.get("processes", ()):
+        if not process.get("ready"):
+            waits = "waits for its restart" if process.get("waiting_for_restart") else "is starting"
+            yield f"process {process['name']} {waits}"
+        elif process.get("restarts"):
+            yield f"process {process['name']} was restarted {process['restarts']} time(s)"
+
+
+def _instances(vrrp: dict[str, Any], now: float) -> Iterator[tuple[str, ...]]:
+    for item in vrrp["instances"]:
+        since = _duration(now - float(item["last_transition"])) if item.get("last_transition") else "-"
+        master = "this machine" if item["state"] == "MASTER" else (item.get("master_address") or "-")
+        priority = str(item["effective_priority"])
+        if item["base_priority"] != item["effective_priority"]:
+            priority += f"/{item['base_priority']}"
+        yield (item["name"], item["state"], priority, str(item["vrid"]), item.get("interface") or "-", master, since)
+
+
+def _faults(instances: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for item in instances:
+        for fault in item.get("faults", ()):
+            yield f"  {item['name']}: {_clean(fault)}"
+
+
+def _scripts(scripts: Iterable[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+    for item in scripts:
+        result = "timed out" if item.get("timed_out") else str(item.get("last_status"))
+        state = {True: "up", False: "down", None: "-"}[item.get("up")]
+        yield (item["name"], state, "-" if result == "None" else result, str(item.get("runs", "-")))
+
+
+def _service(service: dict[str, Any]) -> Iterator[str]:
+    quorum = service["quorum"]
+    words = [f"{service['name']} {service['scheduler']}"]
+    words.append(
+        "quorum " + ("held" if quorum["up"] else "lost") + f" (weight {quorum['weight']} of {quorum['quorum']})"
+    )
+    if not service.get("served", True):
+        words.append("not in the kernel's table")
+    yield "VIRTUAL SERVER " + ", ".join(words)
+    rows = []
+    for server in service["servers"]:
+        state = "up" if server["alive"] else "down"
+        if server.get("holds"):
+            state = "held"
+        table = "-" if server["table_weight"] is None else str(server["table_weight"])
+        rows.append((server["name"], state, table, server["forwarding"], _last_result(server)))
+    sorry = service.get("sorry_server")
+    if sorry is not None:
+        serves = "serves" if sorry["serves"] else "waits"
+        rows.append((sorry["name"], serves, str(sorry["weight"]) if sorry["serves"] else "-", "", "sorry server"))
+    yield from _table(
+        ("  REAL SERVER", "STATE", "WEIGHT", "METHOD", "LAST RESULT"), [("  " + r[0], *r[1:]) for r in rows]
+    )
+
+
+def _last_result(server: dict[str, Any]) -> str:
+    """What the check that failed said last, else the first one; further checks of the server are counted."""
+    checks = server.get("checks", ())
+    if not checks:
+        return "no check"
+    shown = next((check for check in checks if not check.get("up")), checks[0])
+    last = shown.get("last")
+    text = last["text"] or last["reason"] if last else "not checked yet"
+    more = f" (+{len(checks) - 1})" if len(checks) > 1 else ""
+    return f"{shown['check']}: {text}{more}"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """Columns as wide as their widest cell; the last one is cut where the line would pass 80 columns."""
+    cells = [head, *(tuple(_clean(cell) for cell in row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    for number, row in enumerate(cells):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False))
+        room = max(8, _WIDTH - len(line) - 2)
+        last = row[-1] if len(row[-1]) <= room else row[-1][: room - 1] + "…"
+        line = f"{line}  {last}".rstrip()
+        yield click.style(line, bold=True) if number == 0 else _paint(line, row)
+
+
+def _paint(line: str, row: tuple[str, ...]) -> str:
+    word = row[1]
+    colour = _CERTAIN.get(word) or {"up": "green", "down": "red", "held": "yellow"}.get(word)
+    return line.replace(f"  {word}", "  " + click.style(word, fg=colour), 1) if colour else line
+
+
+def _clean(text: str) -> str:
+    """Text from the network or a file must not steer the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in str(text))
+
+
+def _duration(seconds: float) -> str:
+    """`5s`, `3m20s`, `2h05m`, `4d03h`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
