@@ -374,9 +374,11 @@ class Lab:
             left = [pid for pid in _processes_in(networks) if pid not in holders and pid != os.getpid()]
             if not left:
                 break
-            for pid in left:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
+            # All stop before the first one dies: none is left to notice the death of another and act on it.
+            for blow in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in left:
+                    with contextlib.suppress(OSError):
+                        os.kill(pid, blow)
             for _, process in self._started:
                 process.poll()
             time.sleep(0.005)
