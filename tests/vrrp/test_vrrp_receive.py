@@ -361,3 +361,55 @@ def test_a_hundred_thousand_random_packets_raise_nothing():
 
 def _packed(*addresses: str) -> tuple[bytes, ...]:
     return tuple(ipaddress.ip_address(item).packed for item in addresses)
+
+
+# ---- adverts that keepalived 2.2.7 sent ----
+
+#: Captured in a namespace; the configuration is that of `_theirs`.
+CAPTURED = {
+    "plain": "45c0002c00010000ff70d0840a090001e000001221336402000165ee0a0900640a0900650000000000000000",
+    "password": "45c0002800010000ff70d0880a090001e000001221346501010132400a0900667333637265740000",
+    "header": "45c0004000010000ff33d0ad0a090001e0000012700400000a0900010000000161f572962c61fc298d6e4d71"
+    "2135660102016c580a0900670000000000000000",
+    "next header": "45c0004000020000ff33d0ac0a090001e0000012700400000a09000100000002a3c84b51782cbd37d98fd509"
+    "2135660102016c580a0900670000000000000000",
+    "version 3": "45c0002000010000ff70d0900a090001e0000012313667010032728c0a090068",
+    "unicast": "45c0002000010000ff70a6980a0900010a09000231376801006447600a090069",
+}
+CAPTURED_IPV6 = (
+    "6c0887dd002870fffe800000000000005432f1fffed6efceff020000000000000000000000000012"
+    "3138690200640575fe80000000000000000000000000005620010db8000000000000000000000056"
+)
+
+
+def _theirs(name: str):
+    secret = {
+        "password": Authentication(AuthType.PASS, b"s3cret"),
+        "header": Authentication(AuthType.AH, b"s3cret"),
+        "next header": Authentication(AuthType.AH, b"s3cret"),
+    }
+    vrid = {"plain": 51, "password": 52, "header": 53, "next header": 53, "version 3": 54, "unicast": 55}[name]
+    return expectation(
+        instance(
+            vrid=vrid,
+            version=3 if name in {"version 3", "unicast"} else 2,
+            authentication=secret.get(name),
+            unicast_peers=(UnicastPeer("10.9.0.1", 255, 255),) if name == "unicast" else (),
+        )
+    )
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_adverts_of_keepalived(name):
+    advert = passed(bytes.fromhex(CAPTURED[name]), _theirs(name))
+    assert (advert.source, advert.priority, advert.other_checksum_form) == ("10.9.0.1", advert.vrid + 49, False)
+    addresses = {51: ("10.9.0.100", "10.9.0.101")}.get(advert.vrid, (f"10.9.0.{advert.vrid + 50}",))
+    assert advert.addresses == addresses
+
+
+def test_an_advert_of_keepalived_over_ipv6():
+    packet_ = bytes.fromhex(CAPTURED_IPV6)
+    reader = ladder(expected(vrid=56, family=Family.INET6))
+    event = reader.ipv6(packet_[40:], packet_[8:24], packet_[24:40], packet_[7], "eth0")
+    assert isinstance(event, AdvertReceived), event
+    assert event.advert.addresses == ("fe80::56", "2001:db8::56")
