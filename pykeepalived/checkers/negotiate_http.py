@@ -6,6 +6,7 @@ without its chunks' framing and without undoing any compression.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Generator
 from typing import Final, NamedTuple
@@ -58,7 +59,7 @@ def web(check: NegotiateCheck) -> Conversation:
             return Outcome(False, "request is no http or https URL", "bad-url")
         yield Connect(options=(yield from _address(target, check)))
         if target.tls:
-            yield StartTls()
+            yield StartTls(server_name=_server_name(target.url))
         yield Send(_request(check.httpmethod, target))
         head = yield from _final_head()
         if head is None:
@@ -68,7 +69,7 @@ def web(check: NegotiateCheck) -> Conversation:
         location = headers.get(b"location")
         if status not in {301, 302, 303, 307, 308} or location is None:
             return (yield from _judge(check, status, head, headers))
-        target = _target(urljoin(target.url, location[:_LONGEST_URL].decode("latin-1")))
+        target = _target(location[:_LONGEST_URL].decode("latin-1"), base=target.url)
     return Outcome(False, f"more than {REDIRECTS} redirects", "redirects")
 
 
@@ -140,9 +141,10 @@ def _first_target(check: NegotiateCheck) -> _Target | None:
     )
 
 
-def _target(url: str) -> _Target | None:
-    """Where a URL leads; None when it is not one of http or https."""
+def _target(url: str, base: str = "") -> _Target | None:
+    """Where a URL, relative to `base`, leads; None when it is not one of http or https."""
     try:
+        url = urljoin(base, url)
         parts = urlsplit(url)
         usable = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
     except ValueError:
@@ -153,6 +155,16 @@ def _target(url: str) -> _Target | None:
     query = f"?{parts.query}" if parts.query else ""
     authority = parts.netloc.rpartition("@")[2]
     return _Target(url, authority, None, parts.scheme == "https", f"{path}{query}")
+
+
+def _server_name(url: str) -> str | None:
+    """The TLS name: a host name, never an address, and never the virtualhost (ldirectord-behaviour 5)."""
+    host = urlsplit(url).hostname or ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return None
 
 
 def _address(target: _Target, check: NegotiateCheck) -> Generator[Command, Reply, SocketOptions]:

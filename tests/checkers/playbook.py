@@ -7,7 +7,16 @@ Commands and replies alternate; a reply that is an exception is thrown in. Every
 
 from __future__ import annotations
 
-from pykeepalived.checkers.conversation import Command, Conversation, Outcome, Receive, ReceiveLine, Send
+from pykeepalived.checkers.conversation import (
+    Command,
+    Conversation,
+    Outcome,
+    RandomBytes,
+    Receive,
+    ReceiveLine,
+    Resolve,
+    Send,
+)
 from pykeepalived.model.checks import SocketOptions
 
 SOCKET = SocketOptions(address="192.0.2.7", port=80)
@@ -43,7 +52,15 @@ def feed(conversation: Conversation, *data: bytes) -> tuple[Outcome, list[Comman
             return outcome, commands
         commands.append(command)
         assert len(commands) < 10_000, "endless conversation"
-        reply = (pieces.pop(0) if pieces else b"") if isinstance(command, Receive | ReceiveLine) else None
+        match command:
+            case Receive() | ReceiveLine():
+                reply = pieces.pop(0) if pieces else b""
+            case Resolve():
+                reply = SOCKET.address.encode()
+            case RandomBytes():
+                reply = bytes(command.size)
+            case _:
+                reply = None
 
 
 def sent(commands: list[Command]) -> bytes:
