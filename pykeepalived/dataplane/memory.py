@@ -79,10 +79,7 @@ class MemoryDataplane:
     ) -> tuple[str, str] | None:
         if operation.service.scheduler not in self._schedulers:
             return ("no-scheduler", "scheduler or persistence engine not found")
-        key = operation.key
-        if not key.fwmark and key.port == 0 and not operation.service.persistence_timeout_s:
-            return ("invalid", "invalid argument")
-        self.table[key] = Entry(operation.service, destinations)
+        self.table[operation.key] = Entry(operation.service, destinations)
         return None
 
 

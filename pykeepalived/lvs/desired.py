@@ -24,7 +24,7 @@ from pykeepalived.model.lvs import (
     VirtualServerGroup,
 )
 
-#: Persistence that an all-ports service gets when the file gives none: IPVS refuses port 0 without persistence.
+#: Persistence that an all-ports service gets when the file gives none, as in keepalived.
 ALL_PORTS_PERSISTENCE_S = 360
 #: No group may stand for more services than this: a typing error in an IPv6 range must not fill the memory.
 GROUP_LIMIT = 65536

@@ -130,9 +130,6 @@ class DataplaneContract:
         assert dataplane.apply([DeleteDestination(WEB, ONE)]) == []
         assert dataplane.snapshot() == {WEB: Entry(WRR, {}), MARK: Entry(WRR, {})}
 
-    def test_a_service_of_all_ports_needs_persistence(self, dataplane: Dataplane) -> None:
-        assert names(dataplane, [AddService(ALL, WRR)]) == ["invalid"]
-
     def test_addresses_that_are_none_are_refused(self, dataplane: Dataplane) -> None:
         broken = DestinationKey("10.9.1.256", 80)
         assert len(names(dataplane, [AddService(WEB, WRR), AddDestination(WEB, broken, server())])) == 1
