@@ -49,7 +49,9 @@ class AddressKeeper:
         self._monitor = monitor
         self._journal = journal
         self._log = log
-        self._held: dict[Entry, tuple[str, Placed]] = {}
+        self._owners: dict[Entry, str] = {}
+        self._held: dict[str, dict[Entry, Placed]] = {}
+        """By owner, each in the order of adding."""
         self._queue: list[AddressChange] = []
         self._overruns = monitor.overruns
 
@@ -58,24 +60,35 @@ class AddressKeeper:
     def add(self, owner: str, wanted: Iterable[Placed]) -> None:
         """Queue addresses to be added; `flush` does it."""
         for placed in wanted:
-            self._held[placed.entry] = (owner, placed)
+            entry = placed.entry
+            before = self._owners.get(entry)
+            if before is not None and before != owner:
+                self._forget(entry, before)
+            self._owners[entry] = owner
+            self._held.setdefault(owner, {})[entry] = placed
             self._queue.append(AddressChange(True, placed.ifname, placed.address))
 
     def remove(self, owner: str, unwanted: Iterable[Placed] | None = None) -> None:
         """Queue addresses of an owner to be removed, all of them by default."""
-        entries = [item.entry for item in unwanted] if unwanted is not None else list(self._held)
+        held = self._held.get(owner, {})
+        entries = list(held) if unwanted is None else [item.entry for item in unwanted]
         # Last in, first out: a primary address goes after the secondary ones that would vanish with it.
         for entry in reversed(entries):
-            found = self._held.get(entry)
-            if found is not None and found[0] == owner:
-                del self._held[entry]
-                self._queue.append(AddressChange(False, entry.ifname, found[1].address))
+            placed = held.get(entry)
+            if placed is not None:
+                self._forget(entry, owner)
+                self._queue.append(AddressChange(False, entry.ifname, placed.address))
+
+    def _forget(self, entry: Entry, owner: str) -> None:
+        del self._owners[entry]
+        del self._held[owner][entry]
+        if not self._held[owner]:
+            del self._held[owner]
 
     def rename(self, names: dict[str, str]) -> None:
-        """Owners have new names."""
-        for entry, (owner, placed) in self._held.items():
-            if owner in names:
-                self._held[entry] = (names[owner], placed)
+        """Owners have new names, all at once."""
+        self._held = {names.get(owner, owner): held for owner, held in self._held.items()}
+        self._owners = {entry: owner for owner, held in self._held.items() for entry in held}
 
     def flush(self) -> None:
         """Make the queued changes in one batch; whatever the kernel refuses is named in the log."""
@@ -92,7 +105,7 @@ class AddressKeeper:
             self._log.error(f"Netlink: cannot {item.change} - {item.reason}")
         failed = {_entry(item.change) for item in refused if not item.change.add}
         gone = [_entry(change) for change in changes if not change.add]
-        self._journal.note(removed=[entry for entry in gone if entry not in failed and entry not in self._held])
+        self._journal.note(removed=[entry for entry in gone if entry not in failed and entry not in self._owners])
 
     def _index(self, ifname: str) -> int | None:
         link = self._monitor.link(ifname)
@@ -101,29 +114,30 @@ class AddressKeeper:
     # ---- what is there ----
 
     def held(self, owner: str) -> list[Placed]:
-        return [placed for holder, placed in self._held.values() if holder == owner]
+        """What an owner has, in the order of adding."""
+        return list(self._held.get(owner, {}).values())
 
     def is_held(self, entry: Entry) -> bool:
-        return entry in self._held
+        return entry in self._owners
 
     def entries(self) -> frozenset[Entry]:
         """Everything that is held."""
-        return frozenset(self._held)
+        return frozenset(self._owners)
 
     def lost(self, updates: Sequence[Update]) -> tuple[list[Lost], list[Update]]:
         """Held addresses that are gone, after these changes; and further changes that came to light on the way.
 
         A report that an address went may be older than our adding it, so a suspicion is checked against the kernel.
         """
-        suspects = [entry for entry in map(self._entry_of, updates) if entry is not None and entry in self._held]
+        suspects = [entry for entry in map(self._entry_of, updates) if entry is not None and entry in self._owners]
         if self._monitor.overruns != self._overruns:
             self._overruns = self._monitor.overruns
-            suspects = list(self._held)
+            suspects = list(self._owners)
         if not suspects:
             return [], []
         further = self._monitor.resynchronise()
         lost = [
-            Lost(*self._held[entry])
+            Lost(self._owners[entry], self._held[self._owners[entry]][entry])
             for entry in suspects
             if not self._monitor.has_address(entry.ifname, entry.address, entry.length)
         ]
@@ -139,25 +153,3 @@ class AddressKeeper:
 
 def _entry(change: AddressChange) -> Entry:
     return Placed(change.ifname, change.address).entry
-
-
-def remove_leftovers(
-    requests: netlink.Requests, monitor: Monitor, leftovers: Iterable[Placed]
-) -> tuple[list[Placed], list[str]]:
-    """Take addresses away that an earlier process left. Returns those that were there, and refusals in words."""
-    present = [item for item in leftovers if monitor.has_address(*_plain(item.entry))]
-    changes = [AddressChange(False, item.ifname, item.address) for item in present]
-
-    def index_of(ifname: str) -> int | None:
-        link = monitor.link(ifname)
-        return None if link is None else link.index
-
-    if not changes:
-        return [], []
-    refused = apply(requests, index_of, changes)
-    monitor.resynchronise()
-    return present, [f"cannot {item.change} - {item.reason}" for item in refused]
-
-
-def _plain(entry: Entry) -> tuple[str, str, int]:
-    return entry.ifname, entry.address, entry.length

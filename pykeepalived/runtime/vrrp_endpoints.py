@@ -127,23 +127,38 @@ def virtual_addresses(endpoints: Iterable[Endpoint]) -> set[tuple[str, str]]:
     return {(item.ifname, item.address.prefix.address) for endpoint in endpoints for item in endpoint.addresses()}
 
 
-def source_address(endpoint: Endpoint, monitor: Monitor, virtual: set[tuple[str, str]]) -> str | None:
+class SourceFinder:
     """Where the adverts of an instance come from: what the file says, else the first address of its interface.
 
     IPv4 takes primary addresses first; multicast over IPv6 needs the link-local one (RFC 9568 section 5.1.2.1). Virtual
-    addresses do not count, unless there is no other: the owner of an address may have nothing else.
+    addresses do not count, unless there is no other: the owner of an address may have nothing else. Thousands of
+    instances on one interface have the same answer, so a finder remembers it; make a new one for every look.
     """
-    if endpoint.instance.source is not None:
-        return endpoint.instance.source
-    ifname = endpoint.instance.interface
-    if ifname is None:
-        return None
-    found = monitor.addresses(ifname, endpoint.family)
-    if endpoint.family is Family.INET6 and endpoint.group is not None:
-        found = [item for item in found if item.scope == SCOPE_LINK]
-    own = [item for item in found if (ifname, item.address) not in virtual] or found
-    primary = [item for item in own if not item.flags & IFA_F_SECONDARY] or own
-    return primary[0].address if primary else None
+
+    def __init__(self, monitor: Monitor, virtual: set[tuple[str, str]]) -> None:
+        self._monitor = monitor
+        self._virtual = virtual
+        self._known: dict[tuple[str, Family, bool], str | None] = {}
+
+    def source(self, endpoint: Endpoint) -> str | None:
+        """None: the interface has no address that would do."""
+        if endpoint.instance.source is not None:
+            return endpoint.instance.source
+        ifname = endpoint.instance.interface
+        if ifname is None:
+            return None
+        key = (ifname, endpoint.family, endpoint.family is Family.INET6 and endpoint.group is not None)
+        if key not in self._known:
+            self._known[key] = self._look(*key)
+        return self._known[key]
+
+    def _look(self, ifname: str, family: Family, link_local: bool) -> str | None:
+        found = self._monitor.addresses(ifname, family)
+        if link_local:
+            found = [item for item in found if item.scope == SCOPE_LINK]
+        own = [item for item in found if (ifname, item.address) not in self._virtual] or found
+        primary = [item for item in own if not item.flags & IFA_F_SECONDARY] or own
+        return primary[0].address if primary else None
 
 
 class Announcer:

@@ -13,59 +13,35 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from pykeepalived.model.common import IpPrefix
+from pykeepalived.model.common import Family, IpPrefix
 from pykeepalived.model.config import Config
-from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance
+from pykeepalived.model.vrrp import VirtualAddress
 from pykeepalived.netio import netlink
 from pykeepalived.netio.links import Link, LinkUpdate, Monitor, Update
 from pykeepalived.netio.sockets import BURST, Place, Received, SocketPool
-from pykeepalived.notify.fifo import NotifyFifo, vrrp_line
-from pykeepalived.notify.scripts import ScriptNotifier
 from pykeepalived.reactor import HANGUP, READ, Timer
-from pykeepalived.runtime import vrrp_dump
-from pykeepalived.runtime.program import Context, Logger, Options, RunResult
-from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Placed, remove_leftovers
-from pykeepalived.runtime.vrrp_endpoints import (
-    Announcer,
-    Endpoint,
-    endpoints_of,
-    source_address,
-    virtual_addresses,
-    wishes,
-)
-from pykeepalived.runtime.vrrp_journal import Entry, Journal
+from pykeepalived.runtime import vrrp_data, vrrp_dump
+from pykeepalived.runtime.program import Context, RunResult
+from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Placed
+from pykeepalived.runtime.vrrp_endpoints import Announcer, Endpoint, SourceFinder, wishes
+from pykeepalived.runtime.vrrp_generation import Generation, not_owned
+from pykeepalived.runtime.vrrp_journal import Journal
+from pykeepalived.runtime.vrrp_leftovers import bare, clean_up, take_away
+from pykeepalived.runtime.vrrp_view import View, counters
+from pykeepalived.runtime.vrrp_voice import Voice
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.events import Action, Event
-from pykeepalived.vrrp.facts import interface_trackers
 from pykeepalived.vrrp.receive import Ladder, expectation
 from pykeepalived.vrrp.router import Router
 
-_OWNER_PRIORITY: Final = 255
+__all__ = ["VrrpProgram", "clean_up"]
+
 #: A timer this late means that the process stood still; what came in meanwhile is heard before the timer counts.
 _LATE_US: Final = 10_000
 _LATE_BURSTS: Final = 16
 #: Time given to building adverts ahead in one turn of the loop.
 _PREPARE_US: Final = 2_000
 _NETLINK_FATAL: Final = 1
-
-
-class _Generation:
-    """What follows from one configuration."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.endpoints = endpoints_of(config)
-        self.instances = {item.name: item for item in config.instances}
-        self.groups = {item.name: item for item in config.sync_groups}
-        self.scripts = {item.name: item for item in config.scripts}
-        self.virtual = virtual_addresses(self.endpoints.values())
-
-    def interfaces(self) -> set[str]:
-        """Every interface that the configuration names."""
-        found = {tracker.ifname for item in self.config.instances for tracker in interface_trackers(item)}
-        found |= {tracker.ifname for group in self.config.sync_groups for tracker in group.track_interfaces}
-        found |= {item.interface for item in self.config.instances if item.interface}
-        return found | {ifname for ifname, _ in self.virtual}
 
 
 class VrrpProgram:
@@ -80,11 +56,10 @@ class VrrpProgram:
         self._timer: Timer | None = None
         self._timer_us: int | None = None
         self._preparing: deque[Endpoint] = deque()
-        self._fifos: dict[str, NotifyFifo] = {}
-        self._notifier = ScriptNotifier(context.scripts, context.log.error)
+        self._voice = Voice(context)
         self._stopped = False
         self._baseline: dict[str, dict[str, int]] = {}
-        self._old: _Generation | None = None
+        self._old: Generation | None = None
 
     # ---- Program ----
 
@@ -100,21 +75,27 @@ class VrrpProgram:
             return
         self._journal = Journal(self._context.options.state_directory, self._log.error)
         self._keeper = AddressKeeper(self._requests, self._monitor, self._journal, self._log)
-        self._now = _Generation(config)
+        self._now = Generation(config)
         self._router = Router(config, log_detail=self._context.options.log_detail > 0)
         self._remove_leftovers()
         self._journal.open()
-        self._open_fifos(config)
+        self._voice.configure(config.globals)
         self._add_static(config.static_addresses)
         self._open_sockets()
         self._ladder = Ladder(expectation(item) for item in config.instances)
         self._reactor.watch(self._monitor.fileno(), READ, self._on_netlink)
-        self._feed([*self._link_events(self._now.interfaces()), *self._source_events(), events.Start()])
+        self._feed(
+            [
+                *self._link_events(self._now.interfaces),
+                *self._source_events(self._now.endpoints.values()),
+                events.Start(),
+            ]
+        )
         self._prepare_ahead()
 
     def reload(self, config: Config) -> None:
         self._take_netlink()
-        old, new = self._now, _Generation(config)
+        old, new = self._now, Generation(config)
         running = {endpoint.key: endpoint for endpoint in old.endpoints.values()}
         for endpoint in new.endpoints.values():
             if endpoint.key in running:
@@ -122,15 +103,15 @@ class VrrpProgram:
         self._old, self._now = old, new
         self._remove_new_leftovers(old, new)
         self._change_static(old.config.static_addresses, config.static_addresses)
-        self._change_fifos(config)
+        self._voice.configure(config.globals)
         self._open_sockets()
         self._ladder.replace(expectation(item) for item in config.instances)
-        sources = self._source_events()
+        sources = self._source_events(new.endpoints.values())
         kept = {name for name, item in new.endpoints.items() if name in old.endpoints}
         # The router knows an old name as the old virtual router until it has reloaded.
         self._feed(
             [
-                *self._link_events(new.interfaces() - old.interfaces()),
+                *self._link_events(new.interfaces - old.interfaces),
                 *(item for item in sources if item.instance not in kept),
             ]
         )
@@ -160,21 +141,21 @@ class VrrpProgram:
         view = self._view()
         match kind:
             case "data":
-                return vrrp_dump.data(view)
+                return vrrp_data.data(view)
             case "json":
                 return vrrp_dump.json(view)
             case "stats" | "stats_clear":
                 text = vrrp_dump.stats(view)
                 if kind == "stats_clear":
-                    self._baseline = {item.name: vrrp_dump.counters(item.stats) for item in view.instances}
+                    self._baseline = {item.name: counters(item.stats) for item in view.instances}
                 return text
             case _:
                 return None
 
-    def _view(self) -> vrrp_dump.View:
+    def _view(self) -> View:
         places = {name: endpoint.place for name, endpoint in self._now.endpoints.items()}
         descriptors = {place: self._pool.descriptors(place) for place in set(places.values())}
-        return vrrp_dump.View(
+        return View(
             config=self._now.config,
             instances=self._router.status(),
             groups=self._router.group_status(),
@@ -191,42 +172,17 @@ class VrrpProgram:
 
     def _remove_leftovers(self) -> None:
         """Addresses that an earlier process left: those of its list, and those of the file (behaviour section 9)."""
-        found = {item.entry: item for item in self._leftovers(self._now.endpoints.values())}
-        owned = {item.entry for item in self._owned()}
-        for entry in self._journal.leftovers():
-            if entry not in owned:
-                found.setdefault(entry, _bare(entry))
-        self._take_away(found.values())
+        owned = {item.entry for item in self._now.owned()}
+        listed = [bare(entry) for entry in self._journal.leftovers() if entry not in owned]
+        self._take_away([*listed, *not_owned(list(self._now.endpoints.values()))])
 
-    def _remove_new_leftovers(self, old: _Generation, new: _Generation) -> None:
-        fresh = [
-            item for name, item in new.endpoints.items() if item.key not in {o.key for o in old.endpoints.values()}
-        ]
-        self._take_away(item for item in self._leftovers(fresh) if not self._keeper.is_held(item.entry))
+    def _remove_new_leftovers(self, old: Generation, new: Generation) -> None:
+        running = {endpoint.key for endpoint in old.endpoints.values()}
+        fresh = [endpoint for endpoint in new.endpoints.values() if endpoint.key not in running]
+        self._take_away([item for item in not_owned(fresh) if not self._keeper.is_held(item.entry)])
 
-    def _leftovers(self, endpoints: Iterable[Endpoint]) -> list[Placed]:
-        """The owner of its addresses becomes MASTER at once, and they are the addresses of its interface: they stay."""
-        return [
-            item
-            for endpoint in endpoints
-            if endpoint.instance.priority != _OWNER_PRIORITY
-            for item in endpoint.addresses()
-        ]
-
-    def _owned(self) -> list[Placed]:
-        found = [item for item in self._now.endpoints.values() if item.instance.priority == _OWNER_PRIORITY]
-        return [placed for endpoint in found for placed in endpoint.addresses()]
-
-    def _take_away(self, leftovers: Iterable[Placed]) -> None:
-        try:
-            present, refusals = remove_leftovers(self._requests, self._monitor, leftovers)
-        except OSError as error:
-            self._log.error(f"Netlink: cannot remove addresses of an earlier run - {error.strerror or error}")
-            return
-        for item in present:
-            self._log.info(f"Removed {item.address.prefix} from {item.ifname}, left by an earlier run")
-        for refusal in refusals:
-            self._log.error(f"Netlink: {refusal}")
+    def _take_away(self, leftovers: list[Placed]) -> None:
+        take_away(self._requests, self._monitor, leftovers, self._log, "an earlier run")
 
     def _add_static(self, addresses: Iterable[VirtualAddress]) -> None:
         self._keeper.add(STATIC, [Placed(item.dev, item) for item in addresses if item.dev])
@@ -256,13 +212,13 @@ class VrrpProgram:
             found.append(events.LinkChanged(name, link is not None and link.up))
         return found
 
-    def _source_events(self, ifname: str | None = None) -> list[events.SourceAddressChanged]:
-        """Look source addresses up again, of all instances or of those on one interface; one event each."""
+    def _source_events(self, endpoints: Iterable[Endpoint]) -> list[events.SourceAddressChanged]:
+        """Look source addresses up again; one event for each instance."""
+        finder = SourceFinder(self._monitor, self._now.virtual)
         found = []
-        for name, endpoint in self._now.endpoints.items():
-            if ifname is None or endpoint.instance.interface == ifname:
-                endpoint.use_source(source_address(endpoint, self._monitor, self._now.virtual))
-                found.append(events.SourceAddressChanged(name, endpoint.source))
+        for endpoint in endpoints:
+            endpoint.use_source(finder.source(endpoint))
+            found.append(events.SourceAddressChanged(endpoint.instance.name, endpoint.source))
         return found
 
     def _prepare_ahead(self) -> None:
@@ -290,7 +246,7 @@ class VrrpProgram:
         self._feed([self._read(place, packet) for packet in found])
 
     def _read(self, place: Place, packet: Received) -> Event:
-        if place.family == 2:
+        if place.family is Family.INET:
             return self._ladder.ipv4(packet.data, place.ifname)
         return self._ladder.ipv6(packet.data, packet.source, packet.destination, packet.hop_limit, place.ifname)
 
@@ -321,7 +277,7 @@ class VrrpProgram:
             self._feed(found)
 
     def _events_of(self, updates: Sequence[Update]) -> list[Event]:
-        interfaces = self._now.interfaces() if any(isinstance(item, LinkUpdate) for item in updates) else set()
+        """What changes of links and addresses mean to the instances."""
         found: list[Event] = []
         touched: dict[str, None] = {}
         reopen = False
@@ -329,18 +285,19 @@ class VrrpProgram:
             if isinstance(update, LinkUpdate):
                 reopen |= _index(update.old) != _index(update.new)
                 touched[update.name] = None
-                if update.name in interfaces and _is_up(update.old) != _is_up(update.new):
+                if update.name in self._now.interfaces and _is_up(update.old) != _is_up(update.new):
                     found.append(events.LinkChanged(update.name, _is_up(update.new)))
             elif link := self._monitor.link_by_index(update.address.index):
                 touched[link.name] = None
         if reopen:
             self._open_sockets()
         for ifname in touched:
-            before = {name: item.source for name, item in self._now.endpoints.items()}
-            for event in self._source_events(ifname):
-                if event.address != before[event.instance]:
+            endpoints = self._now.on_interface.get(ifname, ())
+            before = [endpoint.source for endpoint in endpoints]
+            for event, endpoint, old in zip(self._source_events(endpoints), endpoints, before, strict=True):
+                if event.address != old:
                     found.append(event)
-                    self._preparing.append(self._now.endpoints[event.instance])
+                    self._preparing.append(endpoint)
         if self._preparing:
             self._reactor.call_soon(self._prepare_some)
         return found
@@ -469,43 +426,19 @@ class VrrpProgram:
                 pass
 
     def _notify(self, action: events.Notify) -> None:
-        for fifo in self._fifos.values():
-            fifo.write(vrrp_line(action))
         if action.kind is events.NotifyKind.GROUP:
             group = self._now.groups.get(action.name) or (self._old.groups.get(action.name) if self._old else None)
-            if group is not None:
-                self._notifier.group(group, action.state)
-        else:
-            instance = self._notified(action)
-            if instance is not None:
-                self._notifier.instance(instance, action.state, action.priority)
-        self._context.emit(
-            "vrrp-state",
-            {"kind": action.kind.value, "name": action.name, "state": action.state, "priority": action.priority},
-        )
-
-    def _notified(self, action: events.Notify) -> VrrpInstance | None:
-        gone = action.state in {"DELETED", "FAULT"}
-        endpoint = self._endpoint(action.name, farewell=gone)
-        return None if endpoint is None else endpoint.instance
+            self._voice.tell(action, group)
+            return
+        # An instance that a reload ends speaks through the scripts of the old configuration.
+        endpoint = self._endpoint(action.name, farewell=action.state in {"DELETED", "FAULT"})
+        self._voice.tell(action, endpoint.instance if endpoint else None)
 
     def _run_script(self, name: str, timeout_us: int) -> None:
         tracked = self._now.scripts.get(name)
         if tracked is not None:
             done = partial(self._on_script, name)
             self._context.scripts.run(tracked.script, timeout_us=timeout_us, done=done)
-
-    # ---- FIFOs ----
-
-    def _open_fifos(self, config: Config) -> None:
-        for path in (config.globals.notify_fifo, config.globals.vrrp_notify_fifo):
-            if path is not None and path not in self._fifos:
-                self._fifos[path] = NotifyFifo(path, self._log.error, config.globals.script_user)
-
-    def _change_fifos(self, config: Config) -> None:
-        for path in set(self._fifos) - {config.globals.notify_fifo, config.globals.vrrp_notify_fifo}:
-            self._fifos.pop(path).close()
-        self._open_fifos(config)
 
     def _close(self) -> None:
         if self._timer is not None:
@@ -520,38 +453,7 @@ class VrrpProgram:
         self._monitor.close()
         self._requests.close()
         self._journal.close()
-        for fifo in self._fifos.values():
-            fifo.close()
-
-
-def clean_up(options: Options, log: Logger) -> None:
-    """Take away the addresses of a VRRP process that was killed; run by whoever survived it, in the same namespace."""
-    try:
-        requests = netlink.Requests()
-    except OSError as error:
-        log.error(f"Netlink: {error.strerror or error}")
-        return
-    try:
-        monitor = Monitor(requests)
-        journal = Journal(options.state_directory, log.error)
-        try:
-            found = [_bare(entry) for entry in journal.leftovers()]
-            present, refusals = remove_leftovers(requests, monitor, found)
-        finally:
-            monitor.close()
-    except OSError as error:
-        log.error(f"Netlink: cannot remove addresses of a killed process - {error.strerror or error}")
-        return
-    finally:
-        requests.close()
-    for item in present:
-        log.info(f"Removed {item.address.prefix} from {item.ifname}, left by a killed process")
-    for refusal in refusals:
-        log.error(f"Netlink: {refusal}")
-
-
-def _bare(entry: Entry) -> Placed:
-    return Placed(entry.ifname, VirtualAddress(prefix=IpPrefix(entry.address, entry.length)))
+        self._voice.close()
 
 
 def _index(link: Link | None) -> int | None:

@@ -1,0 +1,48 @@
+"""What follows from one configuration, looked up often."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from pykeepalived.model.config import Config
+from pykeepalived.runtime.vrrp_addresses import Placed
+from pykeepalived.runtime.vrrp_endpoints import Endpoint, endpoints_of, virtual_addresses
+from pykeepalived.vrrp.facts import interface_trackers
+
+#: The owner of its addresses becomes MASTER at once, and they are the addresses of its interface.
+_OWNER_PRIORITY = 255
+
+
+class Generation:
+    """One configuration with its endpoints."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.endpoints: dict[str, Endpoint] = endpoints_of(config)
+        self.groups = {item.name: item for item in config.sync_groups}
+        self.scripts = {item.name: item for item in config.scripts}
+        self.virtual = virtual_addresses(self.endpoints.values())
+        self.on_interface: dict[str, list[Endpoint]] = {}
+        for endpoint in self.endpoints.values():
+            if endpoint.instance.interface is not None:
+                self.on_interface.setdefault(endpoint.instance.interface, []).append(endpoint)
+
+    @cached_property
+    def interfaces(self) -> frozenset[str]:
+        """Every interface that the configuration names."""
+        found = {tracker.ifname for item in self.config.instances for tracker in interface_trackers(item)}
+        found |= {tracker.ifname for group in self.config.sync_groups for tracker in group.track_interfaces}
+        return frozenset(found | set(self.on_interface) | {ifname for ifname, _ in self.virtual})
+
+    def owned(self) -> list[Placed]:
+        """Addresses of instances that own them."""
+        return [placed for item in self.endpoints.values() if _owns(item) for placed in item.addresses()]
+
+
+def not_owned(endpoints: list[Endpoint]) -> list[Placed]:
+    """Addresses that have no business on an interface before an election."""
+    return [placed for item in endpoints if not _owns(item) for placed in item.addresses()]
+
+
+def _owns(endpoint: Endpoint) -> bool:
+    return endpoint.instance.priority == _OWNER_PRIORITY
