@@ -119,21 +119,20 @@ def _pattern(options: dict[str, Any]) -> str:
     return str(options["use_file"] or DEFAULT_CONFIGURATION)
 
 
-def make_load(pattern: str, config_id: str | None) -> Callable[[], Loaded]:
-    """A function that reads the configuration, each time anew, from where we are now even when we move later."""
-    absolute = os.path.abspath(pattern)  # noqa: PTH100 - a pattern, not a path
+def make_load(pattern: str, config_id: str | None, *, all_checks: bool = False) -> Callable[[], Loaded]:
+    """A function that reads the configuration, each time anew."""
 
     def load() -> Loaded:
         from pykeepalived.dialects import keepalived as language  # noqa: PLC0415
         from pykeepalived.runtime.reload import Loaded  # noqa: PLC0415
 
-        result = language.load(absolute, config_id=config_id)
-        findings = tuple(result.findings.items)
+        result = language.load(pattern, config_id=config_id, environment=os.environ, all_checks=all_checks)
         return Loaded(
             config=result.config,
-            findings=findings,
-            exit_class=result.findings.worst(),
-            missing=any(finding.id == "missing-config" for finding in findings),
+            findings=tuple(result.findings.items),
+            exit_class=result.exit_class,
+            missing=not result.found,
+            files=tuple(source.name for source in result.sources),
         )
 
     return load
@@ -141,7 +140,7 @@ def make_load(pattern: str, config_id: str | None) -> Callable[[], Loaded]:
 
 def _test(options: dict[str, Any], log_file: str) -> int:
     """`-t`: findings to standard error, or appended to a file; the exit code says how bad it is."""
-    loaded = make_load(_pattern(options), options["config_id"])()
+    loaded = make_load(_pattern(options), options["config_id"], all_checks=options["all_config"])()
     if loaded.missing:
         # The original says so and yet exits 0.
         _write_findings([f"Config files missing '{_pattern(options)}'."], log_file)
@@ -176,7 +175,10 @@ def _serve(options: dict[str, Any]) -> int:
     names.adopt_name("keepalived")
     from pykeepalived.runtime.boot import run_daemon  # noqa: PLC0415
 
-    return run_daemon(_start_settings(options), make_load(_pattern(options), options["config_id"]))
+    # A daemon in the background stands elsewhere when it reads the file again.
+    pattern = os.path.abspath(_pattern(options))  # noqa: PTH100 - a pattern, not a path
+    load = make_load(pattern, options["config_id"], all_checks=options["all_config"])
+    return run_daemon(_start_settings(options), load)
 
 
 def _start_settings(options: dict[str, Any]) -> StartSettings:

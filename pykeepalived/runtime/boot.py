@@ -24,7 +24,7 @@ import msgspec
 from pykeepalived.diagnostics.render import short
 from pykeepalived.runtime import signals, systemd
 from pykeepalived.runtime.child import EXIT_CONFIG, EXIT_FATAL
-from pykeepalived.runtime.control import SOCKET_NAME
+from pykeepalived.runtime.control import SOCKET_NAME, make_private
 from pykeepalived.runtime.logging import DaemonLogger, LogSettings
 from pykeepalived.runtime.parent_dump import parent_dump
 from pykeepalived.runtime.pidfiles import RUN_DIRECTORY, AlreadyRunning, PidFile, PidPaths, pid_paths
@@ -119,7 +119,7 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
         checker=start.checker_pid_file,
         namespace=namespace,
     )
-    state = state_directory(paths)
+    state = _make_state_directory(paths, log)
     # From here on a signal must not leave pid files behind: it waits until the supervisor reads it.
     signals.block()
     pid_files = _lock_pid_files(start, loaded, paths, sources, log)
@@ -160,6 +160,8 @@ def _first_load(start: StartSettings, load: Load, log: Logger) -> Loaded:
     if loaded.missing:
         log.error(f"Config files missing '{start.pattern}'.")
         raise _Leave(EXIT_NO_CONFIG)
+    for file in loaded.files:
+        log.detail(f"Opening file '{file}'.")
     log.info(f"Configuration file {start.pattern}")
     for finding in loaded.findings:
         log.info(short(finding))
@@ -226,6 +228,16 @@ def state_directory(paths: PidPaths) -> str:
     readable = re.sub(r"[^A-Za-z0-9.-]+", "_", paths.parent.removesuffix(".pid")).strip("_")[-40:]
     digest = hashlib.sha256(os.fsencode(paths.parent)).hexdigest()[:8]
     return f"{base}/{readable}-{digest}"
+
+
+def _make_state_directory(paths: PidPaths, log: Logger) -> str:
+    """Made here, before the daemon's umask takes the execute bit away from new directories."""
+    state = state_directory(paths)
+    try:
+        make_private(Path(state))
+    except OSError as error:
+        log.error(f"Cannot make directory {state} - {error.strerror}")
+    return state
 
 
 def _enter_namespace(name: str, log: Logger) -> None:

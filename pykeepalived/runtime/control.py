@@ -209,9 +209,18 @@ class _Client:
             self.close()
 
 
+def make_private(directory: Path) -> None:
+    """Make a directory that only we can use, whatever the umask is; one that is there stays as it is. Raises OSError."""
+    try:
+        directory.mkdir(parents=True)
+    except FileExistsError:
+        return
+    directory.chmod(0o700)
+
+
 def _listen(path: str) -> socket.socket:
     parent = Path(path).parent
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(parent)
     lock = os.open(parent / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:

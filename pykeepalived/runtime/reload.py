@@ -2,8 +2,8 @@
 
 The original takes whatever a file says. A running service is worth more than a new file, so here a reload changes
 nothing when the file cannot be used at all or brings errors that the running configuration did not have; an old error
-that was lived with at start does not block. Errors about the machine rather than the file (an interface that is not
-there yet) never block either: the file may simply be ahead of the machine.
+that was lived with at start does not block. Errors about the machine rather than the file (an interface or an
+account that is not there yet) never block either: the file may simply be ahead of the machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pykeepalived.diagnostics.render import short
 from pykeepalived.model.config import Config
 
 #: Findings that depend on the machine at this moment.
-_ABOUT_THE_MACHINE: Final = frozenset({"missing-interface", "unknown-interface", "interface-missing"})
+_ABOUT_THE_MACHINE: Final = frozenset({"no-such-interface", "unknown-user", "unknown-group"})
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +29,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     exit_class: ExitClass = ExitClass.NONE
     missing: bool = False
     """There is no such file."""
+    files: tuple[str, ...] = ()
+    """What was read, in order."""
 
 
 Load = Callable[[], Loaded]

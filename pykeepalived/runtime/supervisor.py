@@ -282,6 +282,8 @@ class Supervisor:
         except Exception as error:
             self._refuse([f"it cannot be read: {describe(error)}"])
             return
+        for file in new.files:
+            self._log.detail(f"Opening file '{file}'.")
         reasons = refusal(self._loaded, new)
         if reasons:
             self._refuse(reasons)
