@@ -94,13 +94,10 @@ class Site:
             self.dataplane = self._open()
             assert self.dataplane.snapshot() == self.table
 
-    def counted(self) -> list[Counters]:
+    def counted(self, key: ServiceKey) -> list[Counters]:
         with self.director.inside():
             counters = self.dataplane.counters()
-        return [counters[WEB, DestinationKey(server, PORT)] for server in SERVERS]
-
-    def connections_since(self, before: list[Counters]) -> list[int]:
-        return [now.connections - then.connections for now, then in zip(self.counted(), before, strict=True)]
+        return [counters[key, DestinationKey(server, key.port)] for server in SERVERS]
 
     # ---- clients ----
 
@@ -321,17 +318,16 @@ class TrafficContract:
         assert site.spread(12, vip=VIP6) == [6, 4, 2]
 
     def test_connections_are_counted(self, site: Site) -> None:
-        site.service("wrr", 3, 2, 1)
-        before = site.counted()
-        site.spread(12)
+        key = ServiceKey.for_address(Protocol.TCP, VIP, 8080, Family.INET)
+        site.service("wrr", 3, 2, 1, key=key)
+        site.spread(12, port=8080)
         # IPVS adds its counters up every two seconds.
-        wait_until(lambda: site.connections_since(before) == [6, 4, 2], 10, "the counters of 12 connections")
-        for now, then in zip(site.counted(), before, strict=True):
-            connections = now.connections - then.connections
-            assert now.packets_in - then.packets_in >= 3 * connections
-            assert now.packets_out - then.packets_out >= 2 * connections
-            assert now.bytes_in - then.bytes_in >= 100 * connections
-            assert now.bytes_out - then.bytes_out >= 80 * connections
+        wait_until(lambda: [seen.connections for seen in site.counted(key)] == [6, 4, 2], 10, "12 connections counted")
+        for seen in site.counted(key):
+            assert seen.packets_in >= 3 * seen.connections
+            assert seen.packets_out >= 2 * seen.connections
+            assert seen.bytes_in >= 100 * seen.connections
+            assert seen.bytes_out >= 80 * seen.connections
 
     def test_the_next_run_of_the_daemon_breaks_nothing(self, site: Site) -> None:
         site.service("wrr", 2, 1, 1)
