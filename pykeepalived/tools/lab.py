@@ -361,9 +361,6 @@ class Lab:
         self._started.clear()
 
     def _kill(self, spaces: Sequence[Namespace]) -> None:
-        for space, process in self._started:
-            if space in spaces:  # one that was started just now may not be inside yet
-                process.kill()
         holders = {space.pid for space in spaces}
         networks: set[Path] = set()
         for space in spaces:
@@ -371,16 +368,16 @@ class Lab:
                 networks.add(space.net_path.readlink())
         networks.discard(Path("/proc/self/ns/net").readlink())  # a holder that died before it left ours
         for _ in range(20):
-            left = [pid for pid in _processes_in(networks) if pid not in holders and pid != os.getpid()]
-            if not left:
+            inside = {pid for pid in _processes_in(networks) if pid not in holders and pid != os.getpid()}
+            # One that was started just now may not be inside yet.
+            mine = {process.pid for space, process in self._started if space in spaces and process.poll() is None}
+            if not inside | mine:
                 break
             # All stop before the first one dies: none is left to notice the death of another and act on it.
             for blow in (signal.SIGSTOP, signal.SIGKILL):
-                for pid in left:
+                for pid in inside | mine:
                     with contextlib.suppress(OSError):
                         os.kill(pid, blow)
-            for _, process in self._started:
-                process.poll()
             time.sleep(0.005)
 
 

@@ -250,6 +250,17 @@ def tell(programs: Programs, screen: Screen, logs: Path, *, patience: float = 1.
     if passed:
         lines.append(f"Everything went as expected, in {time.monotonic() - start:.0f} seconds.")
     else:
-        lines.append(f"FAILED after {time.monotonic() - start:.0f} seconds. The programs' logs: {logs}")
+        lines.append(
+            f"FAILED after {time.monotonic() - start:.0f} seconds. The last words of the programs, from {logs}:"
+        )
+        lines += _last_words(logs)
     screen.close(lines)
     return 0 if passed else 1
+
+
+def _last_words(logs: Path) -> Iterator[str]:
+    for log in sorted(logs.glob("lb*.log")):
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 8192))
+            text = file.read(8192).decode(errors="replace")
+        yield from (f"{log.stem}: {line[:200]}" for line in text.splitlines()[-8:])
