@@ -33,6 +33,8 @@ class ExitClass(IntEnum):
     GENERAL = 5
     #: Script security and key-file rights.
     SECURITY = 6
+    #: The same number stands for "no configuration": an include that must match something matches nothing.
+    NO_CONFIG = 6
 
 
 class Span(msgspec.Struct, frozen=True):

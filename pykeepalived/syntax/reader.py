@@ -105,7 +105,12 @@ class Reader:
                 if alternative != pattern:
                     strict = strict or checks.brace_match
                 if strict and span is not None:
-                    self._say("include-without-match", f"`{alternative}` matches no file", span)
+                    self._say(
+                        "include-without-match",
+                        f"`{alternative}` matches no file",
+                        span,
+                        exit_class=ExitClass.NO_CONFIG,
+                    )
                     missing_all = False
                 continue
             missing_all = False
@@ -328,7 +333,14 @@ class Reader:
         if not self._strictest:
             self._include_checks = IncludeChecks(**current)
 
-    def _say(self, identifier: str, message: str, span: Span | None, help: str | None = None) -> None:
+    def _say(
+        self,
+        identifier: str,
+        message: str,
+        span: Span | None,
+        help: str | None = None,
+        exit_class: ExitClass = ExitClass.GENERAL,
+    ) -> None:
         self.findings.add(
             Diagnostic(
                 id=identifier,
@@ -336,7 +348,7 @@ class Reader:
                 message=message,
                 span=span,
                 help=help,
-                exit_class=ExitClass.GENERAL,
+                exit_class=exit_class,
             )
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from pykeepalived.diagnostics import ExitClass
@@ -22,9 +21,14 @@ def closed(context: Context, statement: Statement) -> bool:
 
 
 def read_arguments(
-    context: Context, row: Row, statement: Statement, start: int, stop_words: Sequence[str] | dict[str, Row] = ()
+    context: Context, row: Row, statement: Statement, start: int, within: Options | None = None
 ) -> tuple[list[Any] | None, int]:
-    """Read the words of `row` from word number `start`. Returns (values or None when refused, next word number)."""
+    """Read the words of `row` from word number `start`. Returns (values or None when refused, next word number).
+
+    `within` are the options of the line, whose words end an optional argument.
+    """
+    soft = row.soft if within is None else within.soft
+    stop_words = within.rows if within is not None else {}
     values: list[Any] = []
     words = statement.words
     index = start
@@ -33,13 +37,13 @@ def read_arguments(
         if argument.many:
             taken, index, ok = _read_many(context, argument, statement, index)
             if not taken and not argument.optional and ok:
-                context.missing_word(statement, row.name, row.shows)
+                context.missing_word(statement, row.name, row.shows, soft=soft)
                 return None, index
             values.append(tuple(taken))
             continue
         if index >= len(words):
             if not argument.optional:
-                context.missing_word(statement, row.name, row.shows)
+                context.missing_word(statement, row.name, row.shows, soft=soft)
                 return None, index
             values.append(None)
             continue
@@ -129,7 +133,7 @@ class _Line:
         if not row.arguments:
             self.values[field] = row.constant
             return index + 1
-        taken, following = read_arguments(self.context, row, self.statement, index + 1, self.grammar.rows)
+        taken, following = read_arguments(self.context, row, self.statement, index + 1, self.grammar)
         if taken is not None:
             self.values[field] = taken[-1]
         return following
@@ -166,8 +170,8 @@ def read_script(context: Context, row: Row, statement: Statement) -> RawScript |
         context.error("unmatched-quote", f"{error}", where)
         return None
     if not inner:
-        if row.required:
-            context.missing_word(statement, row.name, f'{row.name} "COMMAND …" [USER [GROUP]]')
+        if row.required and not outer:
+            context.missing_word(statement, row.name, f'{row.name} "COMMAND …" [USER [GROUP]]', soft=row.soft)
             return None
         return RawScript((), None, None, statement)
     if len(outer) > 3:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from pykeepalived.diagnostics import ExitClass
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
@@ -223,13 +224,23 @@ class CheckBuilder:
         }  # fmt: skip
         for field in ("regex_no_match", "regex_options", "regex_min_offset", "regex_max_offset"):
             if field in draft.values and regex is None:
-                self._context.error("regex-missing", f"`{field}` stands without `regex`", draft.where[field], 0)
+                self._context.error(
+                    "regex-missing",
+                    f"`{field}` stands without `regex`",
+                    draft.where[field],
+                    0,
+                    exit_class=ExitClass.NONE,
+                )
         options = tuple(draft.get("regex_options", ()))
         for index, word in enumerate(options):
             if word not in PCRE2_OPTIONS:
                 # keepalived takes unknown option words without a word.
                 self._context.warning(
-                    "unknown-value", f"`{word}` is no regex option", draft.where["regex_options"], index + 1
+                    "unknown-value",
+                    f"`{word}` is no regex option",
+                    draft.where["regex_options"],
+                    index + 1,
+                    exit_class=ExitClass.NONE,
                 )
         return HttpUrl(
             path=draft.values["path"], regex=regex.argv[0] if regex else None, regex_options=options, **taken

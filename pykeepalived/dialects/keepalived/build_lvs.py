@@ -121,7 +121,7 @@ class ServerBuilder:
         return VirtualServer(
             selector=selector,
             protocol=protocol,
-            family=draft.get("family"),
+            family=family if isinstance(selector, AddressSelector) else draft.get("family"),
             forwarding=forwarding,
             quorum=quorum,
             hysteresis=hysteresis,
@@ -205,7 +205,12 @@ class ServerBuilder:
     def _family(self, draft: Draft, selector: Selector) -> Family | None:
         """The family that real servers must have; None while it is open."""
         if isinstance(selector, AddressSelector):
-            return family_of(selector.address)
+            own = family_of(selector.address)
+            if draft.get("family", own) is not own:
+                self._context.error(
+                    "mixed-families", "ip_family is not the family of the address", draft.where["family"], 1
+                )
+            return own
         if isinstance(selector, GroupSelector):
             addresses = [e for e in self._group_entries(selector.name) if isinstance(e, GroupAddress)]
             if addresses:
@@ -282,7 +287,11 @@ class ServerBuilder:
         }
         if values.get("upper_threshold") and values.get("lower_threshold", 0) > values["upper_threshold"]:
             self._context.error(
-                "thresholds", "lthreshold is greater than uthreshold", draft.where["lower_threshold"], 1
+                "thresholds",
+                "lthreshold is greater than uthreshold",
+                draft.where["lower_threshold"],
+                1,
+                exit_class=ExitClass.NONE,
             )
         resolve = self._scripts.resolve
         return RealServer(
@@ -328,13 +337,13 @@ class ServerBuilder:
     def _quorum(self, draft: Draft, servers: tuple[RealServer, ...], label: str) -> tuple[int, int]:
         quorum, hysteresis = draft.get("quorum", 1), draft.get("hysteresis", 0)
         total = sum(server.weight for server in servers)
-        if quorum > total > 0:
+        if quorum > total:
             self._context.warning(
                 "quorum-too-high",
-                f"virtual server {label}: quorum {quorum} exceeds the total weight {total}, which is taken",
+                f"virtual server {label}: quorum {quorum} exceeds the total weight {total}",
                 draft.where.get("quorum", draft.statement),
             )
-            quorum = total
+            quorum = max(1, total)
         if hysteresis >= quorum:
             self._context.error(
                 "hysteresis-too-high",

@@ -29,6 +29,17 @@ class Trackers:
 
     def __init__(self, context: Context, root: Draft, scripts: Scripts) -> None:
         self._context = context
+        self._resolver = scripts
+        self._defined = {
+            field: {draft.name for draft in root.get(blocks, ())}
+            for field, blocks in (
+                ("track_script", "scripts"),
+                ("track_file", "track_files"),
+                ("track_process", "track_processes"),
+                ("track_bfd", "bfd_instances"),
+            )
+        }
+        self._script_places = {draft.name: draft.statement for draft in root.get("scripts", ())}
         self.scripts = {s.name: s for draft in root.get("scripts", ()) if (s := self._script(draft, scripts))}
         self.files = {f.name: f for draft in root.get("track_files", ()) if (f := self._file(draft))}
         self.processes = {p.name: p for draft in root.get("track_processes", ()) if (p := self._process(draft))}
@@ -37,12 +48,12 @@ class Trackers:
     # ── definitions ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _script(self, draft: Draft, scripts: Scripts) -> VrrpScript | None:
-        if "script" not in draft.values:
+        if "script" not in draft.values or not draft.values["script"].argv:
             self._context.error(
                 "script-missing", f"vrrp_script `{draft.name}` has no script, it is left out", draft.statement, 1
             )
             return None
-        resolved = scripts.resolve(draft.values["script"], draft.get("user"), draft.where.get("user"))
+        resolved = scripts.resolve(draft.values["script"], draft.get("user"), draft.where.get("user"), used=False)
         if resolved is None:
             return None
         weight, reverse = draft.get("weight", (0, None))
@@ -150,6 +161,9 @@ class Trackers:
         found: dict[str, _Reference] = {}
         for entry in draft.get(field, ()):
             name = entry.values["name"]
+            if name not in known and name in self._defined[field]:
+                # Its own block has said why it cannot be used.
+                continue
             if name not in known:
                 near = self._context.near(name, list(known)[:1000])
                 self._context.error(
@@ -163,6 +177,9 @@ class Trackers:
             if name in found:
                 self._twice(entry, f"{who}: {field} `{name}`", draft.values[field])
                 continue
+            place = self._script_places.get(name) if kind is TrackedScript else None
+            if place is not None:
+                self._resolver.count_as_used(place)
             reverse = bool(getattr(known[name], "reverse", False))
             if entry.get("reverse"):
                 reverse = True

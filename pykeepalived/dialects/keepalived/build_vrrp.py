@@ -8,7 +8,7 @@ from pykeepalived.diagnostics import ExitClass, Label
 from pykeepalived.dialects.keepalived.addresses import build_address, words_of
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
 from pykeepalived.dialects.keepalived.context import Context
-from pykeepalived.dialects.keepalived.drafts import Draft
+from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.dialects.keepalived.vrrp_parts import (
     build_authentication,
@@ -64,6 +64,19 @@ class InstanceBuilder:
         context = self._context
         for field in ("interface", "vrf"):
             self._check_interface(draft, field)
+        if draft.get("interface") == "lo":
+            context.error(
+                "loopback-interface",
+                f"({name}) VRRP does not run on the loopback interface",
+                draft.where["interface"],
+                1,
+            )
+            del draft.values["interface"]
+        if "interface" in draft.values and "vrf" in draft.values:
+            context.error(
+                "interface-and-vrf", f"({name}) has an interface, vrf is not looked at", draft.where["vrf"], 0
+            )
+            del draft.values["vrf"]
         peers_given = "unicast_peers" in draft.values
         if "interface" not in draft.values and not ("vrf" in draft.values or peers_given):
             context.error(
@@ -81,6 +94,7 @@ class InstanceBuilder:
         for field, built_in in _INHERITED.items():
             values[field] = draft.get(field, self._settings.get(field, built_in))
         family = self._family(draft)
+        self._check_family(draft, family, values)
         values["version"] = self._version(draft, family)
         values["unicast_peers"] = build_peers(context, draft, family)
         addresses, excluded = self._addresses(draft, family)
@@ -98,7 +112,10 @@ class InstanceBuilder:
         values["garp"] = build_garp(context, draft, self._settings)
         values["vmac"] = build_vmac(context, draft, family)
         values |= self._odd_words(draft)
+        for entry in draft.get("track_interface", ()):
+            self._check_device(draft, entry, "name")
         values |= self._trackers.references(draft, f"({name})")
+        self._drop_own_interface(draft, values)
         values |= {field: self._scripts.resolve(draft.get(field)) for field in _SCRIPTS}
         values["use_deleted_state"] = "notify_deleted" in draft.values
         alert = self._settings.get("smtp_alert_vrrp", self._settings.get("smtp_alert", False))
@@ -125,20 +142,43 @@ class InstanceBuilder:
             help=f"did you mean `{near}`?" if near else "with `dynamic_interfaces` in global_defs it may come later",
         )
 
+    def _check_device(self, draft: Draft, entry: Entry, field: str = "dev") -> None:
+        known = self._context.host.interfaces()
+        name = entry.get(field)
+        if name is None or known is None or self._dynamic or name in known:
+            return
+        self._context.error(
+            "no-such-interface",
+            f"({draft.name}) there is no interface `{name}`",
+            entry.statement,
+            entry.places[field],
+            help="with `dynamic_interfaces` in global_defs it may come later",
+        )
+
     def _family(self, draft: Draft) -> Family:
-        entries = draft.get("addresses")
-        if entries:
-            return family_of(entries[0].values["prefix"].address)
-        if draft.get("native_ipv6"):
-            return Family.INET6
-        for field in ("source", "multicast_group"):
-            if field in draft.values:
-                return family_of(draft.values[field])
-        peers = draft.get("unicast_peers")
-        if peers:
-            return family_of(peers[0].values["address"])
+        """The first word in the file that has a family decides; excluded addresses only when nothing else does."""
+        for field, found in draft.values.items():
+            if field == "native_ipv6":
+                return Family.INET6
+            if field in ("source", "multicast_group"):
+                return family_of(found)
+            if field == "addresses" and found:
+                return family_of(found[0].values["prefix"].address)
+            if field == "unicast_peers" and found:
+                return family_of(found[0].values["address"])
         excluded = draft.get("excluded_addresses")
         return family_of(excluded[0].values["prefix"].address) if excluded else Family.INET
+
+    def _check_family(self, draft: Draft, family: Family, values: dict[str, Any]) -> None:
+        for field in ("source", "multicast_group"):
+            if field in values and family_of(values[field]) is not family:
+                self._context.error(
+                    "mixed-families",
+                    f"({draft.name}) `{values[field]}` is of another family than the instance, it is not looked at",
+                    draft.where[field],
+                    1,
+                )
+                del values[field]
 
     def _version(self, draft: Draft, family: Family) -> int:
         version = int(draft.get("version", self._settings.get("version", 2)))
@@ -170,6 +210,8 @@ class InstanceBuilder:
                 continue
             carried.append(build_address(context, entry))
         excluded = [build_address(context, entry) for entry in draft.get("excluded_addresses", ())]
+        for entry in (*draft.get("addresses", ()), *draft.get("excluded_addresses", ())):
+            self._check_device(draft, entry)
         if len(carried) > _MOST_ADDRESSES:
             context.error(
                 "too-many-addresses",
@@ -314,6 +356,23 @@ class InstanceBuilder:
                     "strict-mode", f"({draft.name}) strict_mode: the first IPv6 address must be link-local",
                     draft.where["addresses"], 0,
                 )  # fmt: skip
+
+    def _drop_own_interface(self, draft: Draft, values: dict[str, Any]) -> None:
+        """An instance tracks its own interface anyway, with weight 0, unless dont_track_primary."""
+        if values.get("dont_track_primary") or values.get("vmac"):
+            return
+        for entry in draft.get("track_interface", ()):
+            if entry.values["name"] == draft.get("interface"):
+                self._context.warning(
+                    "own-interface",
+                    f"({draft.name}) tracks its own interface anyway, the line is not looked at",
+                    entry.statement,
+                    entry.places["name"],
+                    help="leave it out, or write `dont_track_primary`",
+                )
+        values["track_interfaces"] = tuple(
+            tracked for tracked in values["track_interfaces"] if tracked.ifname != draft.get("interface")
+        )
 
     def _check_unique(self, draft: Draft, instance: VrrpInstance, family: Family) -> None:
         if instance.unicast_peers and instance.interface is None:

@@ -114,15 +114,15 @@ class Context:
         message = f"{lead}{problem}"
         self.error(problem.id, message, statement, index, help=problem.help)
 
-    def missing_word(self, statement: Statement, keyword: str, shows: str) -> None:
-        """keepalived ends at once with exit code 2 here; the rest of the file is read all the same."""
+    def missing_word(self, statement: Statement, keyword: str, shows: str, *, soft: bool = False) -> None:
+        """keepalived ends at once with exit code 2 here, unless `soft`; the rest of the file is read all the same."""
         self.error(
             "missing-word",
             f"`{keyword}` needs a word behind it",
             statement,
             len(statement.words) - 1,
             help=f"write `{shows}`",
-            exit_class=ExitClass.MISSING_WORD,
+            exit_class=ExitClass.GENERAL if soft else ExitClass.MISSING_WORD,
         )
 
     def deprecated(self, row: Row, statement: Statement, index: int) -> None:
@@ -132,6 +132,7 @@ class Context:
             statement,
             index,
             help=f"write `{row.replaced_by}`" if row.replaced_by else "leave it out",
+            exit_class=ExitClass.NONE if row.quiet else ExitClass.GENERAL,
         )
 
     # ── hints and notes ──────────────────────────────────────────────────────────────────────────────────────────

@@ -171,7 +171,7 @@ def _apply_options(context: Context, table: Table, row: Row, statement: Statemen
     if not closed(context, statement):
         return
     if len(statement.words) <= row.required:
-        context.missing_word(statement, row.name, row.shows + " …")
+        context.missing_word(statement, row.name, row.shows + " …", soft=row.soft)
         return
     entry = read_options(context, row.options, statement, 1)
     if entry is not None:
@@ -226,7 +226,8 @@ def _apply_list(context: Context, table: Table, row: Row, statement: Statement, 
         target.values["entries"] = found
         _store(context, row, statement, draft, target)
     elif row.field is not None and row.repeat is Repeat.APPEND:
-        draft.values.setdefault(row.field, []).extend(found)
+        kept = found if row.after is None else row.after(context, statement, draft, found)
+        draft.values.setdefault(row.field, []).extend(kept)
         draft.where.setdefault(row.field, statement)
     else:
         _store(context, row, statement, draft, found)

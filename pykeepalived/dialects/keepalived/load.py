@@ -25,6 +25,7 @@ from pykeepalived.dialects.keepalived.tables import ROOT
 from pykeepalived.model import Config, VirtualRoute, VirtualRule
 from pykeepalived.syntax import Limits, Source, read_tree
 
+_REFUSING: Final = frozenset({"missing-word", "no-such-interface", "duplicate-vrid"})
 #: Root blocks that are known, checked and in no part of the model yet.
 _UNOWNED: Final = {"bfd_instances": "bfd_instance", "track_groups": "track_group", "garp_groups": "garp_group"}
 
@@ -49,9 +50,12 @@ class LoadResult(msgspec.Struct, frozen=True):
         return self.findings.worst()
 
     @property
-    def aborted(self) -> bool:
-        """True: keepalived ends here with exit code 2 in a normal start too, as a keyword lacks its word."""
-        return self.exit_class is ExitClass.MISSING_WORD
+    def refused(self) -> bool:
+        """True: keepalived does not start with this file (exit code 2, "permanent error CONFIG"; seen in 2.2.7).
+
+        A keyword lacks its word, an interface does not exist, or two instances are the same virtual router.
+        """
+        return any(item.id in _REFUSING and item.exit_class is not ExitClass.NONE for item in self.findings.items)
 
 
 def load(
@@ -108,6 +112,7 @@ def _build(context: Context, root: Draft) -> Config:
         {group.name: group for group in virtual_groups},
     )
     virtual_servers = [server for draft in root.get("virtual_servers", ()) if (server := servers.build(draft))]
+    _check_garp_groups(context, root)
     unowned = [f"{word} {draft.name}".strip() for field, word in _UNOWNED.items() for draft in root.get(field, ())]
     return Config(
         globals=global_defs,
@@ -123,3 +128,9 @@ def _build(context: Context, root: Draft) -> Config:
         virtual_servers=tuple(virtual_servers),
         unowned_blocks=tuple(unowned),
     )
+
+
+def _check_garp_groups(context: Context, root: Draft) -> None:
+    for draft in root.get("garp_groups", ()):
+        if not draft.get("garp_interval_us") and not draft.get("gna_interval_us"):
+            context.error("missing-value", "the garp_group has no interval, it is left out", draft.statement, 0)

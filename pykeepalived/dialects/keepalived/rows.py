@@ -88,6 +88,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """`Table` of a BLOCK."""
     after: Callable[[Context, Statement, Draft, Any], Any] | None = None
     """A check beyond the readers; returns the value to store, None to store nothing."""
+    soft: bool = False
+    """keepalived goes on when the required word is missing (exit code 5); without it the process ends (exit code 2)."""
+    quiet: bool = False
+    """A deprecated word that does not count for the exit code of -t."""
     ours: bool = False
     """A word of pykeepalived's own."""
 
@@ -103,10 +107,14 @@ class Options:
     `slots` are tried in order for a word that is no option: the first free slot whose reader takes it gets it.
     """
 
-    def __init__(self, context: str, *rows: Row, slots: tuple[tuple[str, Reader], ...] = (), need: str = "") -> None:
+    def __init__(
+        self, context: str, *rows: Row, slots: tuple[tuple[str, Reader], ...] = (), need: str = "", soft: bool = True
+    ) -> None:
         self.context = context
         self.rows = {row.name: row for row in rows}
         self.slots = slots
+        self.soft = soft
+        """As `Row.soft`, for the words of options."""
         self.need = need
         """The slot without which the line is refused."""
 

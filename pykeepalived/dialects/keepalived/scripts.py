@@ -34,21 +34,25 @@ class Scripts:
         name, group = settings.values["script_user"]
         return self.user(name, group, settings.where["script_user"])
 
-    def user(self, name: str, group: str | None, statement: Statement) -> User | None:
+    def user(
+        self, name: str, group: str | None, statement: Statement, exit_class: ExitClass = ExitClass.GENERAL
+    ) -> User | None:
         """Look up a user and perhaps a group; unknown ones are reported."""
         found = self._context.host.user(name)
         if found is None:
-            self._context.error("unknown-user", f"user `{name}` does not exist", statement)
+            self._context.error("unknown-user", f"user `{name}` does not exist", statement, exit_class=exit_class)
             return None
         if group is not None:
             gid = self._context.host.group(group)
             if gid is None:
-                self._context.error("unknown-group", f"group `{group}` does not exist", statement)
+                self._context.error(
+                    "unknown-group", f"group `{group}` does not exist", statement, exit_class=exit_class
+                )
                 return None
             found = User(found.name, found.uid, gid)
         return found
 
-    def _implied_user(self, statement: Statement) -> User | None:
+    def _implied_user(self, statement: Statement, exit_class: ExitClass) -> User | None:
         if self.default_user is not None:
             return self.default_user
         account = self._context.host.user(_DEFAULT_ACCOUNT)
@@ -61,22 +65,34 @@ class Scripts:
                 "the script has no user, and with enable_script_security root is not taken by itself; it is left out",
                 statement,
                 help=f"write `script_user USER` in global_defs, or make an account `{_DEFAULT_ACCOUNT}`",
+                exit_class=exit_class,
             )
             return None
         return own
 
     def resolve(
-        self, raw: RawScript | None, user: tuple[str, str | None] | None = None, user_at: Statement | None = None
+        self,
+        raw: RawScript | None,
+        user: tuple[str, str | None] | None = None,
+        user_at: Statement | None = None,
+        *,
+        used: bool = True,
     ) -> Script | None:
-        """The script that runs, or None when there is none or it is refused (which is reported)."""
+        """The script that runs, or None when there is none or it is refused (which is reported).
+
+        keepalived's -t looks at vrrp_script only (found with 2.2.7); what is wrong with other scripts is said all the
+        same, without counting. `used` False (a vrrp_script): the script counts for script security only when somebody
+        refers to it (`count_as_used`).
+        """
         if raw is None or not raw.argv:
             return None
         statement = raw.statement
+        exit_class = ExitClass.NONE if used else ExitClass.GENERAL
         chosen = user or ((raw.user, raw.group) if raw.user is not None else None)
         if chosen is not None:
-            owner = self.user(chosen[0], chosen[1], user_at or statement)
+            owner = self.user(chosen[0], chosen[1], user_at or statement, exit_class)
         else:
-            owner = self._implied_user(statement)
+            owner = self._implied_user(statement, exit_class)
         if owner is None:
             return None
         if raw.argv[0].startswith("<") and raw.argv[0][1:].lstrip().startswith("/"):
@@ -84,14 +100,16 @@ class Scripts:
             return Script(("/bin/sh", "-c", " ".join(raw.argv)), owner)
         key = (raw.argv[0], owner)
         if key not in self._known:
-            self._known[key] = self._path(raw.argv[0], owner, statement)
+            self._known[key] = self._path(raw.argv[0], owner, statement, exit_class)
         path = self._known[key]
         if path is None:
             return None
-        self._note_missing_security(statement)
+        if used:
+            self.count_as_used(statement)
         return Script((path, *raw.argv[1:]), owner)
 
-    def _note_missing_security(self, statement: Statement) -> None:
+    def count_as_used(self, statement: Statement) -> None:
+        """The first script that may really run without enable_script_security is reported."""
         if self.security or self._violation_said:
             return
         self._violation_said = True
@@ -103,13 +121,18 @@ class Scripts:
             exit_class=ExitClass.SECURITY,
         )
 
-    def _path(self, command: str, owner: User, statement: Statement) -> str | None:
+    def _path(self, command: str, owner: User, statement: Statement, exit_class: ExitClass) -> str | None:
         host = self._context.host
         path = command
         if "/" not in command:
             found = self._search(command)
             if found is None:
-                self._context.error("script-not-found", f"`{command}` is not in the path, it is left out", statement)
+                self._context.error(
+                    "script-not-found",
+                    f"`{command}` is not in the path, it is left out",
+                    statement,
+                    exit_class=exit_class,
+                )
                 return None
             path = found
             self._context.warning(
@@ -123,7 +146,9 @@ class Scripts:
             facts = host.file(path)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            self._context.error("script-not-found", f"`{path}` cannot be used: {reason}", statement)
+            self._context.error(
+                "script-not-found", f"`{path}` cannot be used: {reason}", statement, exit_class=exit_class
+            )
             return None
         if not may_execute(facts, owner):
             self._context.warning(
@@ -131,6 +156,7 @@ class Scripts:
                 f"`{path}` is not executable for {owner.name} ({owner.uid}:{owner.gid}), it is left out",
                 statement,
                 help=f"chmod a+x {path}" if stat.S_ISREG(facts.mode) else None,
+                exit_class=ExitClass.NONE,
             )
             return None
         if self.security and self._as_root(facts.mode, facts.uid, facts.gid, owner):

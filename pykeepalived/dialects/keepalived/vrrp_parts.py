@@ -113,25 +113,30 @@ def _key_value(context: Context, text: str, statement: Any) -> bytes | None:
 
 
 def build_garp(context: Context, draft: Draft, settings: Draft) -> GarpSettings:
-    """Own word, else global_defs, else built in; the words for lower adverts follow those for a new MASTER."""
+    """Own word, else global_defs, else built in.
+
+    What is sent after a lower advert follows global_defs' words for a new MASTER, not the instance's (seen in 2.2.7).
+    """
     del context
     minimal = settings.get("min_garp", False)
 
     def pick(field: str, built_in: int, least: int) -> int:
         return int(draft.get(field, settings.get(field, least if minimal else built_in)))
 
-    delay_us = pick("garp_delay_us", 5 * SECOND_US, 0)
-    repeat = pick("garp_repeat", 5, 1)
+    lower_delay_us = settings.get("garp_delay_us", 0 if minimal else 5 * SECOND_US)
+    lower_repeat = settings.get("garp_repeat", 1 if minimal else 5)
     extra = draft.get("garp_extra_if", settings.get("garp_extra_if"))
     return GarpSettings(
-        delay_us=delay_us,
-        repeat=repeat,
+        delay_us=pick("garp_delay_us", 5 * SECOND_US, 0),
+        repeat=pick("garp_repeat", 5, 1),
         refresh_us=pick("garp_refresh_us", 0, 0),
         refresh_repeat=pick("garp_refresh_repeat", 1, 1),
         lower_prio_delay_us=int(
-            draft.get("garp_lower_prio_delay_us", settings.get("garp_lower_prio_delay_us", delay_us))
+            draft.get("garp_lower_prio_delay_us", settings.get("garp_lower_prio_delay_us", lower_delay_us))
         ),
-        lower_prio_repeat=int(draft.get("garp_lower_prio_repeat", settings.get("garp_lower_prio_repeat", repeat))),
+        lower_prio_repeat=int(
+            draft.get("garp_lower_prio_repeat", settings.get("garp_lower_prio_repeat", lower_repeat))
+        ),
         extra_if_us=extra[1] if extra else 0,
         extra_if_all=bool(extra and extra[0]),
     )

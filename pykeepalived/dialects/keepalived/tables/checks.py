@@ -74,7 +74,7 @@ class MaskedHex(Reader):
 
     def parse(self, text: str) -> tuple[bytes, bytes]:
         if len(text) % 2 or not text or any(char not in "0123456789abcdefABCDEFxX" for char in text):
-            raise Bad("bad-hex", f"`{text}` is not of pairs of hexadecimal digits (x: any)")
+            raise Bad("bad-hex", f"`{text}` is not made of pairs of hexadecimal digits (x: any)")
         mask = "".join("0" if char in "xX" else "f" for char in text)
         return bytes.fromhex(text.replace("x", "0").replace("X", "0")), bytes.fromhex(mask)
 
@@ -134,14 +134,17 @@ def _url_rows(context: str, tls: bool) -> Table:
         context,
         value("path", PATH, field="path", help="request target"),
         value("digest", DIGEST, field="digest", help="MD5 of the body, as genhash prints it"),
-        value("status_code", many(StatusCodes()), field="status_codes", default="200-299", help="good status codes"),
-        value("virtualhost", NAME, field="virtualhost", help="Host header of this url"),
-        script("regex", field="regex", help="regular expression that the body must match"),
+        value("status_code", many(StatusCodes()), field="status_codes", default="200-299", soft=True,
+              help="good status codes"),
+        value("virtualhost", NAME, field="virtualhost", soft=True, help="Host header of this url"),
+        script("regex", field="regex", soft=True, help="regular expression that the body must match"),
         flag("regex_no_match", field="regex_no_match", help="the body must not match"),
-        value("regex_options", many(STRING), field="regex_options", help="PCRE2 options"),
-        value("regex_min_offset", UNSIGNED, field="regex_min_offset", default="0", help="first byte of a match"),
-        value("regex_max_offset", UNSIGNED, field="regex_max_offset", help="last byte where a match may start"),
-        value("regex_stack", UNSIGNED, UNSIGNED, later="regex stack", help="stack of the matcher"),
+        value("regex_options", many(STRING), field="regex_options", soft=True, help="PCRE2 options"),
+        value("regex_min_offset", UNSIGNED, field="regex_min_offset", default="0", soft=True,
+              help="first byte of a match"),
+        value("regex_max_offset", UNSIGNED, field="regex_max_offset", soft=True,
+              help="last byte where a match may start"),
+        value("regex_stack", UNSIGNED, UNSIGNED, later="regex stack", soft=True, help="stack of the matcher"),
         *more,
     )
 
@@ -155,9 +158,9 @@ def _http(context: str, tls: bool) -> Table:
         *socket_rows(),
         *timing_rows(checker=True),
         value("nb_get_retry", UNSIGNED, field="retry", replaced_by="retry", help="older word"),
-        value("virtualhost", NAME, field="virtualhost", help="Host header of all urls"),
+        value("virtualhost", NAME, field="virtualhost", soft=True, help="Host header of all urls"),
         value("http_protocol", Choice({"1.0": "1.0", "1.0C": "1.0C", "1.0c": "1.0C", "1.1": "1.1"}), field="protocol",
-              default="1.0", help="form of the request"),
+              default="1.0", soft=True, help="form of the request"),
         switch("enable_sni", field="enable_sni", help="send the server name in TLS"),
         value("sni_name", NAME, field="sni_name", since="2.4", help="that name"),
         switch("fast_recovery", field="fast_recovery", help="one success is enough after a failure"),
@@ -177,8 +180,8 @@ SMTP_CHECK: Final = Table(
     f"{_RS}.SMTP_CHECK",
     *socket_rows(),
     *timing_rows(checker=True),
-    value("helo_name", NAME, field="helo_name", default="smtp_helo_name", help="name in HELO"),
-    block("host", SMTP_HOST, field="hosts", replaced_by="", help="older level of address words"),
+    value("helo_name", NAME, field="helo_name", default="smtp_helo_name", soft=True, help="name in HELO"),
+    block("host", SMTP_HOST, field="hosts", replaced_by="", quiet=True, help="older level of address words"),
 )
 DNS_CHECK: Final = Table(
     f"{_RS}.DNS_CHECK",
@@ -191,10 +194,10 @@ DNS_CHECK: Final = Table(
 MISC_CHECK: Final = Table(
     f"{_RS}.MISC_CHECK",
     *timing_rows(checker=True),
-    script("misc_path", field="script", help="command to run"),
+    script("misc_path", field="script", soft=True, help="command to run"),
     value("misc_timeout", WHOLE_SECONDS, field="timeout_us", default="delay_loop", help="time limit of the command"),
     flag("misc_dynamic", field="dynamic", help="the exit code sets the weight"),
-    value("user", USER, maybe(GROUP), field="user", default="script_user", help="user of the command"),
+    value("user", USER, maybe(GROUP), field="user", default="script_user", soft=True, help="user of the command"),
 )
 BFD_CHECK: Final = Table(
     f"{_RS}.BFD_CHECK",
@@ -205,7 +208,7 @@ UDP_CHECK: Final = Table(
     f"{_RS}.UDP_CHECK",
     *socket_rows(),
     *timing_rows(checker=True),
-    value("payload", many(HEX), field="payload", default="a fixed text", help="bytes to send"),
+    value("payload", many(HEX), field="payload", default="a fixed text", soft=True, help="bytes to send"),
     value("require_reply", many(MaskedHex(), optional=True), field="reply", help="bytes that a reply must begin with"),
     value("min_reply_length", Integer(0, 65535), field="min_reply_length", default="0", help="shortest reply"),
     value("max_reply_length", Integer(0, 65535), field="max_reply_length", default="255", help="longest reply"),

@@ -75,7 +75,7 @@ class ExtraInterface(Reader):
 def extra_interface(low: int, name: str, **more: Any) -> Row:
     seconds = Integer(low, DAY_S, "seconds", scale=SECOND_US)
     more.setdefault("help", "repeat GARP from the base interface of virtual MACs with this period")
-    return value(name, maybe(ExtraInterface()), seconds, field="garp_extra_if", later="virtual MAC", **more)
+    return value(name, maybe(ExtraInterface()), seconds, field="garp_extra_if", later="virtual MAC", soft=True, **more)
 
 
 def at_least_one(context: Context, statement: Statement, draft: Draft, count: Any) -> Any:
@@ -95,7 +95,7 @@ def _link_local_group(context: Context, statement: Statement, draft: Draft, addr
 
 VRRP_ROWS: Final[tuple[Row, ...]] = (
     value("default_interface", INTERFACE, later="static addresses", default="eth0",
-          help="interface of static addresses without one"),
+          soft=True, help="interface of static addresses without one"),
     flag("disable_local_igmp", later="IGMP", help="no IGMP reports for link-local groups"),
     flag("v3_checksum_as_v2", field="v3_checksum_as_v2", since="2.4", help="VRRPv3 checksums without pseudo header"),
     value("vrrp_mcast_group4", MULTICAST4, field="multicast_group4", default="224.0.0.18",
@@ -154,15 +154,15 @@ FIREWALL_ROWS: Final[tuple[Row, ...]] = (
 def _process_rows(name: str, effect: str | None) -> tuple[Row, ...]:
     """The five words that each child has."""
     return (
-        value(f"{name}_priority", NICE, field=f"{name}_priority", later=effect, default="0",
+        value(f"{name}_priority", NICE, field=f"{name}_priority", later=effect, default="0", soft=True,
               help=f"nice value of the {name} child"),
         flag(f"{name}_no_swap", field=f"{name}_no_swap", later=effect, help=f"lock the memory of the {name} child"),
-        value(f"{name}_rt_priority", REAL_TIME_PRIORITY, field=f"{name}_rt_priority", later=effect,
+        value(f"{name}_rt_priority", REAL_TIME_PRIORITY, field=f"{name}_rt_priority", later=effect, soft=True,
               help=f"real-time priority of the {name} child"),
-        value(f"{name}_cpu_affinity", many(CPU), later=_PRIORITY, help=f"CPUs of the {name} child"),
+        value(f"{name}_cpu_affinity", many(CPU), later=_PRIORITY, soft=True, help=f"CPUs of the {name} child"),
         value(f"{name}_rlimit_rttime", RTTIME, later=_PRIORITY, default="10000",
               help=f"limit of real-time CPU use of the {name} child"),
-        value(f"{name}_rlimit_rtime", RTTIME, later=_PRIORITY, replaced_by=f"{name}_rlimit_rttime",
+        value(f"{name}_rlimit_rtime", RTTIME, later=_PRIORITY, replaced_by=f"{name}_rlimit_rttime", quiet=True,
               help="older spelling"),
     )  # fmt: skip
 
@@ -172,9 +172,9 @@ PROCESS_ROWS: Final[tuple[Row, ...]] = (
     *_process_rows("checker", None),
     *_process_rows("bfd", "BFD"),
     value("max_auto_priority", Integer(-1, 99), later=_PRIORITY, default="0",
-          help="ceiling to which a late child may raise its priority"),
+          soft=True, help="ceiling to which a late child may raise its priority"),
     value("min_auto_priority_delay", Integer(1, 10_000_000, "microseconds"), later=_PRIORITY, default="1000000",
-          help="how late a timer must be before that"),
+          soft=True, help="how late a timer must be before that"),
 )
 
 BUFFER_ROWS: Final[tuple[Row, ...]] = (
@@ -188,13 +188,14 @@ BUFFER_ROWS: Final[tuple[Row, ...]] = (
             ("lvs_netlink_monitor", "checker netlink monitor"),
         )
         for row in (
-            value(f"{name}_rcv_bufs", BYTES, later=_BUFFERS, help=f"receive buffer of the {what} socket"),
+            value(f"{name}_rcv_bufs", BYTES, later=_BUFFERS, soft=True, help=f"receive buffer of the {what} socket"),
             switch(f"{name}_rcv_bufs_force", later=_BUFFERS, help="set it beyond the system's limit"),
         )
     ),
-    value("vrrp_rx_bufs_policy", BufferPolicy(), later=_BUFFERS, help="how receive buffers of adverts are sized"),
+    value("vrrp_rx_bufs_policy", BufferPolicy(), later=_BUFFERS, soft=True,
+          help="how receive buffers of adverts are sized"),
     value("vrrp_rx_bufs_multiplier", Integer(1, UINT_MAX), later=_BUFFERS, default="3",
-          help="packets that such a buffer holds"),
+          soft=True, help="packets that such a buffer holds"),
 )
 
 GLOBAL_DEFS: Final = Table(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 from typing import Any, Final
 
+from pykeepalived.diagnostics import ExitClass
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.readers import (
@@ -90,8 +91,9 @@ def _forwarding(context: Context, statement: Statement, draft: Draft, entry: Any
     tunnel_type = entry.get("tunnel_type", TunnelType.IPIP)
     tunnelled = entry.get("method") is ForwardingMethod.TUN
     if not tunnelled and len(entry.values) > 1:
-        context.error("tunnel-options", "tunnel words belong to TUN only", statement)
-        return None
+        context.warning("tunnel-options", "tunnel words belong to TUN only and are not looked at", statement,
+                        exit_class=ExitClass.NONE)
+        return entry
     if tunnel_type is TunnelType.GUE and "tunnel_port" not in entry.values:
         context.error("tunnel-options", "a gue tunnel needs `port`", statement)
         return None
@@ -157,8 +159,8 @@ REAL_SERVER: Final = Table(
     switch("alpha", field="alpha", help="starts down"),
     *timing_rows(checker=False),
     switch("smtp_alert", field="smtp_alert", later=_ALERT, help="mail on up and down"),
-    value("virtualhost", NAME, field="virtualhost", help="default Host header of its checks"),
-    value("snmp_name", NAME, field="snmp_name", later="SNMP", help="name in SNMP"),
+    value("virtualhost", NAME, field="virtualhost", soft=True, help="default Host header of its checks"),
+    value("snmp_name", NAME, field="snmp_name", later="SNMP", soft=True, help="name in SNMP"),
     *CHECKER_ROWS,
 )
 
@@ -187,8 +189,8 @@ VIRTUAL_SERVER: Final = Table(
                              what="protocol"), field="protocol", default="UDP", help="layer-4 protocol"),
     flag("ha_suspend", field="ha_suspend", later="ha_suspend", help="check only while the address is on this host"),
     switch("smtp_alert", field="smtp_alert", later=_ALERT, help="mail on gain and loss of quorum"),
-    value("virtualhost", NAME, field="virtualhost", help="default Host header of checks"),
-    value("snmp_name", NAME, field="snmp_name", later="SNMP", help="name in SNMP"),
+    value("virtualhost", NAME, field="virtualhost", soft=True, help="default Host header of checks"),
+    value("snmp_name", NAME, field="snmp_name", later="SNMP", soft=True, help="name in SNMP"),
     flag("alpha", field="alpha", help="real servers start down"),
     flag("omega", field="omega", help="down notifies at stop"),
     script("quorum_up", field="quorum_up", help="run when quorum is gained"),
@@ -255,10 +257,10 @@ GROUP_ENTRY: Final = Options(
 
 SSL: Final = Table(
     "SSL",
-    value("password", STRING, field="password", help="password of the key"),
-    value("ca", PATH, field="ca", help="certificates of authorities"),
-    value("certificate", PATH, field="certificate", help="client certificate"),
-    value("key", PATH, field="key", help="its key"),
+    value("password", STRING, field="password", soft=True, help="password of the key"),
+    value("ca", PATH, field="ca", soft=True, help="certificates of authorities"),
+    value("certificate", PATH, field="certificate", soft=True, help="client certificate"),
+    value("key", PATH, field="key", soft=True, help="its key"),
 )
 
 #: The first words of `virtual_server` and what may follow.

@@ -138,8 +138,10 @@ def _rows(static: bool) -> tuple[Row, ...]:
 
 
 VIRTUAL_ROUTE: Final = Options(
-    "vrrp_instance.virtual_routes", *_rows(static=False), slots=(("destination", DESTINATION),), need="destination"
+    "vrrp_instance.virtual_routes", *_rows(static=False), slots=(("destination", DESTINATION),), need="destination",
+    soft=False,
 )
 STATIC_ROUTE: Final = Options(
-    "static_routes", *_rows(static=True), slots=(("destination", DESTINATION),), need="destination"
+    "static_routes", *_rows(static=True), slots=(("destination", DESTINATION),), need="destination",
+    soft=False,
 )

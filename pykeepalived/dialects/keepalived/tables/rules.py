@@ -4,15 +4,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pyparsing as pp
 
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.readers import Bad, Grammar, Integer, Prefix, Reader, Text
 from pykeepalived.dialects.keepalived.rows import Options, Row, flag, value
 from pykeepalived.dialects.keepalived.tables.common import INTERFACE, NAME, UNSIGNED
 from pykeepalived.dialects.keepalived.tables.routes import REALMS, TABLE, TOS
 from pykeepalived.model import IpPrefix
+from pykeepalived.syntax import Statement
 
 _EVERYTHING: Final = IpPrefix("0.0.0.0", 0)
 SELECTOR: Final = Prefix(
@@ -85,5 +88,18 @@ def _rows(static: bool) -> tuple[Row, ...]:
     )
 
 
-VIRTUAL_RULE: Final = Options("vrrp_instance.virtual_rules", *_rows(static=False))
-STATIC_RULE: Final = Options("static_rules", *_rows(static=True))
+def has_action(context: Context, statement: Statement, draft: Draft, found: Any) -> Any:
+    """Rules without an action are left out."""
+    del statement, draft
+    kept = []
+    for entry in found:
+        if "table" in entry.values or "action" in entry.values:
+            kept.append(entry)
+        else:
+            context.error("missing-action", "the rule has no action, it is left out", entry.statement,
+                          help="write `table NAME`")
+    return kept
+
+
+VIRTUAL_RULE: Final = Options("vrrp_instance.virtual_rules", *_rows(static=False), soft=False)
+STATIC_RULE: Final = Options("static_rules", *_rows(static=True), soft=False)

@@ -50,7 +50,7 @@ def track_options(context: str, name: Reader, weight: Reader, *, noreverse: bool
 def track_rows(context: str, who: str) -> tuple[Row, ...]:
     """The five lists of trackers of an instance or a sync group."""
     return (
-        entries("track_interface", track_options(f"{context}.track_interface", INTERFACE, WEIGHT_253),
+        entries("track_interface", track_options(f"{context}.track_interface", INTERFACE, WEIGHT_253, noreverse=False),
                 field="track_interface", help=f"interfaces whose state faults {who} or changes its priority"),
         entries("track_script", track_options(f"{context}.track_script", NAME, WEIGHT_253),
                 field="track_script", help="scripts that do"),
@@ -63,8 +63,8 @@ def track_rows(context: str, who: str) -> tuple[Row, ...]:
     )
 
 
-def weight_row(reader: Reader, default: str) -> Row:
-    return value("weight", reader, maybe(Choice(("reverse",))), field="weight", default=default,
+def weight_row(reader: Reader, default: str, *, soft: bool = False) -> Row:
+    return value("weight", reader, maybe(Choice(("reverse",))), field="weight", default=default, soft=soft,
                  help="added to the priority, or taken away when negative; 0: failure means FAULT")
 
 
@@ -81,7 +81,7 @@ def _interval(context: Context, statement: Statement, draft: Draft, duration_us:
 
 VRRP_SCRIPT: Final = Table(
     "vrrp_script",
-    script("script", field="script", help="command; exit code 0 means well"),
+    script("script", field="script", soft=True, help="command; exit code 0 means well"),
     value("interval", _INTERVAL, field="interval_us", default="1", after=_interval, help="time between runs"),
     value("timeout", Duration(1_000, 1000 * 3600 * SECOND_US, places=3), field="timeout_us", default="interval",
           help="time after which a run counts as failed"),
@@ -99,7 +99,7 @@ VRRP_TRACK_PROCESS: Final = Table(
     value("process", STRING, many(STRING, optional=True), field="process", help="name or path, and parameters"),
     value("param_match", maybe(Choice(("initial", "partial"))), field="param_match", default="exact",
           help="how parameters are compared"),
-    weight_row(WEIGHT_254, "0"),
+    weight_row(WEIGHT_254, "0", soft=True),
     value("quorum", Integer(1, 65535), field="quorum", default="1", help="fewest processes"),
     value("quorum_max", Integer(0, 65535), field="quorum_max", default="65535", help="most processes"),
     value("delay", _DELAY, field="delay_us", default="0", help="both delays"),
@@ -118,8 +118,8 @@ INIT_FILE: Final = Options(
 def track_file_table(context: str) -> Table:
     return Table(
         context,
-        value("file", PATH, field="path", help="file that holds one integer"),
-        weight_row(WEIGHT_254, "1"),
+        value("file", PATH, field="path", soft=True, help="file that holds one integer"),
+        weight_row(WEIGHT_254, "1", soft=True),
         options("init_file", INIT_FILE, required=0, field="init_file", help="create the file at start"),
     )
 

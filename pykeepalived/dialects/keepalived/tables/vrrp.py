@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pyparsing as pp
 
+from pykeepalived.diagnostics import Label
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.readers import INT_MAX, Bad, Choice, Duration, Grammar, Integer, Reader, Text
 from pykeepalived.dialects.keepalived.rows import (
     Options,
@@ -39,9 +42,10 @@ from pykeepalived.dialects.keepalived.tables.common import (
 )
 from pykeepalived.dialects.keepalived.tables.global_vrrp import at_least_one, extra_interface
 from pykeepalived.dialects.keepalived.tables.routes import VIRTUAL_ROUTE
-from pykeepalived.dialects.keepalived.tables.rules import VIRTUAL_RULE
+from pykeepalived.dialects.keepalived.tables.rules import VIRTUAL_RULE, has_action
 from pykeepalived.dialects.keepalived.tables.trackers import track_rows
 from pykeepalived.model import VrrpState
+from pykeepalived.syntax import Statement
 from pykeepalived.units import CENTISECOND_US, SECOND_US
 
 _VMAC = "virtual MAC"
@@ -138,6 +142,16 @@ class AdvertInterval(Duration):
 VRID: Final = Integer(1, 255, "id")
 PRIORITY: Final = Integer(1, 255)
 
+
+def _one_state(context: Context, statement: Statement, draft: Draft, state: Any) -> Any:
+    """The first state stays; another one is reported."""
+    first = draft.get("initial_state", state)
+    if first is not state:
+        context.error("given-twice", f"`state` is {first.name} already, {state.name} is not looked at", statement, 1,
+                      secondary=(Label(draft.where["initial_state"].span(), "first given here"),))
+    return first
+
+
 _NOTIFY: Final[tuple[Row, ...]] = (
     script("notify_backup", field="notify_backup", help="run on entering BACKUP"),
     script("notify_master", field="notify_master", help="run on entering MASTER"),
@@ -147,7 +161,8 @@ _NOTIFY: Final[tuple[Row, ...]] = (
 )
 
 _ADVERT_ROWS: Final[tuple[Row, ...]] = (
-    value("state", State(), field="initial_state", default="BACKUP", help="state that the instance wishes at start"),
+    value("state", State(), field="initial_state", default="BACKUP", after=_one_state,
+          help="state that the instance wishes at start"),
     value("interface", INTERFACE, field="interface", help="interface of adverts and, by default, of addresses"),
     value("vrf", INTERFACE, field="vrf", later="VRF", help="VRF of a unicast instance without interface"),
     value("virtual_router_id", VRID, field="vrid", help="VRID, one per network and family"),
@@ -174,7 +189,8 @@ _ADVERT_ROWS: Final[tuple[Row, ...]] = (
           later="late timers", help="go BACKUP when our own timer was late"),
     value("thread_timer_expired", maybe(Integer(1, 254)), field="timer_expired_backup", since="2.4",
           later="late timers", replaced_by="timer_expired_backup", help="older spelling"),
-    value("kernel_rx_buf_size", BYTES, field="kernel_rx_buf_size", later="socket buffers", help="receive buffer"),
+    value("kernel_rx_buf_size", BYTES, field="kernel_rx_buf_size", later="socket buffers", soft=True,
+          help="receive buffer"),
     switch("lower_prio_no_advert", field="lower_prio_no_advert", help="do not answer a lower advert at once"),
     switch("higher_prio_send_advert", field="higher_prio_send_advert", help="one last advert to a higher one"),
     switch("owner_ignore_adverts", field="owner_ignore_adverts", since="2.4", help="an owner drops all adverts"),
@@ -197,7 +213,7 @@ _ADDRESS_ROWS: Final[tuple[Row, ...]] = (
          help="secondary addresses survive the loss of the first"),
     entries("virtual_routes", VIRTUAL_ROUTE, field="routes", repeat=Repeat.APPEND, later="routes",
             help="routes of the MASTER"),
-    entries("virtual_rules", VIRTUAL_RULE, field="rules", repeat=Repeat.APPEND, later="rules",
+    entries("virtual_rules", VIRTUAL_RULE, field="rules", repeat=Repeat.APPEND, later="rules", after=has_action,
             help="rules of the MASTER"),
     flag("accept", field="accept", constant=True, help="take packets to the addresses"),
     flag("no_accept", field="accept", constant=False, later="firewall", help="drop packets to the addresses"),
