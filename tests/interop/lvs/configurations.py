@@ -1,0 +1,165 @@
+"""Configurations that ours and Debian's keepalived both run in the test kernel.
+
+They use what both versions know. Servers: 192.168.0.12 to .14 and 2001:db8:1::12 to ::14, each on ports 80 and 8080.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+#: The cluster of the tutorial that examples/keepalived.conf is derived from, as a reader of today would type it.
+WEB = """
+global_defs {
+    notification_email {
+        mon@mail.com
+    }
+    notification_email_from keepalived@domaine.tld
+    smtp_server 127.0.0.1
+    smtp_connect_timeout 30
+    router_id LVS_MAIN
+}
+vrrp_instance VI_1 {
+    state MASTER
+    interface lo
+    virtual_router_id 51
+    priority 100
+    advert_int 1
+    authentication {
+        auth_type PASS
+        auth_pass 1111
+    }
+    virtual_ipaddress {
+        10.0.0.5
+        192.168.0.1
+    }
+}
+virtual_server 192.168.0.1 80 {
+    delay_loop 1
+    lb_algo wlc
+    lb_kind NAT
+    persistence_timeout 50
+    protocol TCP
+    sorry_server 192.168.0.1 80
+    real_server 192.168.0.12 80 {
+        weight 20
+        %s
+    }
+    real_server 192.168.0.13 80 {
+        weight 8
+        %s
+    }
+}
+"""
+TCP = """TCP_CHECK {
+            connect_port 80
+            connect_timeout 1
+            retry 1
+            delay_before_retry 1
+        }"""
+HTTP = """HTTP_GET {
+            url {
+                path /
+                digest 49f68a5c8493ec2c0bf489821c21fc3b
+            }
+            connect_timeout 1
+            nb_get_retry 1
+            delay_before_retry 1
+        }"""
+
+_REAL = """
+    real_server 192.168.0.12 80 {
+        weight 3
+        %(more)s
+        TCP_CHECK {
+            connect_timeout 1
+            retry 0
+        }
+    }
+    real_server 192.168.0.13 80 {
+        weight 2
+        TCP_CHECK {
+            connect_timeout 1
+            retry 0
+        }
+    }
+    real_server 192.168.0.14 80 {
+        weight 1
+        %(last)s
+        TCP_CHECK {
+            connect_timeout 1
+            retry 0
+        }
+    }
+"""
+
+
+def _service(place: str, words: str, more: str = "", last: str = "", real: str = _REAL) -> str:
+    head = f"virtual_server {place} {{\n    delay_loop 1\n    "
+    return head + "\n    ".join(words.split("; ")) + real % {"more": more, "last": last} + "}\n"
+
+
+NAT = "lb_algo wrr; lb_kind NAT; protocol TCP"
+
+#: One virtual server for each thing that decides what is in the table.
+FEATURES = (
+    "global_defs {\n    script_user root\n    enable_script_security\n}\n"
+    + _service("10.0.0.5 1001", NAT)
+    + _service("10.0.0.5 1002", f"{NAT}; inhibit_on_failure")
+    + _service("10.0.0.5 1003", NAT, more="inhibit_on_failure")
+    + _service("10.0.0.5 1004", f"{NAT}; sorry_server 192.168.0.20 80")
+    + _service("10.0.0.5 1005", f"{NAT}; sorry_server 192.168.0.20 80; sorry_server_inhibit")
+    + _service("10.0.0.5 1006", f"{NAT}; sorry_server 192.168.0.20 80; inhibit_on_failure")
+    + _service("10.0.0.5 1007", f"{NAT}; sorry_server 192.168.0.20 80; quorum 3")
+    + _service("10.0.0.5 1008", f"{NAT}; sorry_server 192.168.0.20 80; quorum 4; hysteresis 2")
+    + _service("10.0.0.5 1009", f"{NAT}; quorum 4; hysteresis 2")
+    + _service("10.0.0.5 1010", f"{NAT}; sorry_server 192.168.0.20 80; quorum 6; inhibit_on_failure")
+    + _service("10.0.0.5 1011", f"{NAT}; alpha")
+    + _service("10.0.0.5 1012", f"{NAT}; alpha; inhibit_on_failure")
+    + _service("10.0.0.5 1013", f"{NAT}; alpha; sorry_server 192.168.0.20 80")
+    + _service("10.0.0.5 1014", f"{NAT}; omega; sorry_server 192.168.0.20 80")
+    + _service("10.0.0.5 1015", NAT, last="weight 0")
+    + _service("10.0.0.5 1016", f"{NAT}; sorry_server 192.168.0.20 8080; quorum 6", last="inhibit_on_failure")
+    + _service("10.0.0.5 1017", "lb_algo sh; lb_kind DR; protocol TCP; sh-port; sh-fallback", last="lvs_method TUN")
+    + _service("10.0.0.5 1018", "lb_algo mh; lb_kind TUN; protocol TCP; mh-port; mh-fallback")
+    + _service("10.0.0.5 1019", "lb_algo rr; lb_kind NAT; protocol UDP; ops")
+    + _service("10.0.0.5 1020", "lb_algo wlc; lb_kind NAT; protocol SCTP; persistence_timeout 90")
+    + _service(
+        "10.0.0.5 1021",
+        "lb_algo lc; lb_kind NAT; protocol TCP; persistence_timeout 600; persistence_granularity 255.255.255.0",
+    )
+    + _service("10.0.0.5 1022", NAT, more="uthreshold 100", last="lthreshold 5")
+    + _service("10.0.0.5 0", "lb_algo rr; lb_kind DR; protocol TCP; persistence_timeout 20")
+    + _service("fwmark 5", "lb_algo rr; lb_kind NAT; quorum 2")
+    + _service("fwmark 6", "lb_algo wrr; lb_kind DR; inhibit_on_failure; persistence_timeout 30")
+    + "virtual_server_group G {\n    10.0.1.1-3 80\n    10.0.2.1 443\n    fwmark 9\n}\n"
+    + _service("group G", f"{NAT}; sorry_server 192.168.0.20 80")
+    + _service("2001:db8::5 80", "lb_algo sed; lb_kind NAT; protocol TCP; sorry_server 2001:db8:1::20 80",
+               real=_REAL.replace("192.168.0.", "2001:db8:1::"))
+    + _service("2001:db8::5 81", "lb_algo rr; lb_kind NAT; protocol TCP; persistence_timeout 60; "
+               "persistence_granularity 64", real=_REAL.replace("192.168.0.", "2001:db8:1::"))
+)  # fmt: skip
+
+#: The same file after an edit: servers, weights, schedulers, groups and whole services come, go and change.
+FEATURES_CHANGED = (
+    FEATURES.replace("10.0.0.5 1001", "10.0.0.5 1101")
+    .replace("weight 2", "weight 7")
+    .replace("lb_algo sed", "lb_algo nq")
+    .replace("persistence_timeout 600", "persistence_timeout 700")
+    .replace("virtual_server fwmark 5", "virtual_server fwmark 15")
+    .replace("sorry_server 192.168.0.20 8080", "sorry_server 192.168.0.21 8080")
+    .replace("10.0.2.1 443", "10.0.2.9 443")
+)
+
+CONFIGURATIONS: dict[str, str] = {
+    "web-plain": WEB % ("", ""),
+    "web-tcp": WEB % (TCP, TCP),
+    "web-http": WEB % (TCP, HTTP),
+    "example": (ROOT / "examples/keepalived.conf").read_text(),
+    "features": FEATURES,
+}
+CHANGES: dict[str, str] = {
+    "web-tcp": WEB.replace("weight 8", "weight 9").replace("lb_algo wlc", "lb_algo wrr") % (TCP, HTTP),
+    "features": FEATURES_CHANGED,
+}

@@ -1,0 +1,250 @@
+"""Debian's keepalived and ours beside each other on a real IPVS: the tables are the same whenever nothing happens.
+
+Runs inside the test kernel; `test_lvs_differential.py` starts it there. Every configuration runs twice, in two
+namespaces with the same addresses and servers of their own; the same fate befalls both. All run at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pykeepalived.tools.lab import Lab, Namespace
+from tests.interop.lvs.configurations import CHANGES, CONFIGURATIONS
+
+SERVERS = ("192.168.0.12", "192.168.0.13", "192.168.0.14", "2001:db8:1::12", "2001:db8:1::13", "2001:db8:1::14")
+DAEMONS = {
+    "theirs": ["/usr/sbin/keepalived"],
+    "ours": [sys.executable, "-m", "pykeepalived.cli.keepalived"],
+}
+PAGE = b"<h1>hello</h1>\n"
+QUIET_S = 3.5
+LONGEST_S = 40.0
+
+#: What happens, in this order. The rest points are named after it.
+FATES = (
+    "start",
+    "one dies",
+    "all die",
+    "one returns",
+    "all return",
+    "two die",
+    "reload",
+    "return after reload",
+    "stop",
+)
+
+
+class Machine:
+    """One director with its servers, and one daemon."""
+
+    def __init__(self, lab: Lab, configuration: str, daemon: str, directory: Path) -> None:
+        self.configuration, self.daemon = configuration, daemon
+        self.space: Namespace = lab.namespace(f"{configuration}-{daemon}")
+        self.space.address("lo", "10.0.0.5/32", "192.168.0.1/32", "192.168.0.20/32", "2001:db8::5/128")
+        self.space.address("lo", *(f"{server}/{128 if ':' in server else 32}" for server in SERVERS))
+        self._listeners: dict[str, list[socket.socket]] = {}
+        self.file = directory / f"{configuration}-{daemon}.conf"
+        self.log_file = directory / f"{configuration}-{daemon}.log"
+        self.file.write_text(CONFIGURATIONS[configuration])
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        for server in SERVERS:
+            self.open(server)
+        arguments = [*DAEMONS[self.daemon], "-n", "-l", "-D", "-C", "-i", "lb1", "-f", str(self.file)]
+        with self.log_file.open("wb") as log:
+            self.process = self.space.popen(*arguments, stdout=log, stderr=subprocess.STDOUT)
+
+    def befall(self, fate: str) -> None:
+        match fate:
+            case "start":
+                self.start()
+            case "one dies":
+                self.shut("12")
+            case "all die":
+                self.shut("13", "14")
+            case "one returns":
+                self.bring("12")
+            case "all return" | "return after reload":
+                self.bring("12", "13", "14")
+            case "two die":
+                self.shut("12", "14")
+            case "reload":
+                self.file.write_text(CHANGES.get(self.configuration, CONFIGURATIONS[self.configuration]))
+                self.signal(signal.SIGHUP)
+            case "stop":
+                self.signal(signal.SIGTERM)
+
+    def table(self) -> list[str]:
+        return self.space.run("ipvsadm", "-Sn").stdout.splitlines()
+
+    def thresholds(self) -> list[str]:
+        """Limits of connections, which -S does not show."""
+        shown = self.space.run("ipvsadm", "-Ln", "--thresholds").stdout.splitlines()
+        return [" ".join(line.split()[:4]) for line in shown]
+
+    def signal(self, number: int) -> None:
+        """To the daemon itself: what the namespace started is a wrapper around it."""
+        assert self.process is not None
+        pids = [pid for pid in self.space.processes() if _parent(pid) not in self.space.processes()]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def log(self) -> list[str]:
+        return self.log_file.read_text(errors="replace").splitlines()
+
+    def bring(self, *names: str) -> None:
+        for server in SERVERS:
+            if server[-2:] in names:
+                self.open(server)
+
+    def shut(self, *names: str) -> None:
+        for server in SERVERS:
+            if server[-2:] in names:
+                for listener in self._listeners.pop(server, []):
+                    listener.shutdown(socket.SHUT_RDWR)
+                    listener.close()
+
+    def open(self, server: str) -> None:
+        if server in self._listeners:
+            return
+        for port in (80, 8080):
+            with self.space.inside():
+                listener = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((server, port))
+            listener.listen(16)
+            self._listeners.setdefault(server, []).append(listener)
+            threading.Thread(target=_answer, args=(listener,), daemon=True).start()
+
+
+def _parent(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
+def _answer(listener: socket.socket) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(2)
+            request = b""
+            while b"\r\n\r\n" not in request and (piece := connection.recv(4096)):
+                request += piece
+            if request:
+                head = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PAGE)
+                connection.sendall(head + PAGE)
+
+
+class History:
+    """The tables of all machines at each rest point."""
+
+    def __init__(self, directory: Path) -> None:
+        self.tables: dict[tuple[str, str, str], list[str]] = {}
+        self.limits: dict[tuple[str, str], list[str]] = {}
+        self.logs: dict[tuple[str, str], list[str]] = {}
+        self.codes: dict[tuple[str, str], int | None] = {}
+        with Lab("lvs-differential") as lab:
+            machines = [
+                Machine(lab, configuration, daemon, directory) for configuration in CONFIGURATIONS for daemon in DAEMONS
+            ]
+            for fate in FATES:
+                for machine in machines:
+                    machine.befall(fate)
+                self._rest(machines, fate)
+                if fate == "start":
+                    self.limits = {(one.configuration, one.daemon): one.thresholds() for one in machines}
+            for machine in machines:
+                assert machine.process is not None
+                place = (machine.configuration, machine.daemon)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.codes[place] = machine.process.wait(10)
+                machine.shut("12", "13", "14")
+                self.logs[place] = machine.log()
+
+    def _rest(self, machines: list[Machine], fate: str) -> None:
+        begun = changed = time.monotonic()
+        last: list[list[str]] = []
+        while True:
+            tables = [machine.table() for machine in machines]
+            now = time.monotonic()
+            if tables != last or (fate == "start" and not all(tables)):
+                last, changed = tables, now
+            if now - changed >= QUIET_S or now - begun >= LONGEST_S:
+                break
+            time.sleep(0.2)
+        for machine, table in zip(machines, last, strict=True):
+            self.tables[machine.configuration, machine.daemon, fate] = table
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    yield History(tmp_path_factory.mktemp("differential"))
+
+
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_the_tables_are_the_same(history: History, configuration: str, fate: str) -> None:
+    theirs = history.tables[configuration, "theirs", fate]
+    ours = history.tables[configuration, "ours", fate]
+    assert ours == theirs, "\n".join(history.logs[configuration, "ours"])
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_the_fates_have_an_effect(history: History, configuration: str) -> None:
+    """The comparison would be worth nothing if nothing happened."""
+    tables = [history.tables[configuration, "theirs", fate] for fate in FATES]
+    assert tables[0]
+    assert tables[-1] == []
+    if configuration != "web-plain":
+        assert len({tuple(table) for table in tables}) >= 5
+        assert tables[0] == tables[4], "all are back"
+
+
+def test_thresholds_are_the_same(history: History) -> None:
+    assert history.limits["features", "ours"] == history.limits["features", "theirs"]
+    assert any(" 100 " in line for line in history.limits["features", "ours"])
+
+
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_both_end_well(history: History, configuration: str) -> None:
+    assert history.codes[configuration, "theirs"] == 0
+    assert history.codes[configuration, "ours"] == 0
+
+
+_WORDS = re.compile(
+    r"^(Adding|Removing|Enabling|Disabling|Lost|Gained|Shutting|Changing|service|TCP_CHECK|HTTP_CHECK|Remote Web"
+    r"|TCP connection|Starting with)"
+)
+
+
+def _by_service(log: list[str]) -> dict[str, list[str]]:
+    """What a log says about each virtual server, in order. Lines of checks name no virtual server and stay out."""
+    told: dict[str, list[str]] = {}
+    for line in log:
+        text = re.sub(r"^\w+ \w+ +\d+ [\d:]+ \d+: ", "", line)
+        if _WORDS.match(text) and " VS " in text:
+            told.setdefault(text.rpartition(" VS ")[2], []).append(text)
+    return told
+
+
+@pytest.mark.parametrize("configuration", ["web-tcp", "web-http", "example"])
+def test_the_logs_say_the_same(history: History, configuration: str) -> None:
+    assert _by_service(history.logs[configuration, "ours"]) == _by_service(history.logs[configuration, "theirs"])
