@@ -1,8 +1,8 @@
 """From a read command line to a running supervisor, and back to an exit code (keepalived-behaviour 1.9, 3, 4.1).
 
-The order matters: configuration first (nothing is touched for a file that cannot be used), then the pid files' locks
-(a second daemon leaves without a trace), then the step into the background, whose caller returns when the pid file is
-written, so that whoever waits for the daemon to fork finds it.
+The order matters: configuration first (nothing is touched for a file that cannot be used), then the step into the
+background, then the pid files' locks (a second daemon leaves without a trace). The caller of a daemon in the background
+returns when the pid file is written, so that whoever waits for it to fork finds it.
 """
 
 from __future__ import annotations
@@ -122,17 +122,17 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
     state = _make_state_directory(paths, log)
     # From here on a signal must not leave pid files behind: it waits until the supervisor reads it.
     signals.block()
-    pid_files = _lock_pid_files(start, loaded, paths, sources, log)
-    announce: Callable[[], None] | None = None
-    if not start.foreground:
-        announce = _go_into_background()
-    pid_files["parent"].write(os.getpid())
+    announce = _stay if start.foreground else _go_into_background()
+    try:
+        pid_files = _claim_pid_files(start, loaded, paths, sources, log)
+    except _Leave as leave:
+        announce(leave.code)
+        raise
+    announce(0)
     os.umask(_umask(start, loaded))
     if start.core_dump:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    if announce is not None:
-        announce()
     if start.dump_configuration:
         for line in parent_dump(settings).splitlines():
             log.info(line)
@@ -180,19 +180,16 @@ def _umask(start: StartSettings, loaded: Loaded) -> int:
     return DEFAULT_UMASK
 
 
-def _lock_pid_files(
+def _claim_pid_files(
     start: StartSettings, loaded: Loaded, paths: PidPaths, sources: tuple[ProgramSource, ...], log: Logger
 ) -> dict[str, PidFile]:
-    """Lock the parent's file and those of the children that will run; the others are locked when they are needed."""
+    """Take the parent's file, and see that those of the children that will run can be had."""
     files = {"parent": PidFile(paths.parent), "vrrp": PidFile(paths.vrrp), "checker": PidFile(paths.checker)}
-    words = ["parent"] + [
-        source.kind.word
-        for source in sources
-        if source.kind.word in start.kinds and (start.start_all or source.needed(loaded.config))
-    ]
     try:
-        for word in words:
-            files[word].acquire()
+        files["parent"].claim(os.getpid())
+        for source in sources:
+            if source.kind.word in start.kinds and (start.start_all or source.needed(loaded.config)):
+                files[source.kind.word].check()
     except AlreadyRunning:
         log.error("daemon is already running")
         _release(files)
@@ -255,18 +252,19 @@ def _enter_namespace(name: str, log: Logger) -> None:
         raise _Leave(EXIT_FATAL) from None
 
 
-def _go_into_background() -> Callable[[], None]:
-    """Become a daemon. The caller's process ends here, when the function that is returned is called by the daemon.
+def _stay(_code: int) -> None:
+    """In the foreground nobody waits to be told."""
 
-    The caller's exit code is 0 once the daemon says so, 1 when the daemon ends before.
-    """
+
+def _go_into_background() -> Callable[[int], None]:
+    """Become a daemon. The caller's process stays until the function that is returned gets its exit code."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     if os.fork():
         os.close(writer)
         waiting = select.poll()
         waiting.register(reader, select.POLLIN)
-        ready = waiting.poll(_READY_LIMIT_MS)
-        os._exit(0 if ready and os.read(reader, 1) else EXIT_FATAL)
+        code = os.read(reader, 1) if waiting.poll(_READY_LIMIT_MS) else b""
+        os._exit(code[0] if code else EXIT_FATAL)
     os.setsid()
     if os.fork():
         # Without a controlling terminal and unable to get one: not the leader of the session.
@@ -279,9 +277,9 @@ def _go_into_background() -> Callable[[], None]:
     if null > 2:
         os.close(null)
 
-    def announce() -> None:
+    def announce(code: int) -> None:
         with contextlib.suppress(OSError):
-            os.write(writer, b"1")
+            os.write(writer, bytes([code]))
         os.close(writer)
 
     return announce

@@ -7,6 +7,7 @@ somebody else by now. The parent holds the children's files, too, so a restarted
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -57,7 +58,7 @@ def pid_paths(
 
 
 class PidFile:
-    """One locked file. Made by `acquire`; `write` sets the number, `release` removes the file."""
+    """One locked file: `claim` makes it ours with a number in it, `release` removes it."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -67,35 +68,81 @@ class PidFile:
     def held(self) -> bool:
         return self._fd is not None
 
-    def acquire(self) -> None:
-        """Create and lock the file. Raises AlreadyRunning, or OSError when it cannot be made."""
-        if self._fd is not None:
-            return
+    def check(self) -> None:
+        """Raises AlreadyRunning when another daemon holds the file, OSError when it could not be made."""
+        self._make_directory()
+        descriptor = self._lock_existing()
+        if descriptor is not None:
+            os.close(descriptor)
+        elif not os.access(Path(self.path).parent, os.W_OK):
+            there = Path(self.path).parent.is_dir()
+            raise OSError(errno.EACCES if there else errno.ENOENT, "Directory cannot be written", self.path)
+
+    def claim(self, pid: int) -> None:
+        """Lock the file and put a number in it; whoever sees the file sees a number in it, too.
+
+        Its time is that of the start. A file that is held already gets the new number. Raises AlreadyRunning, OSError.
+        """
+        if self._fd is None:
+            self._make_directory()
+            for _ in range(_TRIES):
+                self._fd = self._lock_existing()
+                if self._fd is None:
+                    self._fd = self._make(pid)
+                if self._fd is not None:
+                    break
+            else:
+                raise AlreadyRunning(self.path)
+        number = b"%d\n" % pid
+        os.pwrite(self._fd, number, 0)
+        os.ftruncate(self._fd, len(number))
+
+    def _make_directory(self) -> None:
         parent = Path(self.path).parent
-        if str(parent).startswith(f"{RUN_DIRECTORY}/keepalived"):
-            parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if f"{parent}/".startswith(f"{RUN_DIRECTORY}/keepalived/") and not parent.is_dir():
+            parent.mkdir(parents=True, exist_ok=True)
+            parent.chmod(0o755)
+
+    def _lock_existing(self) -> int | None:
+        """The locked descriptor of the file as it is; None: there is none."""
         for _ in range(_TRIES):
-            descriptor = os.open(
-                self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644
-            )
+            try:
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            except FileNotFoundError:
+                return None
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(descriptor)
                 raise AlreadyRunning(self.path) from None
-            # Between open and lock its last owner may have removed it: then the name means another file.
+            # Between open and lock its last owner may have removed it: then the name means another file, or none.
             if self._is_ours(descriptor):
                 os.fchmod(descriptor, 0o644)
-                self._fd = descriptor
-                return
+                return descriptor
             os.close(descriptor)
         raise AlreadyRunning(self.path)
 
-    def write(self, pid: int) -> None:
-        """Replace the contents by a number; the time of the file is the time of the start."""
-        if self._fd is not None:
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, b"%d\n" % pid, 0)
+    def _make(self, pid: int) -> int | None:
+        """Make the file under another name, lock and fill it, and give it its name; None: somebody else was faster."""
+        draft = f"{self.path}.{os.getpid()}"
+        try:
+            descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.path) from None
+        try:
+            os.fchmod(descriptor, 0o644)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(descriptor, b"%d\n" % pid)
+            os.link(draft, self.path, follow_symlinks=False)
+        except FileExistsError:
+            os.close(descriptor)
+            return None
+        except OSError:
+            os.close(descriptor)
+            raise
+        finally:
+            Path(draft).unlink(missing_ok=True)
+        return descriptor
 
     def release(self) -> None:
         """Remove the file, unless somebody has put another one in its place, and let go of it."""

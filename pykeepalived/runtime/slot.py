@@ -32,7 +32,7 @@ from pykeepalived.runtime.channel import (
 )
 from pykeepalived.runtime.child import ChildSetup, fork_child
 from pykeepalived.runtime.logging import LogSettings
-from pykeepalived.runtime.pidfiles import PidFile
+from pykeepalived.runtime.pidfiles import AlreadyRunning, PidFile
 from pykeepalived.runtime.program import Logger, Options
 from pykeepalived.runtime.programs import ProgramSource
 from pykeepalived.units import SECOND_US
@@ -134,7 +134,10 @@ class ChildSlot:
         self.ready = False
         self.reloading = False
         self._channel = Channel(self._reactor, end, child_decoder, self._heard, self._deaf)
-        self.pid_file.write(self.pid)
+        try:
+            self.pid_file.claim(self.pid)
+        except (AlreadyRunning, OSError) as error:
+            self._log.error(f"Unable to write pid file {self.pid_file.path} - {error}")
         self._log.info(f"Starting {self.source.kind.title} child process, pid={self.pid}")
 
     def died(self) -> None:

@@ -166,7 +166,7 @@ class Supervisor:
 
     def _start_slot(self, slot: ChildSlot) -> None:
         try:
-            slot.pid_file.acquire()
+            slot.pid_file.check()
             slot.start(self._loaded.config)
         except Exception as error:
             # Whatever a child's modules or the pid file bring up while they are made ready here.
