@@ -95,7 +95,7 @@ class SourceAddressChanged(msgspec.Struct, frozen=True):
 
 
 class AddressLost(msgspec.Struct, frozen=True):
-    """Somebody else removed one of the instance's addresses while it was MASTER."""
+    """Somebody else removed one of the instance's addresses while it was MASTER; the edge has logged that."""
 
     instance: str
     address: str

@@ -40,6 +40,12 @@ class Output:
         self.log_detail = log_detail
         """False: detail lines are not even made."""
         self._items: list[tuple[Hashable, Action]] = []
+        self._done: tuple[Action, ...] = ()
+
+    def barrier(self) -> None:
+        """Everything that is put from now on comes after everything that was put until now, whatever its phase."""
+        self._done += self._in_phases()
+        self._items.clear()
 
     def put(self, lane: Hashable, action: Action) -> None:
         self._items.append((lane, action))
@@ -51,12 +57,18 @@ class Output:
         if self.log_detail:
             self._items.append((lane, Log(text, detail=True)))
 
+    def empty(self) -> bool:
+        return not self._items and not self._done
+
     def lanes(self) -> list[Hashable]:
-        """Everything that put something, in the order of its first action: what comes of it must be repeatable."""
+        """What put something since the last barrier, in the order of its first action: it must be repeatable."""
         return list(dict.fromkeys(lane for lane, _ in self._items))
 
     def actions(self) -> tuple[Action, ...]:
         """Everything, phase by phase; within a phase in the order in which it was put."""
+        return self._done + self._in_phases()
+
+    def _in_phases(self) -> tuple[Action, ...]:
         if len(self._items) < 2:
             return tuple(action for _, action in self._items)
         phase_of: dict[Hashable, int] = {}

@@ -117,9 +117,9 @@ class Router:
     def reload(self, config: Config, now_us: int) -> tuple[Action, ...]:
         """Change to another generation (keepalived-behaviour 7.9).
 
-        Instances are matched by VRID, family and interface (unicast: also the source address), not by name. `Renamed`
-        comes before any action under the new name, and all of one reload are meant at once (two instances may swap
-        names). Instances that are gone leave under their old names, so keep their scripts until the actions are done.
+        Instances are matched by VRID, family and interface (unicast: also the source address), not by name. First come
+        all actions about instances that are gone, under their old names; then `Renamed`, all of one reload meant at
+        once (two instances may swap names); then everything else under the new names.
         """
         if self._stopped:
             return ()
@@ -173,6 +173,9 @@ class Router:
             heapq.heappush(self._heap, (deadline_us, self._pushed, timed))
 
     def _finish(self, out: Output) -> tuple[Action, ...]:
+        if out.empty():
+            # The usual case: an advert that was believed, a packet that was counted.
+            return ()
         for lane in out.lanes():
             if isinstance(lane, Instance | ScriptTracker):
                 self._schedule(lane)
@@ -255,7 +258,6 @@ class Router:
         instance = self._world.instances.get(event.instance)
         if instance is None or instance.state is not MASTER:
             return
-        out.detail(instance, f"Netlink reflector reports IP {event.address} removed from {event.ifname}")
         instance.lose_address(now_us, out)
         if instance.group:
             instance.group.lost_address(instance, now_us, out)

@@ -109,12 +109,14 @@ class World:
     def adopt(self, config: Config, now_us: int, out: Output) -> None:
         """Go over to another configuration."""
         kept, fresh, gone = self._match(config)
-        for instance, item in kept:
-            if instance.name != item.name:
-                out.put(instance, Renamed(instance.name, item.name))
         for instance in gone:
             instance.group = None
             instance.delete(now_us, out)
+        # Those that are gone leave under their old names, which others may now have.
+        out.barrier()
+        for instance, item in kept:
+            if instance.name != item.name:
+                out.put(instance, Renamed(instance.name, item.name))
         self._carry_sources(kept)
         names = {item.name for item in config.instances}
         self.sources = {name: source for name, source in self.sources.items() if name in names}

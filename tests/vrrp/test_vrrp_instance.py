@@ -417,7 +417,6 @@ def test_a_unicast_instance_announces_its_source_first():
 def test_a_lost_address_starts_over_within_skew():
     book = Playbook(config(instance()), detail=True).to_master()
     assert book.feed(events.AddressLost("A", "10.0.0.51", "eth0")) == column("""
-        -D Netlink reflector reports IP 10.0.0.51 removed from eth0
         log (A) Entering BACKUP STATE
         advert A 0
         -D (A) sent 0 priority

@@ -118,11 +118,23 @@ def test_a_removed_master_says_goodbye():
         advert A 0
         -D (A) sent 0 priority
         -D (A) removing VIPs.
-        advert B 100
         addresses A -
         notify INSTANCE A FAULT 100
+        advert B 100
     """)
     assert [item.name for item in book.router.status()] == ["B"]
+
+
+def test_a_name_goes_from_an_instance_that_is_gone_to_one_that_stays():
+    one_round = {"garp": ONE_ROUND}
+    book = Playbook(config(instance("A", 51, **one_round), instance("B", 52, **one_round))).to_master()
+    assert book.reload(config(instance("A", 52, **one_round))) == column("""
+        advert A 0
+        addresses A -
+        notify INSTANCE A FAULT 100
+        renamed B A
+        advert A 100
+    """)
 
 
 def test_a_removed_instance_with_notify_deleted():
