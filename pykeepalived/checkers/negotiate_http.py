@@ -74,14 +74,12 @@ def web(check: NegotiateCheck) -> Conversation:
 
 
 def _judge(check: NegotiateCheck, status: int | None, head: Head, headers: dict[bytes, bytes]) -> Conversation:
-    search = ReceiveSearch(check.receive)
-    failure = None if check.httpmethod == "HEAD" or status in {204, 304} else (yield from _body(head, headers, search))
-    if failure is not None:
-        return failure
     if status is None or not 200 <= status <= 299:
         line = head.raw.partition(b"\r")[0].partition(b" ")[2]
         return Outcome(False, line[:80].decode("latin-1"), "status-code")
-    return (yield from search.judge())
+    search = ReceiveSearch(check.receive)
+    failure = None if check.httpmethod == "HEAD" or status == 204 else (yield from _body(head, headers, search))
+    return failure or (yield from search.judge())
 
 
 def _body(head: Head, headers: dict[bytes, bytes], search: ReceiveSearch) -> Judgement:

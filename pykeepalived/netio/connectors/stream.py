@@ -27,13 +27,13 @@ _WRITE_EVENTS: Final = select.EPOLLOUT | _FAULT_EVENTS
 class Stream:
     """A connected or connecting TCP socket."""
 
-    __slots__ = ("connected", "ended", "fd", "half_closed", "readable", "sock", "writable")
+    __slots__ = ("connected", "ended", "faulted", "fd", "half_closed", "readable", "sock", "writable")
 
     def __init__(self, options: SocketOptions) -> None:
         """Begin to connect; raises ConversationError when it fails at once."""
         self.sock = sock = open_socket(options, socket.SOCK_STREAM)
         self.fd = sock.fileno()
-        self.connected = self.readable = self.writable = self.half_closed = self.ended = False
+        self.connected = self.readable = self.writable = self.half_closed = self.faulted = self.ended = False
         address = (options.address, options.port) if ":" not in options.address else target(options)[1]
         number = sock.connect_ex(address)
         if number and number != errno.EINPROGRESS:
@@ -44,7 +44,10 @@ class Stream:
         """Remember what epoll said."""
         if events & _READ_EVENTS:
             self.readable = True
-            if events & select.EPOLLRDHUP:
+            if events & _FAULT_EVENTS:
+                # The error, for example a reset, is still to be read: no end that a short read could stand for.
+                self.faulted = True
+            elif events & select.EPOLLRDHUP:
                 self.half_closed = True
         if events & _WRITE_EVENTS:
             self.writable = True
@@ -71,10 +74,10 @@ class Stream:
         if not data:
             self.ended = True
         elif len(data) < limit:
-            if self.half_closed:
+            if self.half_closed and not self.faulted:
                 self.ended = True
             else:
-                self.readable = False
+                self.readable = self.faulted
         return data
 
     def write(self, data: bytes | memoryview) -> int:
@@ -99,7 +102,7 @@ class Stream:
 
     def close(self) -> None:
         """Release the descriptor at once. A peer that closed first gets an ordinary FIN, any other an RST."""
-        if not self.ended and self.connected:
+        if not self.ended:
             abort_on_close(self.sock)
         self.sock.close()
 
