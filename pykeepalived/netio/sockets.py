@@ -42,6 +42,8 @@ class Place(msgspec.Struct, frozen=True):
     ifname: str | None
     family: Family
     local: str | None = None
+    protocol: int = _PROTOCOL_VRRP
+    """Of the packets that are heard: 112, or 51 where the instances use AH."""
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -114,7 +116,7 @@ def _raw(place: Place, protocol: int) -> socket.socket:
 
 
 def _receiver(place: Place, wish: Wish) -> socket.socket:
-    sock = _raw(place, _PROTOCOL_VRRP)
+    sock = _raw(place, place.protocol)
     try:
         netlink.set_receive_buffer(sock, wish.receive_buffer)
         if place.family is Family.INET:

@@ -205,7 +205,7 @@ def _sockpool_lines(view: View) -> Iterator[str]:
         yield f" fd_in {receiving} fd_out = {sending}"
         yield f"   Interface = {place.ifname or 'any'}"
         yield f"   Family = {'IPv6' if place.family is Family.INET6 else 'IPv4'}"
-        yield "   Protocol = VRRP"
+        yield f"   Protocol = {'AH' if place.protocol == 51 else 'VRRP'}"
         yield "   VRRP instances"
         yield from lines
 

@@ -11,10 +11,17 @@ import msgspec
 
 from pykeepalived.model.common import Family, family_of
 from pykeepalived.model.config import Config
-from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance
+from pykeepalived.model.vrrp import AuthType, VirtualAddress, VrrpInstance
 from pykeepalived.netio.arp import FrameSender
 from pykeepalived.netio.frames.neighbour import AnnouncementCache
-from pykeepalived.netio.frames.vrrp import Datagram, advert_specs, datagrams
+from pykeepalived.netio.frames.vrrp import (
+    PROTOCOL_AH,
+    PROTOCOL_VRRP,
+    Counters,
+    Datagram,
+    advert_specs,
+    datagrams,
+)
 from pykeepalived.netio.links import IFA_F_SECONDARY, SCOPE_LINK, Monitor
 from pykeepalived.netio.sockets import Place, SocketPool, Wish
 from pykeepalived.runtime.program import Logger
@@ -34,37 +41,36 @@ class Endpoint:
         self.key: InstanceKey = instance_key(instance)
         self.family: Family = instance_family(instance)
         self.group: str | None = None if is_unicast(instance) else instance.multicast_group or group
-        self.place = Place(instance.interface, self.family, None if instance.interface else instance.source)
+        authentication = instance.authentication if instance.version == 2 else None
+        with_ah = authentication is not None and authentication.type is AuthType.AH
+        self.place = Place(
+            instance.interface,
+            self.family,
+            None if instance.interface else instance.source,
+            PROTOCOL_AH if with_ah else PROTOCOL_VRRP,
+        )
         self.source: str | None = None
-        self.adverts_sent = 0
         self._datagrams: tuple[Datagram, ...] = ()
-        self._identification = 0
+        self._counters = Counters()
         self._send_error: int | None = None
 
     def use_source(self, source: str | None) -> None:
         """Adverts come from this address from now on; None: there is none, and nothing can be sent."""
         if source != self.source:
             self.source = source
-            if self._datagrams:
-                self._identification = self._datagrams[0].identification
             self._datagrams = ()
 
     def take_over(self, old: Endpoint) -> None:
         """Continue for the same virtual router of an earlier configuration."""
         self.source = old.source
-        self.adverts_sent = old.adverts_sent
-        self._identification = old.identification
-
-    @property
-    def identification(self) -> int:
-        return self._datagrams[0].identification if self._datagrams else self._identification
+        self._counters = old._counters
 
     def prepare(self) -> bool:
         """Have the adverts built, so that no election waits for it. False: they were built already, or cannot be."""
         if self._datagrams or self.source is None:
             return False
         specs = advert_specs(self.instance, self.source, self.group or "")
-        self._datagrams = datagrams(specs, self.instance.priority, self._identification)
+        self._datagrams = datagrams(specs, self.instance.priority, self._counters)
         return True
 
     def send(self, pool: SocketPool, priority: int, log: Logger) -> None:
@@ -74,7 +80,6 @@ class Endpoint:
         for datagram in self._datagrams:
             try:
                 pool.send(self.place, datagram.advert(priority), datagram.destination)
-                self.adverts_sent += 1
             except OSError as error:
                 # A peer that the routing table does not reach must not silence us to the others.
                 failed = error.errno

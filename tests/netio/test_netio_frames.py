@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pykeepalived.model import Authentication, AuthType, Family, IpPrefix, UnicastPeer, VirtualAddress, VrrpInstance
 from pykeepalived.netio.frames.neighbour import AnnouncementCache, gratuitous_arp
-from pykeepalived.netio.frames.vrrp import AdvertSpec, Datagram, advert_specs, packet
+from pykeepalived.netio.frames.vrrp import AdvertSpec, Counters, Datagram, advert_specs, packet
 from pykeepalived.vrrp.events import AdvertReceived
 from pykeepalived.vrrp.receive import Ladder, expectation
 
@@ -56,7 +56,7 @@ def message_of(spec: AdvertSpec, datagram: bytes) -> bytes:
 
 @given(specs(), octets, octets)
 def test_a_patched_priority_gives_the_bytes_that_scapy_builds(spec: AdvertSpec, first: int, second: int) -> None:
-    kept = Datagram(spec, first)
+    kept = Datagram(spec, first, Counters())
     assert message_of(spec, bytes(kept.advert(second))) == message_of(spec, bytes(packet(spec, second)))
     assert message_of(spec, bytes(kept.advert(first))) == message_of(spec, bytes(packet(spec, first)))
 
@@ -92,7 +92,7 @@ def test_our_ladder_accepts_what_we_send(spec: AdvertSpec, priority: int) -> Non
         v3_checksum_as_v2=spec.message_only_checksum,
     )
     (built,) = advert_specs(instance, spec.source, spec.destination)
-    data = bytes(Datagram(built, priority).advert(priority))
+    data = bytes(Datagram(built, priority, Counters()).advert(priority))
     ladder = Ladder([expectation(instance)])
     if ":" in spec.destination:
         event = ladder.ipv6(data[40:], data[8:24], data[24:40], data[7], "eth0")
@@ -114,14 +114,44 @@ def test_ipv4_header_is_keepaliveds_and_the_identification_counts_up_and_skips_z
         interval_us=1_000_000,
         addresses=("192.0.2.9",),
     )
-    kept = Datagram(spec, 100, identification=65533)
+    counters = Counters()
+    counters.identification = 65533
+    kept = Datagram(spec, 100, counters)
     seen = []
     for _ in range(4):
         header = IP(bytes(kept.advert(100)))
         assert (header.tos, header.ttl, int(header.flags), header.proto) == (0xC0, 255, 0, 112)
         seen.append(header.id)
     assert seen == [65534, 65535, 1, 2]
-    assert kept.identification == 2
+    assert counters.identification == 2
+
+
+@given(st.binary(min_size=1, max_size=8), octets, addresses4)
+def test_every_advert_with_ah_has_a_new_number_and_a_digest_that_fits(
+    password: bytes, priority: int, virtual: tuple[str, ...]
+) -> None:
+    instance = VrrpInstance(
+        name="VI",
+        vrid=51,
+        interface="eth0",
+        authentication=Authentication(AuthType.AH, password),
+        addresses=tuple(VirtualAddress(prefix=IpPrefix(item, 32)) for item in virtual),
+    )
+    (spec,) = advert_specs(instance, "192.0.2.1", "224.0.0.18")
+    kept = Datagram(spec, 100, Counters())
+    ladder = Ladder([expectation(instance)])
+    for number in (1, 2, 3):
+        data = bytes(kept.advert(priority))
+        header = IP(data)
+        assert (header.proto, header.len, header.id) == (51, len(data), number)
+        assert data[24:28] == bytes([192, 0, 2, 1]), "the security parameters index is the source"
+        assert int.from_bytes(data[28:32], "big") == number
+        event = ladder.ipv4(data, "eth0")
+        assert isinstance(event, AdvertReceived), event
+        assert event.advert.priority == priority
+        tampered = bytearray(data)
+        tampered[46] ^= 1
+        assert not isinstance(ladder.ipv4(bytes(tampered), "eth0"), AdvertReceived)
 
 
 def test_unicast_has_one_advert_for_each_peer_and_the_configured_ttl() -> None:

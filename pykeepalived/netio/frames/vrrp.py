@@ -13,9 +13,12 @@
 The v2 checksum covers the message. The v3 checksum over IPv6 covers the pseudo-header too; over IPv4 keepalived and FRR
 include the pseudo-header, RFC 9568 does not (`v3_checksum_as_v2`).
 
+With authentication type AH an IPSEC authentication header stands between the IP header and the message; how keepalived
+computes its digest is told in `vrrp.authentication`.
+
 scapy builds a datagram, from the IP header on, once for a configuration and source address. `Datagram` keeps the bytes
-and changes what varies from one advert to the next: the priority (with its checksum, RFC 1624) and the IPv4
-identification. The kernel fills in the IPv4 header checksum.
+and changes what varies from one advert to the next: the priority (with its checksum, RFC 1624), the IPv4
+identification, and with AH the sequence number and the digest. The kernel fills in the IPv4 header checksum.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from pykeepalived.model.common import Family, family_of
 from pykeepalived.model.vrrp import AuthType, VrrpInstance
 from pykeepalived.netio.frames import scapy_quietly  # noqa: F401 - must come before any other import of scapy
 from pykeepalived.units import CENTISECOND_US, SECOND_US
+from pykeepalived.vrrp.authentication import AH_LENGTH, ah_digest
 from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses
 
 # isort: split
@@ -39,8 +43,10 @@ from scapy.fields import (
     ByteField,
     FieldLenField,
     FieldListField,
+    IntField,
     IP6Field,
     IPField,
+    ShortField,
     StrFixedLenField,
     XShortField,
 )
@@ -50,12 +56,14 @@ from scapy.packet import Packet
 from scapy.utils import checksum
 
 PROTOCOL_VRRP: Final = 112
+PROTOCOL_AH: Final = 51
 #: Internetwork control (precedence 6), as keepalived marks its adverts.
 _TOS: Final = 0xC0
 _HOPS: Final = 255
 _IPV4_HEADER: Final = 20
 _IPV6_HEADER: Final = 40
 _U16: Final = struct.Struct("!H")
+_U32: Final = struct.Struct("!I")
 
 
 class VrrpV2(Packet):  # type: ignore[misc]
@@ -79,6 +87,20 @@ class VrrpV2(Packet):  # type: ignore[misc]
         if self.chksum is None:
             pkt = pkt[:6] + _U16.pack(checksum(pkt)) + pkt[8:]
         return pkt + pay
+
+
+class AuthenticationHeader(Packet):  # type: ignore[misc]
+    """RFC 4302 section 2, with the 96 bits of HMAC-MD5 that VRRPv2 uses (RFC 2338 section 5.3.6.3)."""
+
+    name = "VRRP AH"
+    fields_desc = [  # noqa: RUF012
+        ByteField("next_header", 112),
+        ByteField("length_words", AH_LENGTH // 4 - 2),
+        ShortField("reserved", 0),
+        IPField("spi", "0.0.0.0"),
+        IntField("sequence", 0),
+        StrFixedLenField("digest", bytes(12), 12),
+    ]
 
 
 class VrrpV3(Packet):  # type: ignore[misc]
@@ -143,8 +165,7 @@ class AdvertSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 def advert_specs(instance: VrrpInstance, source: str, group: str) -> tuple[AdvertSpec, ...]:
     """One spec for the multicast group, or one for each unicast peer."""
-    authentication = instance.authentication
-    passes = authentication is not None and authentication.type is AuthType.PASS and instance.version == 2
+    authentication = instance.authentication if instance.version == 2 else None
     destinations = tuple(peer.address for peer in instance.unicast_peers) or (group,)
     return tuple(
         AdvertSpec(
@@ -155,8 +176,8 @@ def advert_specs(instance: VrrpInstance, source: str, group: str) -> tuple[Adver
             interval_us=advert_interval_us(instance),
             addresses=advertised_addresses(instance),
             ttl=instance.unicast_ttl if instance.unicast_peers else _HOPS,
-            auth_type=AuthType.PASS if passes else AuthType.NONE,
-            password=authentication.password if passes and authentication is not None else b"",
+            auth_type=authentication.type if authentication else AuthType.NONE,
+            password=authentication.password if authentication else b"",
             message_only_checksum=instance.v3_checksum_as_v2,
         )
         for destination in destinations
@@ -169,19 +190,21 @@ def packet(spec: AdvertSpec, priority: int) -> Any:
         # The traffic class stays zero, as keepalived leaves it.
         below = IPv6(src=spec.source, dst=spec.destination, hlim=spec.ttl, nh=PROTOCOL_VRRP, tc=0, fl=0)
         return below / VrrpV3Ipv6(**_v3_fields(spec, priority))
-    below = IP(
-        src=spec.source, dst=spec.destination, ttl=spec.ttl, tos=_TOS, proto=PROTOCOL_VRRP, id=0, flags=0, frag=0
-    )
+    with_ah = spec.auth_type is AuthType.AH
+    protocol = PROTOCOL_AH if with_ah else PROTOCOL_VRRP
+    below = IP(src=spec.source, dst=spec.destination, ttl=spec.ttl, tos=_TOS, proto=protocol, id=0, flags=0, frag=0)
     if spec.version == 3:
         layer = VrrpV3MessageOnly if spec.message_only_checksum else VrrpV3
         return below / layer(**_v3_fields(spec, priority))
+    if with_ah:
+        below = below / AuthenticationHeader(spi=spec.source)
     return below / VrrpV2(
         vrid=spec.vrid,
         priority=priority,
         auth_type=int(spec.auth_type),
         interval_s=spec.interval_us // SECOND_US,
         addresses=list(spec.addresses),
-        auth_data=spec.password[:8].ljust(8, b"\0"),
+        auth_data=bytes(8) if with_ah else spec.password[:8].ljust(8, b"\0"),
     )
 
 
@@ -194,32 +217,53 @@ def _v3_fields(spec: AdvertSpec, priority: int) -> dict[str, Any]:
     }
 
 
+class Counters:
+    """What counts up from one advert of an instance to the next, whatever is sent and to whom."""
+
+    __slots__ = ("identification", "sequence")
+
+    def __init__(self) -> None:
+        self.identification = 0
+        self.sequence = 0
+
+    def next_identification(self) -> int:
+        # Never zero: the kernel would put a number of its own there (raw(7), IP_HDRINCL).
+        self.identification = self.identification % 0xFFFF + 1
+        return self.identification
+
+    def next_sequence(self) -> int:
+        self.sequence = self.sequence % 0xFFFFFFFF + 1
+        return self.sequence
+
+
 class Datagram:
     """The bytes of one advert, kept between sends."""
 
-    __slots__ = ("_bytes", "_identification", "_ipv4", "_message", "_priority", "destination")
+    __slots__ = ("_bytes", "_counters", "_ipv4", "_message", "_password", "_priority", "destination")
 
-    def __init__(self, spec: AdvertSpec, priority: int, identification: int = 0) -> None:
-        """Lets scapy build the advert. `identification` is that of the advert sent last (IPv4)."""
+    def __init__(self, spec: AdvertSpec, priority: int, counters: Counters) -> None:
+        """Lets scapy build the advert."""
         self.destination = spec.destination
         self._ipv4 = family_of(spec.destination) is Family.INET
+        self._password = spec.password if spec.auth_type is AuthType.AH else None
         self._message = _IPV4_HEADER if self._ipv4 else _IPV6_HEADER
+        if self._password is not None:
+            self._message += AH_LENGTH
         self._bytes = bytearray(bytes(packet(spec, priority)))
         self._priority = priority
-        self._identification = identification
-
-    @property
-    def identification(self) -> int:
-        return self._identification
+        self._counters = counters
 
     def advert(self, priority: int) -> bytearray:
-        """The bytes to send next, with this priority and the next identification. Valid until the next call."""
+        """The bytes to send next, with this priority and the next numbers. Valid until the next call."""
         if priority != self._priority:
             self._set_priority(priority)
         if self._ipv4:
-            # Never zero: the kernel would put a number of its own there (raw(7), IP_HDRINCL).
-            self._identification = self._identification % 0xFFFF + 1
-            _U16.pack_into(self._bytes, 4, self._identification)
+            _U16.pack_into(self._bytes, 4, self._counters.next_identification())
+        if self._password is not None:
+            start = self._message
+            _U32.pack_into(self._bytes, start - 16, self._counters.next_sequence())
+            digest = ah_digest(bytes(self._bytes[:start]), bytes(self._bytes[start:]), self._password)
+            self._bytes[start - 12 : start] = digest
         return self._bytes
 
     def _set_priority(self, priority: int) -> None:
@@ -236,6 +280,6 @@ class Datagram:
         self._priority = priority
 
 
-def datagrams(specs: Sequence[AdvertSpec], priority: int, identification: int = 0) -> tuple[Datagram, ...]:
+def datagrams(specs: Sequence[AdvertSpec], priority: int, counters: Counters) -> tuple[Datagram, ...]:
     """Build one datagram for every destination."""
-    return tuple(Datagram(spec, priority, identification) for spec in specs)
+    return tuple(Datagram(spec, priority, counters) for spec in specs)

@@ -24,6 +24,7 @@ SHAPES = {
     "v2": Shape(version=2, interval_us=SECOND_US),
     "v2-pass": Shape(version=2, interval_us=SECOND_US, password="secret"),
     "v2-unicast-pass": Shape(version=2, interval_us=SECOND_US, unicast=True, password="12345678"),
+    "v2-ah": Shape(version=2, interval_us=SECOND_US, password="secret", auth="AH"),
     "v3": Shape(),
     "v3-unicast": Shape(unicast=True),
     "v3-ipv6": Shape(ipv6=True),
@@ -104,7 +105,7 @@ def capture(router: Router, into: Path) -> Iterator[Path]:
         "root",
         "-w",
         file,
-        "proto 112 or ip6 proto 112",
+        "proto 112 or ip6 proto 112 or ah",
     )
     process = router.lab.popen(router.namespace, *argv)
     wait_until(lambda: file.exists() and file.stat().st_size >= 24, PATIENCE_S, "tcpdump has begun")

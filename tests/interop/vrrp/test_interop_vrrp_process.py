@@ -33,7 +33,7 @@ def router(tmp_path: Path) -> Iterator[Router]:
         space, far = lab.namespace("a"), lab.namespace("far")
         lab.link(space, "eth0", far, "eth0")
         space.address("eth0", "10.0.0.1/24")
-        yield Router(lab, space, "ours", shape=SHAPE, place=1, into=tmp_path)
+        yield Router(lab, space, "process", shape=SHAPE, place=1, into=tmp_path)
 
 
 def base() -> Config:
@@ -117,7 +117,7 @@ def test_whoever_survives_a_killed_process_takes_its_addresses_away(router: Rout
 def test_two_processes_in_one_namespace_keep_their_own_lists(router: Router, tmp_path: Path) -> None:
     router.start()
     router.wait_for("MASTER")
-    other = Router(router.lab, router.namespace, "ours", shape=SHAPE, place=1, into=tmp_path / "..")
+    other = Router(router.lab, router.namespace, "process", shape=SHAPE, place=1, into=tmp_path / "..")
     other.file = tmp_path / "other.conf"
     other.log = tmp_path / "other.log"
     other.write(with_instance(name="OTHER", vrid=77, addresses=(virtual("10.0.0.88/32"),), excluded_addresses=()), "")
@@ -132,6 +132,7 @@ def test_two_processes_in_one_namespace_keep_their_own_lists(router: Router, tmp
 def test_a_reload_moves_only_what_changed(router: Router) -> None:
     router.start()
     router.wait_for("MASTER")
+    router.wait_notified("INSTANCE VI_0 MASTER 150")
     before = router.notified()
     reload(router, with_instance(name="RENAMED", addresses=(virtual("10.0.0.9/24"), virtual("10.0.0.11/32"))))
     assert plain(router) == {"10.0.0.9", "10.0.0.11", "10.1.0.9"}

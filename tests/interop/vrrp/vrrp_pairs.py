@@ -1,4 +1,8 @@
-"""Two routers on one cable, each of them ours or Debian's keepalived, and what can be seen of them from outside."""
+"""Two routers on one switch, each of them ours or Debian's keepalived, and what can be seen of them from outside.
+
+Ours is the whole command with the very file that keepalived gets; `process` is our VRRP process alone (`vrrp_host`),
+with the same content as a model.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +34,11 @@ from pykeepalived.model import (
 )
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
 
-Program = Literal["ours", "theirs"]
+Program = Literal["ours", "theirs", "process"]
 ROOT = Path(__file__).parents[3]
 #: Seconds that one step may take on a loaded machine; the longest that is due is 3.6 s (VRRPv2).
 PATIENCE_S = 15.0
+OURS = "import sys; from pykeepalived.cli.keepalived import main; sys.exit(main())"
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +47,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 3
     interval_us: int = 300_000
     password: str | None = None
+    auth: Literal["PASS", "AH"] = "PASS"
     unicast: bool = False
     ipv6: bool = False
     interfaces: tuple[str, ...] = ("eth0",)
@@ -84,7 +90,9 @@ def our_config(shape: Shape, place: int) -> Config:
                 advert_interval_us=shape.interval_us,
                 nopreempt=shape.nopreempt,
                 native_ipv6=shape.ipv6,
-                authentication=Authentication(AuthType.PASS, shape.password.encode()) if shape.password else None,
+                authentication=Authentication(AuthType[shape.auth], shape.password.encode())
+                if shape.password
+                else None,
                 v3_checksum_as_v2=shape.plain_checksum,
                 unicast_peers=(UnicastPeer(peer),) if shape.unicast else (),
                 source=shape.own(number, place).partition("/")[0] if shape.unicast else None,
@@ -135,7 +143,7 @@ def their_config(shape: Shape, place: int) -> str:
         if shape.plain_checksum:
             lines.append("  v3_checksum_as_v2")
         if shape.password:
-            lines += ["  authentication {", "    auth_type PASS", f"    auth_pass {shape.password}", "  }"]
+            lines += ["  authentication {", f"    auth_type {shape.auth}", f"    auth_pass {shape.password}", "  }"]
         if shape.unicast:
             own, peer = (shape.own(number, each).partition("/")[0] for each in (place, 3 - place))
             lines += [f"  unicast_src_ip {own}", "  unicast_peer {", f"    {peer}", "  }"]
@@ -171,7 +179,7 @@ class Router:
         self.namespace.run("sh", "-c", put, "install", path, command)
 
     def write(self, ours: Config, theirs: str) -> None:
-        if self.program == "ours":
+        if self.program == "process":
             self.file.write_bytes(msgspec.json.encode(ours))
         else:
             self.file.write_text(theirs)
@@ -179,11 +187,13 @@ class Router:
 
     def start(self) -> None:
         argv: Sequence[str | Path]
-        if self.program == "ours":
+        options = ("-n", "-l", "-D", "-f", self.file, "-p", "/run/k.pid", "-r", "/run/v.pid", "-c", "/run/c.pid", "-P")
+        if self.program == "process":
             argv = (sys.executable, "-m", "tests.interop.vrrp.vrrp_host", self.file, "/run/pykeepalived")
+        elif self.program == "ours":
+            argv = (sys.executable, "-c", OURS, *options)
         else:
-            pids = ("-p", "/run/k.pid", "-r", "/run/v.pid", "-c", "/run/c.pid")
-            argv = ("keepalived", "-n", "-l", "-D", "-f", self.file, *pids, "--vrrp")
+            argv = ("keepalived", *options)
         self.process = self.lab.popen(self.namespace, *argv, log=self.log, cwd=ROOT)
 
     def stop(self) -> None:
@@ -196,7 +206,7 @@ class Router:
         """All its processes at once, without a word."""
         assert self.process is not None
         pids = [self.process.pid]
-        if self.program == "theirs":
+        if self.program != "process":
             pids.append(int(self.namespace.run("cat", "/run/v.pid").stdout))
             # Stopped first: it would start its child again, and the child would say goodbye when its parent dies.
             os.kill(self.process.pid, signal.SIGSTOP)
