@@ -78,17 +78,20 @@ class Group:
         `init`: this is the daemon's start, or the members are new.
         """
         faults = [fault for standing in standings for fault in standing.faults]
-        waits = any(standing.waits_for for standing in standings)
+        # A member that waits holds back a group that starts; not one that a reload made of running members.
+        waits = any(standing.waits_for for standing in standings) and all(
+            member.state is VrrpState.INIT for member in self.members
+        )
         culprit = next((at for at, standing in enumerate(standings) if standing.faults), 0)
         recovered = next((at for at, member in enumerate(self.members) if _healed(member, standings[at])), culprit)
         self.faults = tuple(dict.fromkeys(fault.words for fault in faults))
         for member, standing in zip(self.members, standings, strict=True):
             self._note(member, standing, bool(faults), out)
-            member.waits = waits and member.state is VrrpState.INIT
+            member.waits = waits
             member.set_priority(standing.priority, now_us, out)
         if faults:
             self._to_fault(self.members[culprit], now_us, out, init=init)
-        elif not (waits and any(member.waits for member in self.members)):
+        elif not waits:
             self._to_backup(self.members[recovered], now_us, out, init=init)
 
     def _note(self, member: Instance, standing: Standing, failing: bool, out: Output) -> None:

@@ -253,6 +253,17 @@ def test_a_master_and_a_backup_in_a_new_group_agree_on_backup():
     assert book.router.group_status()[0].state.name == "BACKUP"
 
 
+def test_a_waiting_instance_does_not_hold_back_running_ones_that_it_is_grouped_with():
+    waiting = instance("B", 52, track_scripts=(TrackedScript("chk"),))
+    book = Playbook(config(instance("A"), waiting, scripts=(script(),)))
+    book.start()
+    book.run(2)
+    assert (book.state("A"), book.state("B")) == ("BACKUP", "INIT")
+    group = SyncGroup(name="G", members=("A", "B"))
+    book.reload(config(instance("A"), waiting, groups=(group,), scripts=(script(),)))
+    assert (book.state("A"), book.state("B")) == ("BACKUP", "BACKUP")
+
+
 def test_a_group_that_is_gone_leaves_its_members_as_they_are():
     group = SyncGroup(name="G", members=("A", "B"))
     book = Playbook(config(instance("A"), instance("B", 52), groups=(group,))).to_master()
