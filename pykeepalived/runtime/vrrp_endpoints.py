@@ -22,7 +22,7 @@ from pykeepalived.netio.frames.vrrp import (
     advert_specs,
     datagrams,
 )
-from pykeepalived.netio.links import IFA_F_SECONDARY, SCOPE_LINK, Monitor
+from pykeepalived.netio.links import IFA_F_DADFAILED, IFA_F_SECONDARY, SCOPE_LINK, Monitor
 from pykeepalived.netio.sockets import Place, SocketPool, Wish
 from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.vrrp_addresses import Placed
@@ -158,7 +158,7 @@ class SourceFinder:
         return self._known[key]
 
     def _look(self, ifname: str, family: Family, link_local: bool) -> str | None:
-        found = self._monitor.addresses(ifname, family)
+        found = [item for item in self._monitor.addresses(ifname, family) if not item.flags & IFA_F_DADFAILED]
         if link_local:
             found = [item for item in found if item.scope == SCOPE_LINK]
         own = [item for item in found if (ifname, item.address) not in self._virtual] or found

@@ -1,9 +1,6 @@
 """The VRRP process: sockets, netlink and scripts on one side, `vrrp.router.Router` on the other.
 
-Everything that happens becomes an event for the router; everything that the router wants is done here, in an order
-that fits a failover of many instances at once (docs/design.md, decision 8): first all adverts, because peers wait for
-them; then all changes of addresses in one netlink batch; then gratuitous ARP, one round for every instance before the
-second; then log, notify and scripts. Within one of these steps the router's own order holds.
+Everything that happens becomes an event for the router; what the router wants is done by `vrrp_performer`.
 """
 
 from __future__ import annotations
@@ -13,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from pykeepalived.model.common import Family, IpPrefix
+from pykeepalived.model.common import Family
 from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import VirtualAddress
 from pykeepalived.netio import netlink
@@ -27,6 +24,7 @@ from pykeepalived.runtime.vrrp_endpoints import Announcer, Endpoint, SourceFinde
 from pykeepalived.runtime.vrrp_generation import Generation, not_owned
 from pykeepalived.runtime.vrrp_journal import Journal
 from pykeepalived.runtime.vrrp_leftovers import bare, clean_up, take_away
+from pykeepalived.runtime.vrrp_performer import Performer
 from pykeepalived.runtime.vrrp_view import View, counters
 from pykeepalived.runtime.vrrp_voice import Voice
 from pykeepalived.vrrp import events
@@ -71,10 +69,20 @@ class VrrpProgram:
             self._announcer = Announcer(self._monitor, self._log)
         except OSError as error:
             self._log.error(f"VRRP cannot start: {error.strerror or error}")
+            self._stopped = True
             self._context.finished(_NETLINK_FATAL)
             return
         self._journal = Journal(self._context.options.state_directory, self._log.error)
         self._keeper = AddressKeeper(self._requests, self._monitor, self._journal, self._log)
+        self._performer = Performer(
+            self._context,
+            self._monitor,
+            pool=self._pool,
+            keeper=self._keeper,
+            announcer=self._announcer,
+            voice=self._voice,
+            run_script=self._run_script,
+        )
         self._now = Generation(config)
         self._router = Router(config, log_detail=self._context.options.log_detail > 0)
         self._remove_leftovers()
@@ -340,99 +348,11 @@ class VrrpProgram:
     # ---- what goes out ----
 
     def _perform(self, wanted: Sequence[Action]) -> None:
-        """Do what the router wants; see the head of this file for the order."""
-        for action in wanted:
-            if isinstance(action, events.SendAdvert):
-                self._send(action)
-        self._change_all_addresses(wanted)
-        rounds: list[tuple[int, list[tuple[str, bytes]]]] = []
-        for action in wanted:
-            if isinstance(action, events.Announce):
-                rounds.append((action.repeat, self._announcer.frames(self._announced(action))))
-            elif isinstance(action, events.AnnounceSource):
-                rounds.append((1, self._announcer.frames(self._announced_source(action.instance))))
-        for number in range(max((repeat for repeat, _ in rounds), default=0)):
-            for repeat, frames in rounds:
-                if number < repeat:
-                    self._announcer.send(frames)
-        for action in wanted:
-            self._tell(action)
-        self._arm()
-
-    def _send(self, action: events.SendAdvert) -> None:
-        endpoint = self._endpoint(action.instance, farewell=action.priority == 0)
-        if endpoint is not None:
-            endpoint.send(self._pool, action.priority, self._log)
-
-    def _endpoint(self, name: str, *, farewell: bool = False) -> Endpoint | None:
-        """During a reload, a farewell is that of an instance which the new configuration does not have."""
-        new = self._now.endpoints.get(name)
-        old = self._old.endpoints.get(name) if self._old else None
-        if old is not None and (new is None or (farewell and old.key != new.key)):
-            return old
-        return new
-
-    def _change_all_addresses(self, wanted: Sequence[Action]) -> None:
-        # All renamings of one reload are meant at once: two instances may swap names.
-        names = {action.old: action.new for action in wanted if isinstance(action, events.Renamed)}
-        for action in wanted:
-            if names and isinstance(action, events.Renamed):
-                self._keeper.rename(names)
+        if wanted:
+            names = self._performer.perform(wanted, self._now, self._old)
+            if names:
                 self._baseline = {names.get(name, name): counts for name, counts in self._baseline.items()}
-                names = {}
-            self._change_addresses(action)
-        self._keeper.flush()
-
-    def _change_addresses(self, action: Action) -> None:
-        match action:
-            case events.AddAddresses(instance=name):
-                if endpoint := self._endpoint(name):
-                    self._keeper.add(name, endpoint.addresses())
-            case events.RemoveAddresses(instance=name):
-                self._keeper.remove(name)
-            case events.ReplaceAddresses(instance=name, removed=removed, added=added):
-                if endpoint := self._endpoint(name):
-                    self._keeper.remove(name, endpoint.place_addresses(removed))
-                    self._keeper.add(name, endpoint.place_addresses(added))
-            case _:
-                pass
-
-    def _announced(self, action: events.Announce) -> list[Placed]:
-        held = self._keeper.held(action.instance)
-        if action.addresses:
-            return [item for item in held if item.address.prefix.address in action.addresses]
-        return held
-
-    def _announced_source(self, name: str) -> list[Placed]:
-        endpoint = self._endpoint(name)
-        if endpoint is None or endpoint.source is None:
-            return []
-        ifname = endpoint.instance.interface or self._monitor.interface_with(endpoint.source)
-        if ifname is None:
-            return []
-        return [Placed(ifname, VirtualAddress(prefix=IpPrefix(endpoint.source, 32)))]
-
-    def _tell(self, action: Action) -> None:
-        match action:
-            case events.Log(text=text, detail=detail):
-                (self._log.detail if detail else self._log.info)(text)
-            case events.Notify():
-                self._notify(action)
-            case events.RunScript(script=name, timeout_us=timeout_us):
-                self._run_script(name, timeout_us)
-            case events.SyncDaemonRole(instance=name, master=master):
-                self._context.emit("sync-daemon-role", {"instance": name, "master": master})
-            case _:
-                pass
-
-    def _notify(self, action: events.Notify) -> None:
-        if action.kind is events.NotifyKind.GROUP:
-            group = self._now.groups.get(action.name) or (self._old.groups.get(action.name) if self._old else None)
-            self._voice.tell(action, group)
-            return
-        # An instance that a reload ends speaks through the scripts of the old configuration.
-        endpoint = self._endpoint(action.name, farewell=action.state in {"DELETED", "FAULT"})
-        self._voice.tell(action, endpoint.instance if endpoint else None)
+        self._arm()
 
     def _run_script(self, name: str, timeout_us: int) -> None:
         tracked = self._now.scripts.get(name)

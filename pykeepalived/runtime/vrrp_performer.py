@@ -1,0 +1,146 @@
+"""Does what the router wants, in an order that fits a failover of many instances at once (design, decision 8).
+
+First all adverts, because peers wait for them; then all changes of addresses in one netlink batch; then gratuitous ARP,
+one round for every instance before the second; then log, notify and scripts. Within one of these steps the router's own
+order holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pykeepalived.model.common import Family, IpPrefix
+from pykeepalived.model.vrrp import VirtualAddress
+from pykeepalived.netio.links import Monitor
+from pykeepalived.netio.sockets import SocketPool
+from pykeepalived.runtime.program import Context
+from pykeepalived.runtime.vrrp_addresses import AddressKeeper, Placed
+from pykeepalived.runtime.vrrp_endpoints import Announcer, Endpoint
+from pykeepalived.runtime.vrrp_generation import Generation
+from pykeepalived.runtime.vrrp_voice import Voice
+from pykeepalived.vrrp import events
+from pykeepalived.vrrp.events import Action
+
+
+class Performer:
+    """The hands of the VRRP process."""
+
+    def __init__(
+        self,
+        context: Context,
+        monitor: Monitor,
+        *,
+        pool: SocketPool,
+        keeper: AddressKeeper,
+        announcer: Announcer,
+        voice: Voice,
+        run_script: Callable[[str, int], None],
+    ) -> None:
+        self._context = context
+        self._log = context.log
+        self._monitor = monitor
+        self._pool = pool
+        self._keeper = keeper
+        self._announcer = announcer
+        self._voice = voice
+        self._start_script = run_script
+        self._now: Generation | None = None
+        self._old: Generation | None = None
+
+    def perform(self, wanted: Sequence[Action], now: Generation, old: Generation | None) -> Mapping[str, str]:
+        """Do everything; `old` is the generation before, while a reload is going on. Returns new names of instances."""
+        self._now, self._old = now, old
+        for action in wanted:
+            if isinstance(action, events.SendAdvert):
+                self._send(action)
+        names = self._change_all_addresses(wanted)
+        rounds: list[tuple[int, list[tuple[str, bytes]]]] = []
+        for action in wanted:
+            if isinstance(action, events.Announce):
+                rounds.append((action.repeat, self._announcer.frames(self._announced(action))))
+            elif isinstance(action, events.AnnounceSource):
+                rounds.append((1, self._announcer.frames(self._announced_source(action.instance))))
+        for number in range(max((repeat for repeat, _ in rounds), default=0)):
+            for repeat, frames in rounds:
+                if number < repeat:
+                    self._announcer.send(frames)
+        for action in wanted:
+            self._tell(action)
+        return names
+
+    def _send(self, action: events.SendAdvert) -> None:
+        endpoint = self._endpoint(action.instance, farewell=action.priority == 0)
+        if endpoint is not None:
+            endpoint.send(self._pool, action.priority, self._log)
+
+    def _endpoint(self, name: str, *, farewell: bool = False) -> Endpoint | None:
+        """During a reload, a farewell is that of an instance which the new configuration does not have."""
+        new = self._now.endpoints.get(name) if self._now else None
+        old = self._old.endpoints.get(name) if self._old else None
+        if old is not None and (new is None or (farewell and old.key != new.key)):
+            return old
+        return new
+
+    def _change_all_addresses(self, wanted: Sequence[Action]) -> Mapping[str, str]:
+        # All renamings of one reload are meant at once: two instances may swap names.
+        names = {action.old: action.new for action in wanted if isinstance(action, events.Renamed)}
+        renamed = not names
+        for action in wanted:
+            if not renamed and isinstance(action, events.Renamed):
+                self._keeper.rename(names)
+                renamed = True
+            self._change_addresses(action)
+        self._keeper.flush()
+        return names
+
+    def _change_addresses(self, action: Action) -> None:
+        match action:
+            case events.AddAddresses(instance=name):
+                if endpoint := self._endpoint(name):
+                    self._keeper.add(name, endpoint.addresses())
+            case events.RemoveAddresses(instance=name):
+                self._keeper.remove(name)
+            case events.ReplaceAddresses(instance=name, removed=removed, added=added):
+                if endpoint := self._endpoint(name):
+                    self._keeper.remove(name, endpoint.place_addresses(removed))
+                    self._keeper.add(name, endpoint.place_addresses(added))
+            case _:
+                pass
+
+    def _announced(self, action: events.Announce) -> list[Placed]:
+        held = self._keeper.held(action.instance)
+        if action.addresses:
+            return [item for item in held if item.address.prefix.address in action.addresses]
+        return held
+
+    def _announced_source(self, name: str) -> list[Placed]:
+        endpoint = self._endpoint(name)
+        if endpoint is None or endpoint.source is None:
+            return []
+        ifname = endpoint.instance.interface or self._monitor.interface_with(endpoint.source)
+        if ifname is None:
+            return []
+        length = 128 if endpoint.family is Family.INET6 else 32
+        return [Placed(ifname, VirtualAddress(prefix=IpPrefix(endpoint.source, length)))]
+
+    def _tell(self, action: Action) -> None:
+        match action:
+            case events.Log(text=text, detail=detail):
+                (self._log.detail if detail else self._log.info)(text)
+            case events.Notify():
+                self._notify(action)
+            case events.RunScript(script=name, timeout_us=timeout_us):
+                self._start_script(name, timeout_us)
+            case events.SyncDaemonRole(instance=name, master=master):
+                self._context.emit("sync-daemon-role", {"instance": name, "master": master})
+            case _:
+                pass
+
+    def _notify(self, action: events.Notify) -> None:
+        if action.kind is events.NotifyKind.GROUP:
+            known = [each.groups[action.name] for each in (self._now, self._old) if each and action.name in each.groups]
+            self._voice.tell(action, known[0] if known else None)
+            return
+        # An instance that a reload ends speaks through the scripts of the old configuration.
+        endpoint = self._endpoint(action.name, farewell=action.state in {"DELETED", "FAULT"})
+        self._voice.tell(action, endpoint.instance if endpoint else None)
