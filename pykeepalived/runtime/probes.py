@@ -151,8 +151,8 @@ class ProbeEngine:
         self._subscriptions: dict[str, Subscription] = {}
         self._slots: dict[int, list[Probe]] = {}
         self._waiting: deque[Probe] = deque()
+        self._waking = False
         self._in_flight = 0
-        self._stopped = False
         self.in_flight_limit = in_flight_limit()
         self.probes_started = 0
         self.answers_delivered = 0
@@ -183,7 +183,8 @@ class ProbeEngine:
         subscription = Subscription(self, probe, key, spec, verdict)
         subscription.on_result = on_result
         subscription.pause_us = verdict.first_pause_us(self._random.random())
-        subscription.due_us = self._slot_of(self._reactor.now_us() + subscription.pause_us, subscription.pause_us)
+        # In the slots of the pauses to come, whatever the warm-up: the first start sets the beat.
+        subscription.due_us = self._slot_of(self._reactor.now_us() + subscription.pause_us, spec.timing.delay_loop_us)
         self._subscriptions[key] = subscription
         probe.subscriptions.append(subscription)
         self.schedule(probe)
@@ -202,7 +203,6 @@ class ProbeEngine:
 
     def stop(self) -> None:
         """End everything at once; no result is delivered afterwards."""
-        self._stopped = True
         for subscription in list(self._subscriptions.values()):
             subscription.close()
         self._slots.clear()
@@ -252,7 +252,7 @@ class ProbeEngine:
             if probe.slot_us == slot_us and not probe.running:
                 probe.slot_us = None
                 if self._in_flight < self.in_flight_limit:
-                    self._start(probe, slot_us)
+                    self._start(probe, slot_us or self._reactor.now_us())
                 else:
                     probe.running = True
                     self._waiting.append(probe)
@@ -290,8 +290,10 @@ class ProbeEngine:
             elif subscription.due_us - now_us <= subscription.pause_us // 2 or not subscription.verdict.has_run:
                 self._deliver(subscription, outcome, latency_us, slot_us, now_us)
         self.schedule(probe)
-        if self._waiting:
-            self._start_waiting(now_us)
+        if self._waiting and not self._waking:
+            # Not from here: a conversation may end while it starts, and thousands may wait.
+            self._waking = True
+            self._reactor.call_soon(self._start_waiting)
 
     def _deliver(
         self, subscription: Subscription, outcome: Outcome, latency_us: int, slot_us: int, now_us: int
@@ -318,7 +320,9 @@ class ProbeEngine:
             except Exception as fault:
                 self._log.error(f"defect while a check result was handled: {fault!r}")
 
-    def _start_waiting(self, now_us: int) -> None:
+    def _start_waiting(self) -> None:
+        self._waking = False
+        now_us = self._reactor.now_us()
         while self._waiting and self._in_flight < self.in_flight_limit:
             probe = self._waiting.popleft()
             if probe.subscriptions:
