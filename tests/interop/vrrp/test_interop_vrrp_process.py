@@ -182,6 +182,20 @@ def test_the_loss_of_the_source_address_is_a_fault(router: Router) -> None:
     router.stop()
 
 
+def test_static_addresses_are_set_first_put_back_and_removed_at_the_end(router: Router) -> None:
+    static = tuple(msgspec.structs.replace(virtual(text), dev="eth0") for text in ("10.4.0.1/32", "10.4.0.2/32"))
+    router.write(Config(static_addresses=static), "")
+    router.start()
+    wait_until(lambda: plain(router) == {"10.4.0.1", "10.4.0.2"}, PATIENCE_S, "static addresses")
+    router.namespace.ip("addr", "del", "10.4.0.1/32", "dev", "eth0")
+    wait_until(lambda: plain(router) == {"10.4.0.1", "10.4.0.2"}, PATIENCE_S, "the lost one is put back")
+    assert "Netlink reflector reports IP 10.4.0.1 removed from eth0" in router.said()
+    reload(router, Config(static_addresses=static[1:]))
+    assert plain(router) == {"10.4.0.2"}
+    router.stop()
+    assert plain(router) == set()
+
+
 def test_becoming_master_sends_an_advert_then_gratuitous_arp(router: Router, tmp_path: Path) -> None:
     file = tmp_path / "frames.pcap"
     far = router.lab.namespaces["far"]
