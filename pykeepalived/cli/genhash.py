@@ -11,24 +11,27 @@ import getopt
 import hashlib
 import ipaddress
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any, BinaryIO, Final, NoReturn
 
 import click
 import msgspec
 
 from pykeepalived.checkers.conversation import (
+    Command,
     Connect,
     Conversation,
     ConversationError,
     FailureKind,
     Note,
     Outcome,
+    Reply,
     Send,
     StartTls,
 )
 from pykeepalived.checkers.http import Judgement, read_body, request, server_name
-from pykeepalived.checkers.http_message import announced_length, receive_head
+from pykeepalived.checkers.http_message import Head, announced_length, receive_head
 from pykeepalived.model.checks import HttpCheck, HttpUrl, SocketOptions
 from pykeepalived.model.common import Script
 from pykeepalived.netio.connectors import Connectors
@@ -37,7 +40,7 @@ from pykeepalived.reactor import Reactor
 from pykeepalived.units import SECOND_US
 
 USAGE: Final = """\
-Usage: genhash COMMAND [OPTIONS]
+Usage: {name} COMMAND [OPTIONS]
 Commands:
    -s server-address -p port -u url
    -S -s server-address -p port -u url
@@ -196,7 +199,7 @@ def _number(text: str) -> int | None:
 def _usage(message: str | None = None) -> NoReturn:
     if message is not None:
         print(message, file=sys.stderr)
-    print(USAGE, end="", file=sys.stderr)
+    print(USAGE.format(name=Path(sys.argv[0]).name), end="", file=sys.stderr)
     sys.exit(1)
 
 
@@ -213,10 +216,15 @@ class _Page:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self.received = False
 
+    def reading_head(self) -> None:
+        """A piece has come; the original shows its heading for each until the blank line is there."""
+        if self._verbose:
+            self._show(b"-----------------------[    HTTP Header Buffer    ]-----------------------\n")
+
     def head(self, raw: bytes) -> None:
         self.received = True
         if self._verbose:
-            self._show(b"-----------------------[    HTTP Header Buffer    ]-----------------------\n" + dump(raw))
+            self._show(dump(raw))
             self._show(b"-----------------------[ HTTP Header Ascii Buffer ]-----------------------\n" + raw + b"\n")
 
     def take(self, data: bytes) -> Judgement:
@@ -293,7 +301,7 @@ def _hash(check: HttpCheck, page: _Page) -> Conversation:
             yield StartTls(server_name=server_name(check, url))
         step = "Read error with server"
         yield Send(request(check, url))
-        head = yield from receive_head(piece=_PIECE)
+        head = yield from _watched(receive_head(piece=_PIECE), page.reading_head)
         if head is not None:
             page.head(head.raw)
             yield from read_body(head.rest, announced_length(head), page.take, piece=_PIECE)
@@ -302,6 +310,22 @@ def _hash(check: HttpCheck, page: _Page) -> Conversation:
             step = "Timeout WEB read" if step.startswith("Read") else "Timeout connecting"
         return Outcome(False, step)
     return Outcome(True, "")
+
+
+def _watched(
+    reading: Generator[Command, Reply, Head | None], seen: Callable[[], None]
+) -> Generator[Command, Reply, Head | None]:
+    """Read a head and report each piece of it."""
+    reply: Reply = None
+    while True:
+        try:
+            command = reading.send(reply)
+        except StopIteration as stop:
+            head: Head | None = stop.value
+            return head
+        reply = yield command
+        if reply:
+            seen()
 
 
 class _NoScripts:
