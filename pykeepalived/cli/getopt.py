@@ -24,8 +24,8 @@ class OptionalArgument(click.Option):
         self.flag_text = flag_text
 
 
-class CommandLineError(Exception):
-    """The command line cannot be read; the text is one line for the user."""
+class _Unreadable(Exception):
+    """One word cannot be read; the text is one line for the user."""
 
 
 class GetoptParser:
@@ -41,33 +41,39 @@ class GetoptParser:
                 else:
                     self._short[text[1:]] = option
         self.values: dict[str, Any] = {}
-        self.order: list[click.Parameter] = []
+        self.order: list[str] = []
+        """Names of the options in the order in which they stand, also repeated."""
+        self.errors: list[str] = []
         self.others: list[str] = []
 
     def read(self, words: Sequence[str]) -> None:
-        """Fill `values`, `order` and `others`. Raises CommandLineError."""
+        """Fill the fields. A word that cannot be read becomes an error, and reading goes on behind it."""
         rest = list(words)
         while rest:
             word = rest.pop(0)
             if word == "--":
                 self.others += rest
                 return
-            if word.startswith("--"):
-                self._read_long(word[2:], rest)
-            elif word.startswith("-") and word != "-":
-                self._read_short(word[1:], rest)
-            else:
+            if not word.startswith("-") or word == "-":
                 self.others.append(word)
                 if "POSIXLY_CORRECT" in os.environ:
                     self.others += rest
                     return
+                continue
+            try:
+                if word.startswith("--"):
+                    self._read_long(word[2:], rest)
+                else:
+                    self._read_short(word[1:], rest)
+            except _Unreadable as error:
+                self.errors.append(str(error))
 
     def _read_long(self, word: str, rest: list[str]) -> None:
         name, equals, value = word.partition("=")
         option = self._find_long(name)
         if not _takes_argument(option):
             if equals:
-                raise CommandLineError(f"Option --{name} takes no parameter")
+                raise _Unreadable(f"Option --{name} takes no parameter")
             self._note(option, None)
         elif equals:
             self._note(option, value)
@@ -76,7 +82,7 @@ class GetoptParser:
         elif rest:
             self._note(option, rest.pop(0))
         else:
-            raise CommandLineError(f"Missing parameter for option --{name}")
+            raise _Unreadable(f"Missing parameter for option --{name}")
 
     def _find_long(self, name: str) -> click.Option:
         if name in self._long:
@@ -86,15 +92,16 @@ class GetoptParser:
             return self._long[fitting[0]]
         if fitting:
             meant = ", ".join(f"--{text}" for text in fitting)
-            raise CommandLineError(f"Unknown option --{name} (it could be {meant})")
-        raise CommandLineError(f"Unknown option --{name}")
+            raise _Unreadable(f"Unknown option --{name} (it could be {meant})")
+        raise _Unreadable(f"Unknown option --{name}")
 
     def _read_short(self, letters: str, rest: list[str]) -> None:
         while letters:
             letter, letters = letters[0], letters[1:]
             option = self._short.get(letter)
             if option is None:
-                raise CommandLineError(f"Unknown option -{letter}")
+                self.errors.append(f"Unknown option -{letter}")
+                continue
             if not _takes_argument(option):
                 self._note(option, None)
                 continue
@@ -105,7 +112,7 @@ class GetoptParser:
             elif rest:
                 self._note(option, rest.pop(0))
             else:
-                raise CommandLineError(f"Missing parameter for option -{letter}")
+                raise _Unreadable(f"Missing parameter for option -{letter}")
             return
 
     def _note(self, option: click.Option, value: str | None) -> None:
@@ -118,7 +125,7 @@ class GetoptParser:
             self.values[name] = True
         else:
             self.values[name] = value
-        self.order.append(option)
+        self.order.append(name)
 
 
 def _takes_argument(option: click.Option) -> bool:
@@ -126,7 +133,11 @@ def _takes_argument(option: click.Option) -> bool:
 
 
 class GetoptCommand(click.Command):
-    """A click command that reads its words with `GetoptParser`. Words that are no options go to `ctx.args`."""
+    """A click command that reads its words with `GetoptParser`.
+
+    Words that are no options go to `ctx.args`. What could not be read does not raise: it is for the command to say it,
+    because the original still answers `-v` then. `ctx.meta` has `order` and `errors` of the parser.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         parser = GetoptParser([param for param in self.get_params(ctx) if isinstance(param, click.Option)])
@@ -136,6 +147,8 @@ class GetoptCommand(click.Command):
             if param.name not in parser.values and isinstance(param, click.Option) and _takes_argument(param):
                 # Newer clicks have a marker of their own here, which their parser takes out again.
                 ctx.params[str(param.name)] = None
+        ctx.meta["order"] = parser.order
+        ctx.meta["errors"] = parser.errors
         ctx.args = parser.others
         return ctx.args
 

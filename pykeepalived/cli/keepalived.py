@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from pykeepalived.cli import names
-from pykeepalived.cli.getopt import CommandLineError, GetoptCommand
+from pykeepalived.cli.getopt import GetoptCommand
 from pykeepalived.cli.keepalived_options import NO_EFFECT, OPTIONS
 from pykeepalived.cli.version import TITLE, version_text
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIGURATION: Final = "/etc/keepalived/keepalived.conf"
 _EXIT_FATAL: Final = 1
+_EXIT_GENERAL: Final = 5
 
 
 def main() -> NoReturn:
@@ -44,6 +45,7 @@ def main() -> NoReturn:
 def _be_genhash(words: list[str]) -> NoReturn:
     from pykeepalived.cli import genhash  # noqa: PLC0415
 
+    sys.argv = ["genhash", *words]
     genhash.main(args=words, prog_name="genhash")
     sys.exit(0)
 
@@ -63,26 +65,27 @@ def run(words: list[str]) -> int:
     if words and words[0] in {"-T", "--genhash"}:
         _be_genhash(words[1:])
     command = GetoptCommand("keepalived", params=OPTIONS, callback=_dispatch, add_help_option=False)
-    try:
-        context = command.make_context("keepalived", list(words))
-    except CommandLineError as error:
-        _complain(str(error))
+    context = command.make_context("keepalived", list(words))
+    for error in context.meta["errors"]:
+        _complain(error)
+    # These answer and end where they stand, even after a word that makes no sense (the first of them counts).
+    for name in context.meta["order"]:
+        if name == "help":
+            _complain(command.get_help(context))
+            return 0
+        if name == "version":
+            _complain(version_text())
+            return 0
+        if name == "signum":
+            return _print_signal(context.params["signum"])
+    if context.meta["errors"]:
         _complain("Try 'keepalived --help' for the options.")
         return _EXIT_FATAL
-    if context.params["help"]:
-        _complain(command.get_help(context))
-        return 0
-    result = command.invoke(context)
-    return int(result)
+    return int(command.invoke(context))
 
 
 @click.pass_context
 def _dispatch(context: click.Context, /, **options: Any) -> int:
-    if options["version"]:
-        _complain(version_text())
-        return 0
-    if options["signum"] is not None:
-        return _print_signal(options["signum"])
     if options["genhash"]:
         _complain("-T must be the first option")
         return _EXIT_FATAL
@@ -140,11 +143,12 @@ def make_load(pattern: str, config_id: str | None, *, all_checks: bool = False) 
 
 def _test(options: dict[str, Any], log_file: str) -> int:
     """`-t`: findings to standard error, or appended to a file; the exit code says how bad it is."""
+    sound = _options_are_sound(options)
     loaded = make_load(_pattern(options), options["config_id"], all_checks=options["all_config"])()
     if loaded.missing:
         # The original says so and yet exits 0.
         _write_findings([f"Config files missing '{_pattern(options)}'."], log_file)
-        return 0
+        return 0 if sound else _EXIT_GENERAL
     from pykeepalived.diagnostics import render  # noqa: PLC0415
 
     if not log_file and sys.stderr.isatty():
@@ -152,7 +156,21 @@ def _test(options: dict[str, Any], log_file: str) -> int:
     else:
         lines = [render.short(finding) for finding in loaded.findings]
     _write_findings(lines, log_file)
-    return int(loaded.exit_class)
+    return int(loaded.exit_class) or (0 if sound else _EXIT_GENERAL)
+
+
+def _options_are_sound(options: dict[str, Any]) -> bool:
+    """Say which arguments of options make no sense. False: one that the original counts as a fault under -t."""
+    from pykeepalived.runtime.logging import facility_number  # noqa: PLC0415
+
+    facility, mask = options["log_facility"], options["umask"]
+    sound = True
+    if facility is not None and facility_number(facility) is None:
+        _complain(f"Invalid log facility '{facility}'")
+        sound = False
+    if mask is not None and _read_umask(mask) is None:
+        _complain(f"Invalid --umask option {mask}")
+    return sound
 
 
 def _write_findings(lines: list[str], log_file: str) -> None:
@@ -186,13 +204,8 @@ def _start_settings(options: dict[str, Any]) -> StartSettings:
     from pykeepalived.runtime.logging import FACILITIES, LogSettings, facility_number  # noqa: PLC0415
 
     remarks = [f"Option {text} is known and has no effect yet" for name, text in NO_EFFECT.items() if options[name]]
-    facility = FACILITIES["daemon"]
-    if options["log_facility"] is not None:
-        found = facility_number(options["log_facility"])
-        if found is None:
-            _complain(f"Invalid log facility '{options['log_facility']}'")
-        else:
-            facility = found
+    _options_are_sound(options)
+    facility = facility_number(options["log_facility"] or "daemon")
     return StartSettings(
         title=TITLE,
         command_line=("keepalived", *sys.argv[1:]),
@@ -201,7 +214,7 @@ def _start_settings(options: dict[str, Any]) -> StartSettings:
         log_settings=LogSettings(
             console=options["log_console"] and options["dont_fork"],
             syslog=not options["no_syslog"],
-            facility=facility,
+            facility=FACILITIES["daemon"] if facility is None else facility,
             detail=options["log_detail"],
             file=options["log_file"],
         ),
@@ -230,18 +243,15 @@ def _kinds(options: dict[str, Any]) -> frozenset[str]:
 
 
 def _read_umask(word: str | None) -> int | None:
-    """A mask as C's strtol reads it: 0177, 0x7f or 127."""
+    """A mask as C's strtol reads it: 0177, 0x7f or 127; None for anything else."""
     if word is None:
         return None
     try:
         base = 16 if word.lower().startswith("0x") else 8 if word.startswith("0") else 10
         mask = int(word, base)
     except ValueError:
-        mask = -1
-    if not 0 <= mask <= 0o777:
-        _complain(f"Invalid --umask option {word}")
         return None
-    return mask
+    return mask if 0 <= mask <= 0o777 else None
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import os
 import re
 import resource
 import select
 import signal
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -223,7 +223,7 @@ def state_directory(paths: PidPaths) -> str:
     if paths.parent == _DEFAULT_PID_FILE:
         return base
     readable = re.sub(r"[^A-Za-z0-9.-]+", "_", paths.parent.removesuffix(".pid")).strip("_")[-40:]
-    digest = hashlib.sha256(os.fsencode(paths.parent)).hexdigest()[:8]
+    digest = f"{zlib.crc32(os.fsencode(paths.parent)):08x}"
     return f"{base}/{readable}-{digest}"
 
 

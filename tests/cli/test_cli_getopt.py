@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from pykeepalived.cli.getopt import CommandLineError, GetoptCommand, GetoptParser, OptionalArgument
+from pykeepalived.cli.getopt import GetoptCommand, GetoptParser, OptionalArgument
 
 OPTIONS = [
     click.Option(["-n", "--dont-fork"], is_flag=True),
@@ -68,9 +68,17 @@ def test_reading(words, values, others):
     ],
 )
 def test_errors(words, text):
-    with pytest.raises(CommandLineError) as caught:
-        read(*words)
-    assert str(caught.value) == text
+    parser = GetoptParser(OPTIONS)
+    parser.read(words)
+    assert parser.errors == [text]
+
+
+def test_reading_goes_on_behind_an_error():
+    parser = GetoptParser(OPTIONS)
+    parser.read(("-zn", "--bogus", "-l", "-nyD"))
+    assert parser.errors == ["Unknown option -z", "Unknown option --bogus", "Unknown option -y"]
+    assert parser.values == {"dont_fork": True, "log_console": True, "log_detail": 1}
+    assert parser.order == ["dont_fork", "log_console", "dont_fork", "log_detail"]
 
 
 def test_posixly_correct_ends_options_at_the_first_word(monkeypatch):
