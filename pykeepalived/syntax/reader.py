@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
-from pykeepalived.diagnostics import Diagnostic, ExitClass, Findings, Label, Severity, Span
+from pykeepalived.diagnostics import Findings, Label, Span
 from pykeepalived.syntax.limits import Limits
+from pykeepalived.syntax.opener import Opener
 from pykeepalived.syntax.sequences import BadSequence, read_sequence, starts_sequence
 from pykeepalived.syntax.sources import (
     ALL_CHECKS,
@@ -22,10 +23,6 @@ from pykeepalived.syntax.sources import (
     NO_CHECKS,
     IncludeChecks,
     Source,
-    Unreadable,
-    has_wildcard,
-    matches,
-    read_source,
 )
 from pykeepalived.syntax.tree import Line, Mapped, Statement, TreeBuilder
 from pykeepalived.syntax.variables import DEFINITION, TooMuch, Variables
@@ -68,18 +65,17 @@ class Reader:
         self.limits = limits
         self.config_id = config_id
         self.variables = variables
-        self.sources: list[Source] = []
         self._strictest = all_checks
         self._include_checks = ALL_CHECKS if all_checks else NO_CHECKS
         self._open: list[_Open] = []
-        self._bytes = 0
+        self._opener = Opener(findings, limits)
         self._generated = 0
         self._tree = TreeBuilder(findings, limits)
 
     # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def main(self, pattern: str) -> Reading:
-        self._push(self._files(pattern, "", MAIN_FILE_CHECKS, None))
+        self._push(self._opener.files(len(self._open), pattern, "", MAIN_FILE_CHECKS, None))
         while self._open:
             top = self._open[-1]
             if top.position >= len(top.source.lines):
@@ -89,92 +85,18 @@ class Reader:
             line = top.source.lines[top.position]
             top.position += 1
             self._line(Line(top.source, top.position, line))
-        return Reading(self._tree.finish(), self.sources)
+        return Reading(self._tree.finish(), self._opener.sources)
 
     def _push(self, sources: list[Source]) -> None:
         self._open.extend(_Open(source) for source in reversed(sources))
         if self._open:
             self.variables.directory = self._open[-1].source.directory
 
-    def _files(self, pattern: str, directory: str, checks: IncludeChecks, span: Span | None) -> list[Source]:
-        found: list[Source] = []
-        missing_all = True
-        for alternative, names in matches(pattern, directory, self.limits):
-            if not names:
-                strict = checks.wildcard_match if has_wildcard(alternative) else checks.match
-                if alternative != pattern:
-                    strict = strict or checks.brace_match
-                if strict and span is not None:
-                    self._say(
-                        "include-without-match",
-                        f"`{alternative}` matches no file",
-                        span,
-                        exit_class=ExitClass.NO_CONFIG,
-                    )
-                    missing_all = False
-                continue
-            missing_all = False
-            for name in names:
-                source = self._file(name, checks, span)
-                if source is not None:
-                    found.append(source)
-        if missing_all:
-            self.findings.add(
-                Diagnostic(
-                    id="config-file-missing",
-                    severity=Severity.ERROR if span is None else Severity.WARNING,
-                    message=f"no file matches `{pattern}`",
-                    span=span,
-                    # keepalived only mentions this, and -t calls it fine: keepalived-behaviour 1.7 and 1.9.
-                    exit_class=ExitClass.NONE,
-                )
-            )
-        return found
-
-    def _file(self, name: str, checks: IncludeChecks, span: Span | None) -> Source | None:
-        if len(self.sources) >= self.limits.files or len(self._open) >= self.limits.include_depth:
-            self._say(
-                "too-many-files",
-                f"more than {self.limits.files} files, or includes nested deeper than {self.limits.include_depth}: "
-                f"`{name}` is left out",
-                span,
-                help="look for a file that includes itself",
-            )
-            return None
-        try:
-            source, size = read_source(name, self.limits)
-            self._bytes += size
-            if self._bytes > self.limits.total_bytes:
-                raise Unreadable(f"would make the configuration larger than {self.limits.total_bytes} bytes")
-        except Unreadable as error:
-            executable = "non-executable" in str(error)
-            self.findings.add(
-                Diagnostic(
-                    id="config-file-unusable",
-                    severity=Severity.ERROR if checks.read else Severity.WARNING,
-                    message=f"file `{name}` {error}, it is left out",
-                    span=span,
-                    help=f"chmod a-x {name}" if executable else None,
-                    exit_class=ExitClass.GENERAL if checks.read else ExitClass.NONE,
-                )
-            )
-            return None
-        if source.lines and source.lines[0].startswith("\ufeff"):
-            source.lines[0] = source.lines[0][1:]
-            self._say(
-                "byte-order-mark",
-                "the file starts with a byte order mark, which is left out here",
-                Span(source.name, 1, 1, 2, source.lines[0]),
-                help="save the file as plain UTF-8",
-            )
-        self.sources.append(source)
-        return source
-
     # ── lines ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _line(self, line: Line) -> None:
         if len(line.text) > self.limits.line_characters:
-            self._say(
+            self._opener.say(
                 "line-too-long",
                 f"the line is longer than {self.limits.line_characters} characters and is left out",
                 Span(line.source.name, line.number, 1, 2, line.text[:80]),
@@ -189,7 +111,7 @@ class Reader:
     def _careful(self, line: Line) -> None:
         if "\0" in line.text:
             column = line.text.index("\0")
-            self._say("nul-byte", "a NUL byte ends the line here", _span(line, column, "0"))
+            self._opener.say("nul-byte", "a NUL byte ends the line here", _span(line, column, "0"))
             line = line._replace(text=line.text[:column])
         words = line.text.split(None, 1)
         if words and words[0].startswith("include") and (words[0] == "include" or words[0] in INCLUDE_FORMS):
@@ -223,7 +145,7 @@ class Reader:
         keyword = words[0]
         column = line.text.index(keyword)
         if len(words) < 2:
-            self._say("missing-word", f"`{keyword}` needs a file name", _span(line, column, keyword))
+            self._opener.say("missing-word", f"`{keyword}` needs a file name", _span(line, column, keyword))
             return
         # The pattern may stand in quotes; a second word is not looked at.
         pattern = text[len(keyword) :].strip(_BLANKS)
@@ -231,7 +153,7 @@ class Reader:
         pattern = pattern[1:].partition('"')[0] if pattern.startswith('"') else pattern.split()[0]
         span = _span(line, line.text.index(shown, column + len(keyword)), shown.split()[0])
         checks = INCLUDE_FORMS.get(keyword, self._include_checks)
-        self._push(self._files(pattern, line.source.directory, checks, span))
+        self._push(self._opener.files(len(self._open), pattern, line.source.directory, checks, span))
 
     def _define(self, line: Line, name: str, value: str) -> None:
         lines: list[str] = []
@@ -242,7 +164,7 @@ class Reader:
             raw = top.source.lines[top.position]
             top.position += 1
             if len(lines) > self.limits.definition_lines or len(raw) > self.limits.line_characters:
-                self._say("definition-too-long", f"the definition of `${name}` is too long", span)
+                self._opener.say("definition-too-long", f"the definition of `${name}` is too long", span)
                 break
             continued = _unescaped(Mapped.of_line(raw[: code_length(raw)]))
             value = continued.text.strip(_BLANKS)
@@ -265,13 +187,30 @@ class Reader:
                         pending.append(self._lines_behind(behind))
                     # A `#` that came from a variable starts a comment: keepalived-behaviour 1.2.
                     text = _trimmed(text.part(0, code_length(text.text)))
+                    text = self._without_undefined(line, text)
                 if starts_sequence(text.text):
                     pending.append(self._sequence(line, text))
                 else:
                     self._emit(line, text)
             except TooMuch as error:
-                self._say("expansion-too-large", str(error), _span(line, 0, line.text))
+                self._opener.say("expansion-too-large", str(error), _span(line, 0, line.text))
                 return
+
+    def _without_undefined(self, line: Line, text: Mapped) -> Mapped:
+        """An undefined `${NAME}` would fall apart at its braces; its name is taken as a word instead."""
+        if text.text.startswith("~"):
+            return text  # its variables get their values in turn
+        while (found := self.variables.undefined(text)) is not None:
+            start, end, name = found
+            column, end_column = text.columns(start, end)
+            self._opener.say(
+                "undefined-variable",
+                f"`${{{name}}}` is not defined",
+                Span(line.source.name, line.number, column + 1, end_column + 1, line.text),
+                help=f"define it above, `${name}=…`",
+            )
+            text = text.replaced(start, end, name, ())
+        return text
 
     def _lines_behind(self, behind: list[Mapped]) -> Iterator[Mapped]:
         for text in behind:
@@ -285,7 +224,7 @@ class Reader:
             head = read_sequence(text.text)
         except BadSequence as error:
             column, end = text.columns(0, len(text.text))
-            self._say(
+            self._opener.say(
                 "bad-sequence",
                 f"{error}, the line is left out",
                 Span(line.source.name, line.number, column + 1, end + 1, line.text),
@@ -332,25 +271,6 @@ class Reader:
                 current[name] = not word.startswith("-")
         if not self._strictest:
             self._include_checks = IncludeChecks(**current)
-
-    def _say(
-        self,
-        identifier: str,
-        message: str,
-        span: Span | None,
-        help: str | None = None,
-        exit_class: ExitClass = ExitClass.GENERAL,
-    ) -> None:
-        self.findings.add(
-            Diagnostic(
-                id=identifier,
-                severity=Severity.ERROR,
-                message=message,
-                span=span,
-                help=help,
-                exit_class=exit_class,
-            )
-        )
 
 
 def _span(line: Line, column: int, text: str) -> Span:

@@ -31,6 +31,9 @@ class Definition:
         self.label = Label(span, f"`{name}` is defined here")
 
 
+_UNDEFINED: Final = token(r'"[^"]*"|(?P<use>\$\{(?P<name>[A-Za-z_]\w*)[^{}]*\})')
+
+
 class TooMuch(Exception):
     """A line grew over a limit while its variables were replaced; the text says which."""
 
@@ -79,6 +82,14 @@ class Variables:
         Raises TooMuch when a value refers to itself or grows beyond the limits.
         """
         return self.replace_with(line, limits, self._value)
+
+    @staticmethod
+    def undefined(line: Mapped) -> tuple[int, int, str] | None:
+        """The first `${NAME}` that is left outside quotes: its columns from 0 and the name."""
+        for match in _UNDEFINED.finditer(line.text):
+            if match["use"]:
+                return match.start(), match.end(), match["name"]
+        return None
 
     def replace_one(self, line: Mapped, name: str, value: str, label: Label, limits: Limits) -> Mapped:
         """Replace the variable of a sequence, and nothing else."""

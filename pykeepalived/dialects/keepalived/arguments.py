@@ -86,6 +86,7 @@ class _Line:
         self.free = dict(grammar.slots)
         self.values: dict[str, Any] = {}
         self.places: dict[str, int] = {}
+        self.refused = False
 
     def _fill(self, name: str, value: Any, index: int) -> None:
         self.values[name] = value
@@ -109,6 +110,7 @@ class _Line:
                     return False
                 self._fill(name, problem.value, index)
                 return True
+        self.refused = True
         near = self.context.near(text, self.grammar.rows)
         if refusal is not None and near is None and not text[:1].isalpha():
             self.context.bad(refusal, self.statement, index)
@@ -136,6 +138,8 @@ class _Line:
         taken, following = read_arguments(self.context, row, self.statement, index + 1, self.grammar)
         if taken is not None:
             self.values[field] = taken[-1]
+        else:
+            self.refused = True
         return following
 
 
@@ -155,7 +159,7 @@ def read_options(context: Context, grammar: Options, statement: Statement, start
     if grammar.need and grammar.need not in line.values:
         context.error("missing-value", f"the line has no {grammar.need}", statement)
         return None
-    return Entry(line.values, statement, line.places)
+    return Entry(line.values, statement, line.places, line.refused)
 
 
 def read_script(context: Context, row: Row, statement: Statement) -> RawScript | None:

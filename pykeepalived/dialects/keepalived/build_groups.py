@@ -46,11 +46,29 @@ def build_groups(
             ),
             **values,
         )
+        for name in members:
+            _tracked_on_both(context, draft, group, instances[name])
         if not group.tracking_weight:
             for name in members:
                 instances[name] = _without_weights(context, draft, instances[name], trackers)
         groups.append(group)
     return tuple(groups)
+
+
+def _tracked_on_both(context: Context, draft: Draft, group: SyncGroup, instance: VrrpInstance) -> None:
+    """What the group tracks, its members track; saying it twice is reported."""
+    own = {interface.ifname for interface in instance.track_interfaces} | {instance.interface}
+    twice = [("interface", tracked.ifname) for tracked in group.track_interfaces if tracked.ifname in own]
+    own_scripts = {reference.name for reference in instance.track_scripts}
+    twice += [("script", tracked.name) for tracked in group.track_scripts if tracked.name in own_scripts]
+    for kind, name in twice:
+        context.warning(
+            "tracked-on-both",
+            f"sync group `{group.name}` and instance `{instance.name}` both track {kind} `{name}`",
+            draft.where[f"track_{kind}"],
+            0,
+            help="leave one of them out",
+        )
 
 
 def _members(context: Context, draft: Draft, instances: dict[str, VrrpInstance], taken: dict[str, str]) -> list[str]:

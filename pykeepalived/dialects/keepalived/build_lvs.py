@@ -8,6 +8,7 @@ from pykeepalived.diagnostics import ExitClass, Label
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
+from pykeepalived.dialects.keepalived.lvs_parts import build_persistence, build_quorum, label_of
 from pykeepalived.dialects.keepalived.readers import UINT_MAX, Bad, Integer, canonical_address
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.dialects.keepalived.tables.common import PORT
@@ -34,37 +35,6 @@ _PLAIN: Final = (
     "scheduler", "scheduler_flags", "one_packet", "hashed", "persistence_engine", "alpha", "omega", "ha_suspend",
     "virtualhost", "snmp_name",
 )  # fmt: skip
-_PERSISTENCE_S: Final = 360
-
-
-def build_virtual_groups(context: Context, root: Draft) -> tuple[VirtualServerGroup, ...]:
-    groups = []
-    for draft in root.get("groups", ()):
-        entries: list[GroupAddress | GroupFwmark] = []
-        for entry in draft.values["entries"]:
-            if "fwmark" in entry.values:
-                entries.append(GroupFwmark(entry.values["fwmark"], entry.get("family")))
-            elif "range" in entry.values:
-                first, last = entry.values["range"]
-                entries.append(GroupAddress(first, last, entry.get("port", 0)))
-            else:
-                context.error("missing-value", "the line has no address and no fwmark", entry.statement)
-        if not entries:
-            context.warning(
-                "empty-group", f"virtual_server_group `{draft.name}` has no entries", draft.statement, 1,
-                exit_class=ExitClass.NONE,
-            )  # fmt: skip
-        groups.append(VirtualServerGroup(draft.name, tuple(entries)))
-    return tuple(groups)
-
-
-def label_of(selector: Selector, protocol: Protocol | None) -> str:
-    """The name of a service in messages (keepalived-behaviour 10.2)."""
-    if isinstance(selector, FwmarkSelector):
-        return f"FWM {selector.fwmark}"
-    if isinstance(selector, GroupSelector):
-        return f"[{selector.name}]"
-    return f"[{selector.address}]:{protocol.name.lower() if protocol else 'none'}:{selector.port}"
 
 
 class ServerBuilder:
@@ -110,8 +80,8 @@ class ServerBuilder:
             context.error("ops-needs-udp", f"virtual server {label}: ops needs UDP, it is not looked at",
                           draft.where["one_packet"])  # fmt: skip
             values["one_packet"] = False
-        quorum, hysteresis = self._quorum(draft, servers, label)
-        values |= self._persistence(draft, selector, label)
+        quorum, hysteresis = build_quorum(context, draft, servers, label)
+        values |= build_persistence(context, draft, selector, self._family(draft, selector), label)
         if self._duplicate(draft, selector, protocol, label):
             return None
         if values.get("ha_suspend") and isinstance(selector, FwmarkSelector):
@@ -258,7 +228,7 @@ class ServerBuilder:
                     1,
                 )
                 continue
-            key = (address, self._port(port, selector))
+            key = (address, self._fitting_port(draft, port, selector, own, label))
             if key in found:
                 first = places[key].statement
                 context.error(
@@ -272,6 +242,29 @@ class ServerBuilder:
             places[key] = draft
             found[key] = self._real_server(draft, virtual, key, own)
         return tuple(found.values())
+
+    def _fitting_port(
+        self, draft: Draft, port: int | None, selector: Selector, forwarding: Forwarding, label: str
+    ) -> int:
+        """With direct routing and tunnels packets arrive unchanged, so the port is that of the service."""
+        if port is None or forwarding.method is ForwardingMethod.NAT:
+            return self._port(port, selector)
+        if isinstance(selector, GroupSelector):
+            entries = self._group_entries(selector.name)
+            wanted = {entry.port if isinstance(entry, GroupAddress) else 0 for entry in entries} or {port}
+            taken = port
+        else:
+            taken = self._port(None, selector)
+            wanted = {taken}
+        if wanted != {port}:
+            self._context.warning(
+                "port-mismatch",
+                f"virtual server {label}: {forwarding.method.value} cannot change the port to {port}",
+                draft.statement,
+                2,
+                help="leave the port out, or use NAT",
+            )
+        return taken
 
     @staticmethod
     def _port(port: int | None, selector: Selector) -> int:
@@ -331,58 +324,6 @@ class ServerBuilder:
             forwarding=own,
             inhibit=draft.get("sorry_inhibit", False),
         )
-
-    # ── numbers ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _quorum(self, draft: Draft, servers: tuple[RealServer, ...], label: str) -> tuple[int, int]:
-        quorum, hysteresis = draft.get("quorum", 1), draft.get("hysteresis", 0)
-        total = sum(server.weight for server in servers)
-        if quorum > total:
-            self._context.warning(
-                "quorum-too-high",
-                f"virtual server {label}: quorum {quorum} exceeds the total weight {total}",
-                draft.where.get("quorum", draft.statement),
-            )
-            quorum = max(1, total)
-        if hysteresis >= quorum:
-            self._context.error(
-                "hysteresis-too-high",
-                f"virtual server {label}: hysteresis {hysteresis} must be less than quorum {quorum}, "
-                f"{quorum - 1} is taken",
-                draft.where.get("hysteresis", draft.statement),
-            )
-            hysteresis = quorum - 1
-        return quorum, hysteresis
-
-    def _persistence(self, draft: Draft, selector: Selector, label: str) -> dict[str, Any]:
-        taken: dict[str, Any] = {}
-        timeout_s = 0
-        if "persistence_timeout_s" in draft.values:
-            timeout_s = draft.values["persistence_timeout_s"] or _PERSISTENCE_S
-        if "persistence_granularity" in draft.values:
-            kind, length = draft.values["persistence_granularity"]
-            family = self._family(draft, selector)
-            if family is not None and (family is Family.INET6) != (kind == 6):
-                self._context.error(
-                    "wrong-family",
-                    f"virtual server {label}: persistence_granularity is of the other family, it is not looked at",
-                    draft.where["persistence_granularity"],
-                    1,
-                )
-            else:
-                taken["persistence_prefix"] = length
-                timeout_s = timeout_s or _PERSISTENCE_S
-        if "persistence_engine" in draft.values:
-            timeout_s = timeout_s or _PERSISTENCE_S
-        if isinstance(selector, AddressSelector) and selector.port == 0 and not timeout_s:
-            self._context.error(
-                "port-zero",
-                f"virtual server {label}: all ports need persistence, {_PERSISTENCE_S} s are taken",
-                draft.statement,
-                help="write the port, or `persistence_timeout`",
-            )
-            timeout_s = _PERSISTENCE_S
-        return taken | {"persistence_timeout_s": timeout_s}
 
 
 def _as_forwarding(entry: Entry) -> Forwarding:

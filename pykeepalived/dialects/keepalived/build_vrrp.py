@@ -17,6 +17,7 @@ from pykeepalived.dialects.keepalived.vrrp_parts import (
     build_peers,
     build_vmac,
 )
+from pykeepalived.dialects.keepalived.vrrp_strict import apply_strict
 from pykeepalived.model import (
     Family,
     VirtualAddress,
@@ -101,6 +102,7 @@ class InstanceBuilder:
         if not self._enough_addresses(draft, addresses, excluded, values):
             return None
         values |= {"addresses": addresses, "excluded_addresses": excluded}
+        self._check_routes(draft)
         values["routes"] = tuple(VirtualRoute(words=words_of(entry)) for entry in draft.get("routes", ()))
         values["rules"] = tuple(VirtualRule(words=words_of(entry)) for entry in draft.get("rules", ()))
         values |= self._priority(draft)
@@ -121,7 +123,7 @@ class InstanceBuilder:
         alert = self._settings.get("smtp_alert_vrrp", self._settings.get("smtp_alert", False))
         values["smtp_alert"] = draft.get("smtp_alert", alert)
         if values["strict"]:
-            self._strict(draft, values, family)
+            apply_strict(context, draft, values, family)
         instance = VrrpInstance(name=name, vrid=draft.values["vrid"], interface=draft.get("interface"), **values)
         self._check_unique(draft, instance, family)
         return instance
@@ -139,7 +141,8 @@ class InstanceBuilder:
             f"({draft.name}) there is no interface `{name}`",
             draft.where[field],
             1,
-            help=f"did you mean `{near}`?" if near else "with `dynamic_interfaces` in global_defs it may come later",
+            help=(f"did you mean `{near}`? " if near else "")
+            + "with `dynamic_interfaces` in global_defs it may come later",
         )
 
     def _check_device(self, draft: Draft, entry: Entry, field: str = "dev") -> None:
@@ -246,6 +249,16 @@ class InstanceBuilder:
         )
         return not needed
 
+    def _check_routes(self, draft: Draft) -> None:
+        for entry in draft.get("routes", ()):
+            if not entry.refused and not {"dev", "oif", "no_track"} & entry.values.keys():
+                self._context.warning(
+                    "route-not-tracked",
+                    f"({draft.name}) the route names no interface and cannot be tracked",
+                    entry.statement,
+                    help="write `dev NAME` or `no_track`",
+                )
+
     def _priority(self, draft: Draft) -> dict[str, Any]:
         state = draft.get("initial_state", VrrpState.BACKUP)
         default = _OWNER if state is VrrpState.MASTER else 100
@@ -320,42 +333,6 @@ class InstanceBuilder:
             # keepalived-behaviour 16 number 4: the value in an instance is ignored, any use switches it on.
             taken["skip_check_adv_addr"] = True
         return taken
-
-    def _strict(self, draft: Draft, values: dict[str, Any], family: Family) -> None:
-        """keepalived-behaviour 7.7: what strict_mode takes back, and says so."""
-        context = self._context
-        owner = values["priority"] == _OWNER
-
-        def reset(field: str, value: Any, why: str) -> None:
-            if values.get(field) not in (value, None) and field in draft.where:
-                context.error("strict-mode", f"({draft.name}) strict_mode: {why}", draft.where[field], 0)
-            values[field] = value
-
-        if values["authentication"] is not None:
-            context.error(
-                "strict-mode", f"({draft.name}) strict_mode: no authentication", draft.where["authentication"], 0
-            )
-            values["authentication"] = None
-        reset("preempt_delay_us", 0, "no preempt_delay")
-        reset("down_timer_adverts", 3, "down_timer_adverts is 3")
-        reset("higher_prio_send_advert", False, "no higher_prio_send_advert")
-        values["lower_prio_no_advert"] = True
-        wished = VrrpState.MASTER if owner else VrrpState.BACKUP
-        if values["initial_state"] is not wished:
-            at = draft.where.get("initial_state", draft.statement)
-            context.error(
-                "strict-mode", f"({draft.name}) strict_mode: state MASTER belongs to priority 255 alone", at, 0
-            )
-            values["initial_state"] = wished
-        if "accept" not in draft.values:
-            values["accept"] = owner
-        if family is Family.INET6 and values["addresses"]:
-            first = values["addresses"][0].prefix.address
-            if not first.lower().startswith("fe80:"):
-                context.error(
-                    "strict-mode", f"({draft.name}) strict_mode: the first IPv6 address must be link-local",
-                    draft.where["addresses"], 0,
-                )  # fmt: skip
 
     def _drop_own_interface(self, draft: Draft, values: dict[str, Any]) -> None:
         """An instance tracks its own interface anyway, with weight 0, unless dont_track_primary."""

@@ -25,6 +25,10 @@ class Context:
         self._limits = limits
         self._later: dict[str, tuple[Row, Statement, int]] = {}
         self._hints = _HINTS
+        self.unclosed = False
+        """Some block is never closed: what follows it stands inside it."""
+        self.strays: list[Statement] = []
+        """Blocks of the top level that were found inside an unclosed block."""
         self.words: list[tuple[str, tuple[str, ...]]] = []
         """Words of global_defs without effect yet, for the model."""
 

@@ -48,6 +48,8 @@ class Entry(msgspec.Struct):
     statement: Statement
     places: dict[str, int]
     """Word numbers of the values."""
+    refused: bool = False
+    """A word of the line was refused, which is reported."""
 
     def get(self, field: str, default: Any = None) -> Any:
         return self.values.get(field, default)

@@ -21,7 +21,10 @@ def read_block(context: Context, table: Table, statements: Sequence[Statement], 
     for statement in _flattened(context, statements):
         row = rows.get(statement.words[0].text)
         if row is None:
-            _unknown(context, table, statement, previous)
+            if context.unclosed and table.context != "(root)" and statement.children is not None:
+                _stray(context, table, statement, previous)
+            else:
+                _unknown(context, table, statement, previous)
         else:
             if row.later is not None:
                 context.no_effect_yet(table.context, row, statement)
@@ -43,6 +46,25 @@ def _flattened(context: Context, statements: Sequence[Statement]) -> Iterator[St
         else:
             context.error("unexpected-brace", "this `{` belongs to no keyword", statement)
             pending.extend(reversed(statement.children or ()))
+
+
+def _stray(context: Context, table: Table, statement: Statement, previous: Statement | None) -> None:
+    """Inside an unclosed block a block of the top level is read as such; one fault is one finding."""
+    from pykeepalived.dialects.keepalived.tables import ROOT  # noqa: PLC0415 - the tables import the engine's rows
+
+    if statement.words[0].text not in ROOT.rows:
+        _unknown(context, table, statement, previous)
+        return
+    if not context.strays:
+        context.say(
+            Severity.NOTE,
+            "block-inside-block",
+            f"`{statement.words[0].text}` starts here inside {table.context}, the missing `}}` belongs above",
+            statement,
+            0,
+            exit_class=ExitClass.NONE,
+        )
+    context.strays.append(statement)
 
 
 # ── what is wrong with a keyword ─────────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -12,13 +13,14 @@ from pykeepalived.dialects.keepalived.addresses import build_address, words_of
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.build_globals import build_globals
 from pykeepalived.dialects.keepalived.build_groups import build_groups
-from pykeepalived.dialects.keepalived.build_lvs import ServerBuilder, build_virtual_groups
+from pykeepalived.dialects.keepalived.build_lvs import ServerBuilder
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
 from pykeepalived.dialects.keepalived.build_vrrp import InstanceBuilder
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.engine import read_block
 from pykeepalived.dialects.keepalived.host import HostFacts, RealHost
+from pykeepalived.dialects.keepalived.lvs_parts import build_virtual_groups
 from pykeepalived.dialects.keepalived.repair import adopt_lost_blocks
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.dialects.keepalived.tables import ROOT
@@ -74,8 +76,34 @@ def load(
     what `${_ENV NAME}` sees; None: nothing. `host` answers questions about the machine; None: this one. `all_checks`
     is `-e`. Raises nothing for anything that stands in a file; the model is usable whatever the findings say.
     """
-    facts = host or RealHost()
-    bounds = limits or Limits()
+    # A load makes very many objects and no cycles: collections would make its time grow faster than the file.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _load(
+            pattern,
+            config_id=config_id,
+            environment=environment,
+            facts=host or RealHost(),
+            all_checks=all_checks,
+            bounds=limits or Limits(),
+            randint=randint,
+        )
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _load(
+    pattern: str,
+    *,
+    config_id: str | None,
+    environment: Mapping[str, str] | None,
+    facts: HostFacts,
+    all_checks: bool,
+    bounds: Limits,
+    randint: Callable[[int, int], int] | None,
+) -> LoadResult:
     findings = Findings()
     identity = config_id if config_id is not None else facts.hostname().partition(".")[0]
     reading = read_tree(
@@ -89,7 +117,11 @@ def load(
     )
     context = Context(findings, facts, bounds)
     root = Draft(None)
-    read_block(context, ROOT, adopt_lost_blocks(context, reading.statements), root)
+    context.unclosed = any(item.id == "missing-brace" for item in findings.items)
+    pending = adopt_lost_blocks(context, reading.statements)
+    while pending:
+        read_block(context, ROOT, pending, root)
+        pending, context.strays = context.strays, []
     config = _build(context, root)
     context.flush_notes()
     return LoadResult(config, findings, tuple(reading.sources), identity)

@@ -252,7 +252,7 @@ GROUP_ENTRY: Final = Options(
     value("fwmark", UNSIGNED, field="fwmark", help="a firewall mark"),
     flag("inet", field="family", constant=Family.INET, help="IPv4 packets of the mark"),
     flag("inet6", field="family", constant=Family.INET6, help="IPv6 packets of the mark"),
-    slots=(("port", PORT), ("range", AddressRange())),
+    slots=(("range", AddressRange()), ("port", PORT)),
 )
 
 SSL: Final = Table(

@@ -1,0 +1,106 @@
+"""Parts of virtual servers: groups, names in messages, quorum, persistence (keepalived-behaviour 10.1 to 10.3)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pykeepalived.diagnostics import ExitClass
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft
+from pykeepalived.model import (
+    AddressSelector,
+    Family,
+    FwmarkSelector,
+    GroupAddress,
+    GroupFwmark,
+    GroupSelector,
+    Protocol,
+    RealServer,
+    Selector,
+    VirtualServerGroup,
+)
+
+#: Seconds of persistence where it is on without a time.
+PERSISTENCE_S: Final = 360
+
+
+def build_virtual_groups(context: Context, root: Draft) -> tuple[VirtualServerGroup, ...]:
+    groups = []
+    for draft in root.get("groups", ()):
+        entries: list[GroupAddress | GroupFwmark] = []
+        for entry in draft.values["entries"]:
+            if "fwmark" in entry.values:
+                entries.append(GroupFwmark(entry.values["fwmark"], entry.get("family")))
+            elif "range" in entry.values:
+                first, last = entry.values["range"]
+                entries.append(GroupAddress(first, last, entry.get("port", 0)))
+            elif not entry.refused:
+                context.error("missing-value", "the line has no address and no fwmark", entry.statement)
+        if not entries:
+            context.warning(
+                "empty-group", f"virtual_server_group `{draft.name}` has no entries", draft.statement, 1,
+                exit_class=ExitClass.NONE,
+            )  # fmt: skip
+        groups.append(VirtualServerGroup(draft.name, tuple(entries)))
+    return tuple(groups)
+
+
+def label_of(selector: Selector, protocol: Protocol | None) -> str:
+    """The name of a service in messages (keepalived-behaviour 10.2)."""
+    if isinstance(selector, FwmarkSelector):
+        return f"FWM {selector.fwmark}"
+    if isinstance(selector, GroupSelector):
+        return f"[{selector.name}]"
+    return f"[{selector.address}]:{protocol.name.lower() if protocol else 'none'}:{selector.port}"
+
+
+def build_quorum(context: Context, draft: Draft, servers: tuple[RealServer, ...], label: str) -> tuple[int, int]:
+    quorum, hysteresis = draft.get("quorum", 1), draft.get("hysteresis", 0)
+    total = sum(server.weight for server in servers)
+    if quorum > total:
+        context.warning(
+            "quorum-too-high",
+            f"virtual server {label}: quorum {quorum} exceeds the total weight {total}",
+            draft.where.get("quorum", draft.statement),
+        )
+        quorum = max(1, total)
+    if hysteresis >= quorum:
+        context.error(
+            "hysteresis-too-high",
+            f"virtual server {label}: hysteresis {hysteresis} must be less than quorum {quorum}, {quorum - 1} is taken",
+            draft.where.get("hysteresis", draft.statement),
+        )
+        hysteresis = quorum - 1
+    return quorum, hysteresis
+
+
+def build_persistence(
+    context: Context, draft: Draft, selector: Selector, family: Family | None, label: str
+) -> dict[str, Any]:
+    taken: dict[str, Any] = {}
+    timeout_s = 0
+    if "persistence_timeout_s" in draft.values:
+        timeout_s = draft.values["persistence_timeout_s"] or PERSISTENCE_S
+    if "persistence_granularity" in draft.values:
+        kind, length = draft.values["persistence_granularity"]
+        if family is not None and (family is Family.INET6) != (kind == 6):
+            context.error(
+                "wrong-family",
+                f"virtual server {label}: persistence_granularity is of the other family, it is not looked at",
+                draft.where["persistence_granularity"],
+                1,
+            )
+        else:
+            taken["persistence_prefix"] = length
+            timeout_s = timeout_s or PERSISTENCE_S
+    if "persistence_engine" in draft.values:
+        timeout_s = timeout_s or PERSISTENCE_S
+    if isinstance(selector, AddressSelector) and selector.port == 0 and not timeout_s:
+        context.error(
+            "port-zero",
+            f"virtual server {label}: all ports need persistence, {PERSISTENCE_S} s are taken",
+            draft.statement,
+            help="write the port, or `persistence_timeout`",
+        )
+        timeout_s = PERSISTENCE_S
+    return taken | {"persistence_timeout_s": timeout_s}

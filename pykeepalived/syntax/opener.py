@@ -1,0 +1,111 @@
+"""Opens the files of one load and counts them: how many, how large, how deep (keepalived-behaviour 1.7)."""
+
+from __future__ import annotations
+
+from pykeepalived.diagnostics import Diagnostic, ExitClass, Findings, Severity, Span
+from pykeepalived.syntax.limits import Limits
+from pykeepalived.syntax.sources import IncludeChecks, Source, Unreadable, has_wildcard, matches, read_source
+
+
+class Opener:
+    """Finds and reads files; what cannot be used is reported and left out."""
+
+    def __init__(self, findings: Findings, limits: Limits) -> None:
+        self.findings = findings
+        self.limits = limits
+        self.sources: list[Source] = []
+        self._bytes = 0
+
+    def say(
+        self,
+        identifier: str,
+        message: str,
+        span: Span | None,
+        help: str | None = None,
+        exit_class: ExitClass = ExitClass.GENERAL,
+    ) -> None:
+        """Report something that is wrong with the text itself."""
+        self.findings.add(
+            Diagnostic(
+                id=identifier,
+                severity=Severity.ERROR,
+                message=message,
+                span=span,
+                help=help,
+                exit_class=exit_class,
+            )
+        )
+
+    def files(self, depth: int, pattern: str, directory: str, checks: IncludeChecks, span: Span | None) -> list[Source]:
+        found: list[Source] = []
+        missing_all = True
+        for alternative, names in matches(pattern, directory, self.limits):
+            if not names:
+                strict = checks.wildcard_match if has_wildcard(alternative) else checks.match
+                if alternative != pattern:
+                    strict = strict or checks.brace_match
+                if strict and span is not None:
+                    self.say(
+                        "include-without-match",
+                        f"`{alternative}` matches no file",
+                        span,
+                        exit_class=ExitClass.NO_CONFIG,
+                    )
+                    missing_all = False
+                continue
+            missing_all = False
+            for name in names:
+                source = self._file(depth, name, checks, span)
+                if source is not None:
+                    found.append(source)
+        if missing_all:
+            self.findings.add(
+                Diagnostic(
+                    id="config-file-missing",
+                    severity=Severity.ERROR if span is None else Severity.WARNING,
+                    message=f"no file matches `{pattern}`",
+                    span=span,
+                    # keepalived only mentions this, and -t calls it fine: keepalived-behaviour 1.7 and 1.9.
+                    exit_class=ExitClass.NONE,
+                )
+            )
+        return found
+
+    def _file(self, depth: int, name: str, checks: IncludeChecks, span: Span | None) -> Source | None:
+        if len(self.sources) >= self.limits.files or depth >= self.limits.include_depth:
+            self.say(
+                "too-many-files",
+                f"more than {self.limits.files} files, or includes nested deeper than {self.limits.include_depth}: "
+                f"`{name}` is left out",
+                span,
+                help="look for a file that includes itself",
+            )
+            return None
+        try:
+            source, size = read_source(name, self.limits)
+            self._bytes += size
+            if self._bytes > self.limits.total_bytes:
+                raise Unreadable(f"would make the configuration larger than {self.limits.total_bytes} bytes")
+        except Unreadable as error:
+            executable = "non-executable" in str(error)
+            self.findings.add(
+                Diagnostic(
+                    id="config-file-unusable",
+                    severity=Severity.ERROR if checks.read else Severity.WARNING,
+                    message=f"file `{name}` {error}, it is left out",
+                    span=span,
+                    help=f"chmod a-x {name}" if executable else None,
+                    exit_class=ExitClass.GENERAL if checks.read else ExitClass.NONE,
+                )
+            )
+            return None
+        if source.lines and source.lines[0].startswith("\ufeff"):
+            source.lines[0] = source.lines[0][1:]
+            self.say(
+                "byte-order-mark",
+                "the file starts with a byte order mark, which is left out here",
+                Span(source.name, 1, 1, 2, source.lines[0]),
+                help="save the file as plain UTF-8",
+            )
+        self.sources.append(source)
+        return source
