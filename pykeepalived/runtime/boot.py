@@ -112,6 +112,12 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
     namespace = start.namespace or settings.net_namespace
     if namespace:
         _enter_namespace(namespace, log)
+    suffix = "".join(f"_{name}" for name in (namespace, settings.instance) if name)
+    if suffix:
+        start = msgspec.structs.replace(
+            start, log_settings=msgspec.structs.replace(start.log_settings, ident_suffix=suffix)
+        )
+        log = DaemonLogger("Keepalived", start.log_settings)
     paths = pid_paths(
         settings,
         parent=start.parent_pid_file,

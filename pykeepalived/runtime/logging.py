@@ -48,6 +48,8 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often -D was given."""
     file: str | None = None
     """-g: path of the parent's file; a child's name goes in front of its suffix."""
+    ident_suffix: str = ""
+    """`_NAMESPACE` and `_INSTANCE` behind every ident, when the configuration or -s names them."""
     socket_path: str = "/dev/log"
 
 
@@ -62,7 +64,7 @@ class DaemonLogger:
     """Implements `Logger` for one process; `ident` is `Keepalived`, `Keepalived_vrrp`, `Keepalived_healthcheckers`."""
 
     def __init__(self, ident: str, settings: LogSettings, *, file_suffix: str = "") -> None:
-        self._ident = ident
+        self._ident = f"{ident}{settings.ident_suffix}"
         self._settings = settings
         self._tokens = float(BURST)
         self._refilled = time.monotonic()

@@ -44,6 +44,13 @@ def test_syslog_form(tmp_path, syslog):
         syslog.recv(1)
 
 
+def test_namespace_and_instance_are_part_of_the_ident(tmp_path, syslog):
+    logger = DaemonLogger("Keepalived_vrrp", settings(tmp_path, ident_suffix="_ns1_A"))
+    logger.info("x")
+    logger.close()
+    assert b" Keepalived_vrrp_ns1_A[" in syslog.recv(4096)
+
+
 def test_control_characters_are_escaped_and_lines_are_cut(tmp_path, syslog):
     logger = DaemonLogger("K", settings(tmp_path))
     logger.info("a\x1b[2Jb\nsecond")
