@@ -296,6 +296,7 @@ def _failure(operation: Operation, number: int) -> Failure:
         else ("no-destination", "no such destination"),
         errno.EPERM: ("not-permitted", "permission denied"),
         errno.EINVAL: ("invalid", "invalid argument"),
+        errno.ERANGE: ("out-of-range", "weight or thresholds out of range"),
         errno.ETIMEDOUT: ("no-answer", "the kernel did not answer"),
         errno.ENOBUFS: ("no-answer", "answers were lost"),
     }

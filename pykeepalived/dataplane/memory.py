@@ -101,6 +101,6 @@ def _change_destination(
     except ValueError:
         return ("invalid", "not an address")
     if value.weight < 0 or value.lower_threshold > value.upper_threshold:
-        return ("invalid", "invalid argument")
+        return ("out-of-range", "weight or thresholds out of range")
     entry.destinations[kept] = value
     return None

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
+from typing import TypeVar
+
+import msgspec
 
 from pykeepalived.lvs.names import ServiceRef, family_of_server
 from pykeepalived.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey
@@ -20,9 +23,13 @@ from pykeepalived.model.lvs import (
     GroupAddress,
     GroupSelector,
     Protocol,
+    RealServer,
+    SorryServer,
     VirtualServer,
     VirtualServerGroup,
 )
+
+_Target = TypeVar("_Target", RealServer, SorryServer)
 
 #: Persistence that an all-ports service gets when the file gives none, as in keepalived.
 ALL_PORTS_PERSISTENCE_S = 360
@@ -31,7 +38,11 @@ GROUP_LIMIT = 65536
 
 
 def services_of(config: Config) -> list[ServiceRef]:
-    """The virtual servers of a configuration in file order, numbered per group."""
+    """The virtual servers of a configuration in file order, numbered per group.
+
+    keepalived gives servers that are not reached by NAT the port of the service (0 for a mark), in its messages too;
+    with ldirectord the table alone does so (`entry`).
+    """
     used: dict[str, int] = {}
     refs: list[ServiceRef] = []
     for server in config.virtual_servers:
@@ -39,8 +50,31 @@ def services_of(config: Config) -> list[ServiceRef]:
         if isinstance(server.selector, GroupSelector):
             number = used.get(server.selector.name, 0)
             used[server.selector.name] = number + 1
-        refs.append(ServiceRef(server, number))
+        refs.append(ServiceRef(server if config.ldirectord is not None else with_service_ports(server), number))
     return refs
+
+
+def with_service_ports(server: VirtualServer) -> VirtualServer:
+    """The virtual server with the ports of its DR and TUN servers as keepalived corrects (and names) them.
+
+    Those of a group keep theirs, as its services may have several ports; the table is corrected by `entry`.
+    """
+    selector = server.selector
+    if isinstance(selector, GroupSelector):
+        return server
+    port = selector.port if isinstance(selector, AddressSelector) else 0
+
+    def corrected(target: _Target) -> _Target:
+        wrong = target.port != port and target.forwarding.method is not ForwardingMethod.NAT
+        return msgspec.structs.replace(target, port=port) if wrong else target
+
+    real_servers = tuple(corrected(real) for real in server.real_servers)
+    sorry = None if server.sorry_server is None else corrected(server.sorry_server)
+    if all(
+        new is old for new, old in zip((*real_servers, sorry), (*server.real_servers, server.sorry_server), strict=True)
+    ):
+        return server
+    return msgspec.structs.replace(server, real_servers=real_servers, sorry_server=sorry)
 
 
 def service_keys(server: VirtualServer, groups: Iterable[VirtualServerGroup]) -> list[ServiceKey]:
@@ -97,13 +131,13 @@ def entry(
     key: ServiceKey,
     destinations: Iterable[tuple[DestinationKey, Destination]],
     *,
-    service_port: bool = False,
+    marks_keep_ports: bool = False,
 ) -> Entry:
     """What the table is to hold under one key.
 
-    `service_port`: give destinations that are not reached by NAT the port of the service, as the ipvsadm program (and
-    so ldirectord) does; keepalived leaves them the port of the file. Destinations of the other family are left out
-    unless a tunnel carries them.
+    Destinations that are not reached by NAT get the port of the service; under a mark that is 0, unless
+    `marks_keep_ports` (ldirectord, whose ipvsadm leaves them alone there). Destinations of the other family are left
+    out unless a tunnel carries them.
     """
     held: dict[DestinationKey, Destination] = {}
     for destination_key, destination in destinations:
@@ -111,7 +145,7 @@ def entry(
         if family_of(destination_key.address) is not key.family and method is not ForwardingMethod.TUN:
             continue
         kept = destination_key
-        if service_port and not key.fwmark and method is not ForwardingMethod.NAT:
+        if method is not ForwardingMethod.NAT and not (key.fwmark and marks_keep_ports):
             kept = DestinationKey(destination_key.address, key.port)
         held.setdefault(kept, destination)
     return Entry(service_attributes(server, key), held)

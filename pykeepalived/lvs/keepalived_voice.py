@@ -139,6 +139,8 @@ def _quorum(event: QuorumLost | QuorumGained) -> Notice:
         return msgspec.structs.replace(notice, lines=(Line(f"Gained quorum {sum_text} for VS {service.name}"),))
     sum_text = f"{thresholds.quorum}-{thresholds.hysteresis}={thresholds.lost_below} > {event.weight}"
     if event.cause is Cause.START:
+        if service.server.sorry_server is None:
+            return SILENCE
         return Notice(lines=(Line(f"Starting with quorum down {sum_text} for VS {service.name}"),))
     notice = _quorum_notices(service, "DOWN", service.server.quorum_down, f"=> Lost quorum {sum_text} <=")
     return msgspec.structs.replace(notice, lines=(Line(f"Lost quorum {sum_text} for VS {service.name}"),))

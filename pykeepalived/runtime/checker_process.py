@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Final
+
+import msgspec
 
 from pykeepalived.dataplane import Dataplane, DataplaneUnavailable
 from pykeepalived.dataplane.select import open_dataplane
@@ -209,6 +211,7 @@ class CheckerProgram:
         old_keys, old_server = self._keys[key], pool.service.server
         self._disown(key)
         keys = self._claim(ref)
+        known = set(pool.servers)
         gone = [check for health in pool.servers for check in health.checks]
         events = pool.reload(ref)
         before = [self._keeper.wanted(kept) for kept in keys] if self._keeper else []
@@ -225,7 +228,7 @@ class CheckerProgram:
         for check in gone:
             if check not in remaining:
                 self._unsubscribe(check)
-        self._subscribe(pool)
+        self._subscribe(pool, known=known)
 
     def _end(self, key: str) -> None:
         """A virtual server is in the configuration no more."""
@@ -272,17 +275,22 @@ class CheckerProgram:
 
     # ---- checks ----
 
-    def _subscribe(self, pool: Pool) -> None:
+    def _subscribe(self, pool: Pool, known: Container[ServerHealth] = ()) -> None:
+        """Begin the checks that are not running yet. A new check of a known server gets its retries at once."""
         assert self._engine is not None
         for health in pool.servers:
             for check in health.checks:
                 if check in self._subscriptions:
                     continue
+                spec = check.spec
+                if health in known:
+                    timing = msgspec.structs.replace(spec.timing, first_failure_counts=False)
+                    spec = msgspec.structs.replace(spec, timing=timing)
                 name = f"{pool.service.key} {pool.service.server_name(health.server)} {next(self._numbers)}"
                 self._tell(CheckingStarted(pool.service, health.server, check.spec))
                 self._subscriptions[check] = self._engine.subscribe(
                     name,
-                    check.spec,
+                    spec,
                     lambda result, pool=pool, health=health, check=check: self._result(  # type: ignore[misc]
                         pool, health, check, result
                     ),
@@ -310,15 +318,15 @@ class CheckerProgram:
         for key in self._keys[pool.service.key]:
             wanted = self._entry(pool, key)
             named = entry(
-                pool.service.server, key, named_destinations(pool.service.server), service_port=self._forces_port
+                pool.service.server, key, named_destinations(pool.service.server), marks_keep_ports=self._is_ldirectord
             )
             self._keeper.want(key, wanted, named.destinations)
 
     def _entry(self, pool: Pool, key: ServiceKey) -> Entry:
-        return entry(pool.service.server, key, pool.destinations(), service_port=self._forces_port)
+        return entry(pool.service.server, key, pool.destinations(), marks_keep_ports=self._is_ldirectord)
 
     @property
-    def _forces_port(self) -> bool:
+    def _is_ldirectord(self) -> bool:
         return self._config.ldirectord is not None
 
     def _read_table(self) -> Table:
