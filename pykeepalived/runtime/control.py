@@ -210,7 +210,7 @@ class _Client:
 
 
 def make_private(directory: Path) -> None:
-    """Make a directory that only we can use, whatever the umask is; one that is there stays as it is. Raises OSError."""
+    """Make a directory that only we can use, whatever the umask is; one that is there stays. Raises OSError."""
     try:
         directory.mkdir(parents=True)
     except FileExistsError:
