@@ -134,6 +134,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(EXIT_USAGE)
     except (BrokenPipeError, KeyboardInterrupt):
         sys.exit(EXIT_ERROR)
+    except Exception as error:
+        # A defect, or a system without room for another process: one line, never a traceback.
+        click.echo(f"ldirectord: internal error: {type(error).__name__}: {error}", err=True)
+        sys.exit(EXIT_ERROR)
     sys.exit(0)
 
 

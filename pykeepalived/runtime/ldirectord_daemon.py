@@ -344,7 +344,7 @@ def _daemon_main(launch: Launch, pid_file: PidFile, far: int) -> int:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     os.close(null)
-    pid_file.write(os.getpid())
+    pid_file.claim(os.getpid())
 
     def ready(why: str | None) -> None:
         with contextlib.suppress(OSError):

@@ -91,10 +91,13 @@ def send(pid: int, number: signal.Signals) -> str | None:
 
 
 def claim(instance: Instance) -> PidFile | str:
-    """Make the pid file ours, or say why it cannot be: somebody starts at the same time, or it cannot be written."""
+    """Make the pid file ours, or say why it cannot be: somebody starts at the same time, or it cannot be written.
+
+    It holds our own number until the daemon puts in its own, so nobody ever sees it empty.
+    """
     file = PidFile(instance.pid_path)
     try:
-        file.acquire()
+        file.claim(os.getpid())
     except AlreadyRunning:
         return "another ldirectord holds it"
     except (OSError, ValueError) as error:

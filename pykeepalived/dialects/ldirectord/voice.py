@@ -139,7 +139,7 @@ def _text(event: LvsEvent) -> str | None:
         case DestinationPurged(service, address, port, cause):
             return f"Purged real server ({_when(cause)}): {endpoint(address, port)} ({service_name(service.server)})"
         case WeightChanged(service, server, _, new, alive):
-            return f"Changed real server: {_named(service, server)} (Weight set to {new})" if alive else None
+            return f"Restored real server: {_named(service, server)} (Weight set to {new})" if alive else None
         case SoftFailure(service, server, _, failures, limit):
             return f"Soft failure real server: {_identified(service, server)} failure {failures}/{limit}"
         case SoftFailureReset(service, server):
