@@ -560,3 +560,29 @@ def test_unknown_vrids_are_said_only_when_asked():
     assert quiet.router.unattributed == {"unknown-vrid": 1}
     chatty = Playbook(config(instance(), settings=GlobalDefs(log_unknown_vrids=True)))
     assert [len(chatty.feed(refused)) for _ in range(7)] == [1, 1, 1, 1, 1, 0, 0]
+
+
+# ---- IPv6 ----
+
+
+def test_an_ipv6_instance_elects_by_bytes_and_announces_as_neighbour():
+    six = instance(version=3, addresses=(address("fe80::51/64"), address("2001:db8::51/64")))
+    book = Playbook(config(six), sources={"A": "fe80::a"}, detail=True)
+    book.start()
+    lines = [item.partition(" ")[2] for item in book.run(3.7)]
+    assert "-D (A) Sending/queueing Unsolicited Neighbour Adverts on eth0 for 2001:db8::51" in lines
+    assert book.status().family.name == "INET6"
+    words = {"version": 3, "addresses": ("fe80::51", "2001:db8::51")}
+    book.hear(100, "fe80::9", **words)
+    assert book.state() == "MASTER"
+    book.hear(100, "fe80::10", **words)
+    assert book.state() == "BACKUP"
+    assert book.status().stats.addr_list_err == 0
+
+
+def test_excluded_addresses_of_the_other_family_are_owned_and_not_advertised():
+    book = Playbook(config(instance(excluded_addresses=(address("2001:db8::51/64"),))))
+    book.start()
+    book.hear(150)
+    assert book.status().stats.addr_list_err == 0
+    assert book.status().family.name == "INET"
