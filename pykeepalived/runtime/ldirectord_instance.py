@@ -76,7 +76,17 @@ def look(instance: Instance) -> Running:
         command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return Running(stale=True)
-    return Running(pid=pid) if pid > 0 and b"ldirectord" in command_line else Running(stale=True)
+    return Running(pid=pid) if pid > 0 and _is_ldirectord(command_line) else Running(stale=True)
+
+
+def _is_ldirectord(command_line: bytes) -> bool:
+    """Ours (`ldirectord CONFIG start`) or the original (`perl -w /usr/sbin/ldirectord CONFIG start`).
+
+    ldirectord looks for its name anywhere in the text, so an editor of ldirectord.cf that was given the number of a
+    dead daemon passes for one there, and `stop` would end it.
+    """
+    first_words = command_line.split(b"\0")[:3]
+    return any(word.rpartition(b"/")[2] in {b"ldirectord", b"pyldirectord"} for word in first_words)
 
 
 def send(pid: int, number: signal.Signals) -> str | None:

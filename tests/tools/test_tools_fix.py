@@ -129,7 +129,8 @@ LINES = st.lists(
     st.one_of(
         st.sampled_from(
             ["virtual=5", "real=10.0.0.2 gate", "    real=10.0.0.3 gate", "", "  ", "# c", "checktimeout=5",
-             "servise=x", "\tquiescent=yes ", "autoreload=no #", "sorry_server 10.0.0.1", "80", "80 {", "state SLAVE", "lvs_id x"]
+             "servise=x", "\tquiescent=yes ", "autoreload=no #", "sorry_server 10.0.0.1", "80", "80 {",
+             "state SLAVE", "lvs_id x"]
         ),
         st.text(max_size=12),
     ),
