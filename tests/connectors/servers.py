@@ -57,7 +57,9 @@ class Server:
         try:
             with contextlib.suppress(OSError, ValueError):
                 if self._context is not None:
-                    connection = self._context.wrap_socket(connection, server_side=True)
+                    wrap = self._context.wrap_socket
+                    connection = wrap(connection, server_side=True, do_handshake_on_connect=False)
+                    connection.do_handshake()
                 self._handler(connection)
         finally:
             self._open.discard(connection)
@@ -94,6 +96,16 @@ def wait_for_end(connection: socket.socket) -> None:
         pass
 
 
+class _ServerSocket(ssl.SSLSocket):
+    """Python leaves a socket open whose peer is gone before it is wrapped; this one finds out in the handshake."""
+
+    def getpeername(self) -> object:
+        try:
+            return super().getpeername()
+        except OSError:
+            return ("gone", 0)
+
+
 def certificate(directory: Path, name: str = "localhost") -> ssl.SSLContext:
     """A server's TLS settings with a certificate signed by itself."""
     key, file = directory / "key.pem", directory / "certificate.pem"
@@ -102,6 +114,7 @@ def certificate(directory: Path, name: str = "localhost") -> ssl.SSLContext:
         [*words, "-subj", f"/CN={name}", "-keyout", key, "-out", file], check=True, capture_output=True, timeout=30
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.sslsocket_class = _ServerSocket
     context.load_cert_chain(file, key)
     return context
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import hashlib
 import os
 import resource
@@ -344,6 +345,46 @@ def test_a_cancelled_conversation_says_nothing_and_leaves_nothing(desk: Desk) ->
         desk.reactor.turn(10_000)
         assert tcp_states(server.port) == []
     assert outcomes == []
+
+
+def test_conversations_leave_no_rings_for_the_garbage_collector(desk: Desk, tls: ssl.SSLContext) -> None:
+    """The children run with a frozen collector: what only it could free would stay for ever."""
+    closed = free_port()
+    ok = answer(b"HTTP/1.0 200 OK\r\n\r\nhello")
+    with Server(ok) as plain, Server(ok, context=tls) as secure, Server(wait_for_end) as silent:
+        page = HttpUrl(path="/", digest=hashlib.md5(b"hello").hexdigest(), regex="l+")
+        questions = [
+            TcpCheck(socket=options(plain.port)),
+            TcpCheck(socket=options(closed)),
+            TcpCheck(socket=options(1, bind_address="203.0.113.77")),
+            http(plain, page),
+            http(plain, page, page),
+            http(secure, page, tls=True),
+            http(plain, page, tls=True),
+            http(plain, page, tls=True, sni_name=".bad"),
+            http(plain, HttpUrl(path="/", status_codes=((404, 404),))),
+            HttpCheck(socket=options(silent.port, timeout_ms=20), urls=(page,)),
+            HttpCheck(socket=options(silent.port, timeout_ms=20), urls=(page,), tls=True),
+            UdpCheck(socket=options(closed)),
+            NegotiateCheck(socket=options(silent.port, timeout_ms=20), service="ftp"),
+            NegotiateCheck(socket=options(closed), service="pop"),
+            MiscCheck(script=Script(("/bin/x",)), timeout_us=1_000_000),
+        ]
+        for question in questions:
+            desk.ask(question)
+        gc.collect()
+        gc.disable()
+        try:
+            for question in questions:
+                desk.ask(question)
+                gc.set_debug(gc.DEBUG_SAVEALL)
+                gc.collect()
+                gc.set_debug(0)
+                left = [item for item in gc.garbage if type(item).__module__.startswith("pykeepalived")]
+                gc.garbage.clear()
+                assert not left, (question, left)
+        finally:
+            gc.enable()
 
 
 # ---- real servers of the distribution ----

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pykeepalived.checkers.conversation import (
@@ -110,24 +111,28 @@ class Talk:
                 else:
                     command = conversation.throw(error)
             except StopIteration as stop:
+                _unlink(error)
                 self._finish(stop.value)
                 return
             except ConversationError as unhandled:
+                _unlink(unhandled)
                 self._finish(Outcome(False, unhandled.text, unhandled.kind.value))
                 return
             except Exception as fault:
+                _unlink(fault)
                 self._finish(Outcome(False, f"defect in the checker: {fault!r}", FailureKind.LOCAL.value))
                 return
             error = None
             try:
                 answer = perform[type(command)](self, command)
             except ConversationError as failed:
+                _unlink(failed)
                 error = failed
                 continue
             if answer is _PENDING:
                 return
             reply = answer
-        self._reactor.call_soon(lambda: self._continue(reply, error))
+        self._reactor.call_soon(partial(self._continue, reply, error))
 
     def cancel(self) -> None:
         """Stop without a result; `done` is not called."""
@@ -203,11 +208,12 @@ class Talk:
             self._conversation.throw(error)
         except StopIteration as stop:
             outcome = stop.value
-        except Exception:
-            pass
+        except Exception as unhandled:
+            _unlink(unhandled)
         else:
             # A checker that wants to go on has had its time.
             self._conversation.close()
+        _unlink(error)
         self._finish(outcome)
 
     # ---- commands ----
@@ -367,7 +373,7 @@ class Talk:
             self.advance(result.status)
 
     def _give_way(self, command: GiveWay) -> _Answer:
-        self._reactor.call_soon(lambda: self._continue(None, None))
+        self._reactor.call_soon(partial(self._continue, None, None))
         return _PENDING
 
     def _random_bytes(self, command: RandomBytes) -> _Answer:
@@ -376,6 +382,15 @@ class Talk:
     def _note(self, command: Note) -> _Answer:
         self._edge.note(command)
         return None
+
+
+def _unlink(error: BaseException | None) -> None:
+    """Forget the frames that an exception has passed: they hold it in turn, and only the garbage collector, which is
+    frozen in the daemon's children, would free such a ring.
+    """
+    if error is not None:
+        error.__traceback__ = None
+        error.__context__ = None
 
 
 # A table rather than a match statement: one look-up per command on the busiest path of the checker process.
