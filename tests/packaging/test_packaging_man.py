@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from pykeepalived.cli.keepalived_options import OPTIONS
 from pykeepalived.tools.manpages import PAGES, filled
 
 MAN = Path(__file__).parents[2] / "man"
@@ -33,6 +35,14 @@ def test_the_keyword_lists_are_up_to_date(name: str) -> None:
     mark, render = PAGES[name]
     page = (MAN / name).read_text(encoding="utf-8")
     assert filled(page, mark, render()) == page, "make man"
+
+
+def test_options_in_the_pages_exist() -> None:
+    known = {name for option in OPTIONS for name in option.opts}
+    page = (MAN / "keepalived.8").read_text()
+    written = set(re.findall(r"^\.It.*?Fl (?:\w , Fl )?-([a-z_-]{2,})", page, re.MULTILINE))
+    assert len(written) > 15
+    assert {f"--{name}" for name in written} <= known
 
 
 def test_a_page_without_marks_is_refused() -> None:
