@@ -69,17 +69,39 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Findings:
-    """Collects findings while a file is read; the same finding at the same place is kept once."""
+    """Collects findings while a file is read; the same finding at the same place is kept once.
 
-    def __init__(self) -> None:
+    With a `limit` further findings are not kept. `too-many-findings` then stands for them, once for every exit class
+    that would else be lost.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
         self._seen: set[tuple[str, Span | None, str]] = set()
+        self._limit = limit
+        self._dropped: set[ExitClass] = set()
         self.items: list[Diagnostic] = []
 
     def add(self, diagnostic: Diagnostic) -> None:
+        if self._limit is not None and len(self._seen) >= self._limit:
+            self._drop(diagnostic.exit_class)
+            return
         key = (diagnostic.id, diagnostic.span, diagnostic.message)
         if key not in self._seen:
             self._seen.add(key)
             self.items.append(diagnostic)
+
+    def _drop(self, exit_class: ExitClass) -> None:
+        if exit_class in self._dropped or (exit_class is ExitClass.NONE and self._dropped):
+            return
+        self._dropped.add(exit_class)
+        self.items.append(
+            Diagnostic(
+                id="too-many-findings",
+                severity=Severity.ERROR,
+                message=f"more than {self._limit} findings, the rest is not shown",
+                exit_class=exit_class,
+            )
+        )
 
     def worst(self) -> ExitClass:
         """The exit class of the whole run: a missing word ends the original at once, else the largest wins."""

@@ -26,7 +26,7 @@ from pykeepalived.syntax.sources import (
 )
 from pykeepalived.syntax.tree import Line, Mapped, Statement, TreeBuilder
 from pykeepalived.syntax.variables import DEFINITION, TooMuch, Variables
-from pykeepalived.syntax.words import Segment, code_length, cut, cut_plain
+from pykeepalived.syntax.words import PLAIN_WORD, Segment, code_length, cut, cut_plain
 
 _BLANKS: Final = " \t\r\f\v"
 _CHECK_WORDS: Final = ("read", "match", "wildcard_match", "brace_match")
@@ -70,6 +70,7 @@ class Reader:
         self._open: list[_Open] = []
         self._opener = Opener(findings, limits)
         self._generated = 0
+        self._generated_characters = 0
         self._tree = TreeBuilder(findings, limits)
 
     # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -113,8 +114,8 @@ class Reader:
             column = line.text.index("\0")
             self._opener.say("nul-byte", "a NUL byte ends the line here", _span(line, column, "0"))
             line = line._replace(text=line.text[:column])
-        words = line.text.split(None, 1)
-        if words and words[0].startswith("include") and (words[0] == "include" or words[0] in INCLUDE_FORMS):
+        first = PLAIN_WORD.search(line.text)
+        if first is not None and (first[0] == "include" or first[0] in INCLUDE_FORMS):
             self._include(line)
             return
         text = self._prepared(Mapped.of_line(line.text))
@@ -130,7 +131,7 @@ class Reader:
         """Comments, escapes, trimming and the `@id` condition; None when nothing is left."""
         text = _trimmed(_unescaped(text.part(0, code_length(text.text))))
         while text.text.startswith("@"):
-            head = text.text.split(None, 1)[0]
+            head = PLAIN_WORD.findall(text.text)[0]
             rest = text.text[len(head) :].strip(_BLANKS)
             negated = head.startswith("@^")
             name = head[2:] if negated else head[1:]
@@ -141,7 +142,7 @@ class Reader:
 
     def _include(self, line: Line) -> None:
         text = line.text[: code_length(line.text)].strip(_BLANKS)
-        words = text.split()
+        words = PLAIN_WORD.findall(text)
         keyword = words[0]
         column = line.text.index(keyword)
         if len(words) < 2:
@@ -150,8 +151,8 @@ class Reader:
         # The pattern may stand in quotes; a second word is not looked at.
         pattern = text[len(keyword) :].strip(_BLANKS)
         shown = pattern
-        pattern = pattern[1:].partition('"')[0] if pattern.startswith('"') else pattern.split()[0]
-        span = _span(line, line.text.index(shown, column + len(keyword)), shown.split()[0])
+        pattern = pattern[1:].partition('"')[0] if pattern.startswith('"') else words[1]
+        span = _span(line, line.text.index(shown, column + len(keyword)), words[1])
         checks = INCLUDE_FORMS.get(keyword, self._include_checks)
         self._push(self._opener.files(len(self._open), pattern, line.source.directory, checks, span))
 
@@ -176,11 +177,13 @@ class Reader:
         """Replacement and sequences: a line becomes many, in order, without recursion."""
         pending: list[Iterator[Mapped]] = [iter((first,))]
         while pending:
-            text = next(pending[-1], None)
-            if text is None:
-                pending.pop()
-                continue
             try:
+                text = next(pending[-1], None)
+                if text is None:
+                    pending.pop()
+                    continue
+                if len(pending) > self.limits.sequences:
+                    raise TooMuch(f"more than {self.limits.sequences} sequences or variables inside one another")
                 if "$" in text.text:
                     text, behind = self.variables.replace(text, self.limits)
                     if behind:
@@ -214,7 +217,7 @@ class Reader:
 
     def _lines_behind(self, behind: list[Mapped]) -> Iterator[Mapped]:
         for text in behind:
-            self._generate()
+            self._generate(len(text.text))
             prepared = self._prepared(text)
             if prepared is not None:
                 yield prepared
@@ -235,15 +238,18 @@ class Reader:
         span = Span(line.source.name, line.number, column + 1, end_column + 1, line.text)
         rest = _trimmed(text.part(head.end))
         for turn in head.turns:
-            self._generate()
+            self._generate(len(rest.text))
             one = rest
             for name, value in zip(head.names, turn, strict=True):
                 label = Label(span, f"`{name}` is `{value}` here")
                 one = self.variables.replace_one(one, name, value, label, self.limits)
             yield one
 
-    def _generate(self) -> None:
+    def _generate(self, characters: int) -> None:
         self._generated += 1
+        self._generated_characters += characters
+        if self._generated_characters > self.limits.generated_characters:
+            raise TooMuch(f"variables and sequences make more than {self.limits.generated_characters} characters")
         if self._generated > self.limits.generated_lines:
             raise TooMuch(
                 f"variables and sequences make more than {self.limits.generated_lines} lines, the rest is left out"

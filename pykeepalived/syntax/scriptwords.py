@@ -10,7 +10,7 @@ from typing import Final
 from pykeepalived.syntax.elements import token
 
 _BLANK: Final = token(r"[ \t\r\n\f\v]+")
-_SIMPLE: Final = token(r"[^\s\\'\"]+")
+_SIMPLE: Final = token(r"[^ \t\r\n\f\v\\'\"]+")
 _IN_DOUBLE: Final = token(r"[^\\\"]+")
 _ESCAPE: Final = token(
     r"\\(?:(?P<octal>[0-7]{1,3})|x(?P<hex>[0-9A-Fa-f]{1,2})|c(?P<control>[A-Za-z\[\\\]^_@?])|(?P<other>.))"

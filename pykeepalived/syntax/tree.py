@@ -108,22 +108,6 @@ class Statement:
         """Definitions that the words came through."""
         return self.mapped.labels if self.mapped is not None else ()
 
-    def contents(self) -> tuple[object, ...]:
-        """What the statement and its block say, without places: equal contents mean the same thing."""
-        found: list[object] = []
-        pending: list[Statement | str] = [self]
-        while pending:
-            item = pending.pop()
-            if isinstance(item, str):
-                found.append(item)
-                continue
-            found.append(item.text[item.segment.start : item.segment.end].strip())
-            if item.children is not None:
-                found.append("{")
-                pending.append("}")
-                pending.extend(reversed(item.children))
-        return tuple(found)
-
 
 class TreeBuilder:
     """Takes segments in file order and nests them."""

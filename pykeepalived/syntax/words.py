@@ -12,11 +12,13 @@ from typing import Final, NamedTuple
 from pykeepalived.syntax.elements import token
 
 #: A quoted string (perhaps never closed), a bare word, or a brace; what is left over are blanks.
-ITEM: Final = token(r'"(?P<quoted>[^"]*)(?P<close>"?)|(?P<brace>[{}])|(?P<bare>[^\s{}"]+)')
+ITEM: Final = token(r'"(?P<quoted>[^"]*)(?P<close>"?)|(?P<brace>[{}])|(?P<bare>[^ \t\r\f\v{}"]+)')
 #: The part of a line before its comment. `#` and `!` are plain inside "…" and directly after a backslash.
 CODE: Final = token(r'(?:[^"\\#!]+|\\[#!]|\\|"[^"]*(?:"|$))*')
 #: Lines with one of these need more than cutting: definitions, replacement, sequences, conditions, escapes.
 SPECIAL: Final = token(r"[$~\\\0]|^[ \t]*@|^[ \t]*include[a-z]?(?=[ \t]|$)|\binclude_check\b")
+#: A word where quotes do not matter. Blanks are C's blanks here, not Unicode's.
+PLAIN_WORD: Final = token(r"[^ \t\r\f\v]+")
 
 _REMEMBERED_LINES: Final = 65_536
 

@@ -168,6 +168,8 @@ def read_script(context: Context, row: Row, statement: Statement) -> RawScript |
     offset = statement.words[0].end
     try:
         outer = script_words(text)
+        if row.verbatim and outer:
+            return RawScript((outer[0][0],), None, None, statement)
         inner = script_words(outer[0][0]) if outer else ()
     except ScriptTextError as error:
         where = statement.span_of(offset + min(error.position, max(0, len(text) - 1)), offset + len(text))

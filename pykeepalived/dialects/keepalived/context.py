@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from pykeepalived.diagnostics import Diagnostic, ExitClass, Findings, Label, Severity, Span
 from pykeepalived.dialects.keepalived import hints
 from pykeepalived.dialects.keepalived.readers import Bad
-from pykeepalived.syntax import Limits, Statement
+from pykeepalived.syntax import Statement
 
 if TYPE_CHECKING:
     from pykeepalived.dialects.keepalived.host import HostFacts
@@ -19,10 +19,9 @@ _HINTS: Final = 100
 
 
 class Context:
-    def __init__(self, findings: Findings, host: HostFacts, limits: Limits) -> None:
+    def __init__(self, findings: Findings, host: HostFacts) -> None:
         self.findings = findings
         self.host = host
-        self._limits = limits
         self._later: dict[str, tuple[Row, Statement, int]] = {}
         self._hints = _HINTS
         self.unclosed = False
@@ -33,22 +32,6 @@ class Context:
         """Words of global_defs without effect yet, for the model."""
 
     # ── findings ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def add(self, diagnostic: Diagnostic) -> None:
-        """Keep a finding, up to the limit; beyond it only the worst exit class still changes."""
-        items = self.findings.items
-        if len(items) < self._limits.findings:
-            self.findings.add(diagnostic)
-            return
-        if diagnostic.exit_class > self.findings.worst() or items[-1].id != "too-many-findings":
-            self.findings.add(
-                Diagnostic(
-                    id="too-many-findings",
-                    severity=Severity.ERROR,
-                    message=f"more than {self._limits.findings} findings, the rest is not shown",
-                    exit_class=diagnostic.exit_class,
-                )
-            )
 
     def say(
         self,
@@ -70,7 +53,7 @@ class Context:
             labels += at.labels()
         else:
             span = at
-        self.add(
+        self.findings.add(
             Diagnostic(
                 id=identifier,
                 severity=severity,

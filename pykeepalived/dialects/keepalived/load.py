@@ -27,7 +27,7 @@ from pykeepalived.dialects.keepalived.tables import ROOT
 from pykeepalived.model import Config, VirtualRoute, VirtualRule
 from pykeepalived.syntax import Limits, Source, read_tree
 
-_REFUSING: Final = frozenset({"missing-word", "no-such-interface", "duplicate-vrid"})
+_REFUSING: Final = frozenset({"no-such-interface", "duplicate-vrid"})
 #: Root blocks that are known, checked and in no part of the model yet.
 _UNOWNED: Final = {"bfd_instances": "bfd_instance", "track_groups": "track_group", "garp_groups": "garp_group"}
 
@@ -57,7 +57,11 @@ class LoadResult(msgspec.Struct, frozen=True):
 
         A keyword lacks its word, an interface does not exist, or two instances are the same virtual router.
         """
-        return any(item.id in _REFUSING and item.exit_class is not ExitClass.NONE for item in self.findings.items)
+        return any(
+            item.exit_class is ExitClass.MISSING_WORD
+            or (item.id in _REFUSING and item.exit_class is not ExitClass.NONE)
+            for item in self.findings.items
+        )
 
 
 def load(
@@ -104,7 +108,7 @@ def _load(
     bounds: Limits,
     randint: Callable[[int, int], int] | None,
 ) -> LoadResult:
-    findings = Findings()
+    findings = Findings(bounds.findings)
     identity = config_id if config_id is not None else facts.hostname().partition(".")[0]
     reading = read_tree(
         pattern,
@@ -115,7 +119,7 @@ def _load(
         all_checks=all_checks,
         randint=randint,
     )
-    context = Context(findings, facts, bounds)
+    context = Context(findings, facts)
     root = Draft(None)
     context.unclosed = any(item.id == "missing-brace" for item in findings.items)
     pending = adopt_lost_blocks(context, reading.statements)

@@ -92,6 +92,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """keepalived goes on when the required word is missing (exit code 5); without it the process ends (exit code 2)."""
     quiet: bool = False
     """A deprecated word that does not count for the exit code of -t."""
+    verbatim: bool = False
+    """A script row whose first word is taken as it is, not split once more (regex)."""
     ours: bool = False
     """A word of pykeepalived's own."""
 

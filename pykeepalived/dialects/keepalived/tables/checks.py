@@ -137,7 +137,7 @@ def _url_rows(context: str, tls: bool) -> Table:
         value("status_code", many(StatusCodes()), field="status_codes", default="200-299", soft=True,
               help="good status codes"),
         value("virtualhost", NAME, field="virtualhost", soft=True, help="Host header of this url"),
-        script("regex", field="regex", soft=True, help="regular expression that the body must match"),
+        script("regex", field="regex", verbatim=True, soft=True, help="regular expression that the body must match"),
         flag("regex_no_match", field="regex_no_match", help="the body must not match"),
         value("regex_options", many(STRING), field="regex_options", soft=True, help="PCRE2 options"),
         value("regex_min_offset", UNSIGNED, field="regex_min_offset", default="0", soft=True,
