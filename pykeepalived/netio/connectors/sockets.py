@@ -11,6 +11,8 @@ from typing import Final
 from pykeepalived.checkers.conversation import ConversationError, FailureKind
 from pykeepalived.model.checks import SocketOptions
 
+#: First characters of fe80::/10 in canonical text.
+_LINK_LOCAL: Final = ("fe8", "fe9", "fea", "feb")
 _ABORT_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 _KINDS: Final = {
@@ -41,7 +43,7 @@ def target(options: SocketOptions) -> tuple[socket.AddressFamily, tuple[str, int
     if ":" not in address:
         return socket.AF_INET, (address, options.port)
     scope = 0
-    if options.bind_interface is not None and address.lower().startswith("fe8"):
+    if options.bind_interface is not None and address.lower().startswith(_LINK_LOCAL):
         scope = _interface_index(options.bind_interface)
     return socket.AF_INET6, (address, options.port, 0, scope)
 
@@ -73,7 +75,7 @@ def _bind(sock: socket.socket, options: SocketOptions) -> None:
         return
     address = options.bind_address or "::"
     scope = 0
-    if options.bind_interface is not None and address.lower().startswith("fe8"):
+    if options.bind_interface is not None and address.lower().startswith(_LINK_LOCAL):
         scope = _interface_index(options.bind_interface)
     sock.bind((address, options.bind_port, 0, scope))
 
