@@ -57,6 +57,13 @@ class ServiceChanged(msgspec.Struct, frozen=True):
     cause: Cause
 
 
+class ServiceLeaving(msgspec.Struct, frozen=True):
+    """A virtual server begins to leave; `ServerLeft` for each real server and `ServiceRemoved` follow."""
+
+    service: ServiceRef
+    cause: Cause
+
+
 class ServiceRemoved(msgspec.Struct, frozen=True):
     """A virtual server leaves the table: gone from the configuration (RELOAD), or orderly stop (STOP)."""
 
@@ -249,6 +256,7 @@ class DriftRepaired(msgspec.Struct, frozen=True):
 LvsEvent = (
     ServiceAdded
     | ServiceChanged
+    | ServiceLeaving
     | ServiceRemoved
     | ServerUp
     | ServerDown

@@ -24,6 +24,7 @@ from pykeepalived.lvs.events import (
     ServerDown,
     ServerLeft,
     ServerUp,
+    ServiceLeaving,
     ServiceRemoved,
     SorryAdded,
     SorryRemoved,
@@ -107,27 +108,26 @@ def _server_left(event: ServerLeft) -> Notice:
     name = service.server_name(server)
     inhibited = "(inhibited) " if server.inhibit_on_failure and not event.alive else ""
     in_table = event.alive or bool(inhibited)
-    if event.cause is Cause.RELOAD:
-        lines = [Line(f"service {name} no longer exist")]
-        if in_table:
-            lines.append(Line(f"Removing {inhibited}service {name} from VS {service.name}"))
+    stops = event.cause is Cause.STOP
+    lines = [] if stops else [Line(f"service {name} no longer exist")]
+    if in_table:
+        word = "Shutting down" if stops else "Removing"
+        lines.append(Line(f"{word} {inhibited}service {name} from VS {service.name}"))
+    # At an orderly stop only omega asks for it; a server that leaves the configuration is always told of.
+    if not event.alive or (stops and not service.server.omega):
         return Notice(lines=tuple(lines))
-    if not in_table:
-        return SILENCE
-    line = Line(f"Shutting down {inhibited}service {name} from VS {service.name}")
-    if not (service.server.omega and event.alive):
-        return Notice(lines=(line,))
-    notice = _server_notices(service, server, "DOWN", server.notify_down, "=> Shutting down <=")
-    return msgspec.structs.replace(notice, lines=(line,))
+    body = "=> Shutting down <=" if stops else "=> Removing <="
+    notice = _server_notices(service, server, "DOWN", server.notify_down, body)
+    return msgspec.structs.replace(notice, lines=tuple(lines))
 
 
 def _service_removed(event: ServiceRemoved) -> Notice:
     service = event.service
-    if event.cause is Cause.RELOAD:
-        return Notice(lines=(Line(f"Removing Virtual Server {service.name}"),))
-    if not (service.server.omega and event.had_quorum):
+    stops = event.cause is Cause.STOP
+    if not event.had_quorum or (stops and not service.server.omega):
         return SILENCE
-    return _quorum_notices(service, "DOWN", service.server.quorum_down, "=> Shutting down <=")
+    body = "=> Shutting down <=" if stops else "=> Removing <="
+    return _quorum_notices(service, "DOWN", service.server.quorum_down, body)
 
 
 def _quorum(event: QuorumLost | QuorumGained) -> Notice:
@@ -138,12 +138,14 @@ def _quorum(event: QuorumLost | QuorumGained) -> Notice:
         notice = _quorum_notices(service, "UP", service.server.quorum_up, f"=> Gained quorum {sum_text} <=")
         return msgspec.structs.replace(notice, lines=(Line(f"Gained quorum {sum_text} for VS {service.name}"),))
     sum_text = f"{thresholds.quorum}-{thresholds.hysteresis}={thresholds.lost_below} > {event.weight}"
+    words = "Lost quorum"
     if event.cause is Cause.START:
+        # It is worth a word only when somebody else serves instead.
         if service.server.sorry_server is None:
             return SILENCE
-        return Notice(lines=(Line(f"Starting with quorum down {sum_text} for VS {service.name}"),))
-    notice = _quorum_notices(service, "DOWN", service.server.quorum_down, f"=> Lost quorum {sum_text} <=")
-    return msgspec.structs.replace(notice, lines=(Line(f"Lost quorum {sum_text} for VS {service.name}"),))
+        words = "Starting with quorum down"
+    notice = _quorum_notices(service, "DOWN", service.server.quorum_down, f"=> {words} {sum_text} <=")
+    return msgspec.structs.replace(notice, lines=(Line(f"{words} {sum_text} for VS {service.name}"),))
 
 
 def _server_notices(
@@ -165,6 +167,8 @@ def _quorum_notices(service: ServiceRef, state: str, script: Script | None, mail
 
 def _line(event: LvsEvent) -> Line | None:
     match event:
+        case ServiceLeaving(service, Cause.RELOAD):
+            return Line(f"Removing Virtual Server {service.name}")
         case SorryAdded(service, sorry):
             name = service.server_name(sorry)
             if sorry.inhibit:

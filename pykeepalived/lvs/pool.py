@@ -30,6 +30,7 @@ from pykeepalived.lvs.events import (
     ServerDown,
     ServerLeft,
     ServerUp,
+    ServiceLeaving,
     ServiceRemoved,
     SorryAdded,
     SorryRemoved,
@@ -206,16 +207,12 @@ class Pool:
 
     def leave(self, cause: Cause) -> list[LvsEvent]:
         """End: the virtual server goes out of the configuration or the program stops."""
-        events: list[LvsEvent] = []
+        events: list[LvsEvent] = [ServiceLeaving(self.service, cause)]
         weight = self.weight
-        removed = ServiceRemoved(self.service, cause, self.quorum_up, weight)
-        if cause is Cause.RELOAD:
-            events.append(removed)
         for health in self.servers:
             effect = Effect.NONE if self.table_weight(health) is None else Effect.REMOVED
             events.append(ServerLeft(self.service, health.server, cause, health.alive, effect))
-        if cause is not Cause.RELOAD:
-            events.append(removed)
+        events.append(ServiceRemoved(self.service, cause, self.quorum_up, weight))
         return events
 
     # ---- inside ----

@@ -1,6 +1,7 @@
 """Configurations that ours and Debian's keepalived both run in the test kernel.
 
-They use what both versions know. Servers: 192.168.0.12 to .14 and 2001:db8:1::12 to ::14, each on ports 80 and 8080.
+They use what both versions know. `@DIRECTORY@` is a directory of each daemon's own with a program `note`. Servers:
+192.168.0.12 to .14 and 2001:db8:1::12 to ::14, each on ports 80 and 8080.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ _REAL = """
         %(more)s
         TCP_CHECK {
             connect_port 80
-            connect_timeout 1
+            connect_timeout 3
             retry 0
         }
     }
@@ -85,7 +86,7 @@ _REAL = """
         weight 2
         TCP_CHECK {
             connect_port 80
-            connect_timeout 1
+            connect_timeout 3
             retry 0
         }
     }
@@ -94,7 +95,7 @@ _REAL = """
         %(last)s
         TCP_CHECK {
             connect_port 80
-            connect_timeout 1
+            connect_timeout 3
             retry 0
         }
     }
@@ -103,18 +104,45 @@ _REAL = """
 
 def _service(place: str, words: str, more: str = "", last: str = "", real: str = _REAL) -> str:
     head = f"virtual_server {place} {{\n    delay_loop 1\n    "
-    return head + "\n    ".join(words.split("; ")) + real % {"more": more, "last": last} + "}\n"
+    return (
+        head
+        + "\n    ".join(words.split("; "))
+        + real % {"more": more.replace("; ", "\n        "), "last": last.replace("; ", "\n        ")}
+        + "}\n"
+    )
 
 
+def _calls(name: str) -> str:
+    """Scripts that write a line each: `quorum_up` and `_down` for q…, `notify_up` and `_down` for s…"""
+    word = "quorum" if name.startswith("q") else "notify"
+    return "; ".join(f'{word}_{way} "@DIRECTORY@/note {name} {way}"' for way in ("up", "down"))
+
+
+_LEAVES = f"""
+    real_server 192.168.0.13 8080 {{
+        {_calls("s34").replace("; ", chr(10))}
+        TCP_CHECK {{
+            connect_timeout 3
+            retry 0
+        }}
+    }}
+"""
 NAT = "lb_algo wrr; lb_kind NAT; protocol TCP"
 
 #: One virtual server for each thing that decides what is in the table.
 FEATURES = (
-    "global_defs {\n    script_user root\n    enable_script_security\n}\n"
+    "global_defs {\n    script_user root\n    lvs_notify_fifo @DIRECTORY@/fifo\n}\n"
     + _service("10.0.0.5 1001", NAT)
     + _service("10.0.0.5 1002", f"{NAT}; inhibit_on_failure")
     + _service("10.0.0.5 1003", NAT, more="inhibit_on_failure")
     + _service("10.0.0.5 1004", f"{NAT}; sorry_server 192.168.0.20 8081")
+    + _service("10.0.0.5 1030", f"{NAT}; {_calls('q30')}; sorry_server 192.168.0.20 80", more=_calls("s30"))
+    + _service("10.0.0.5 1031", f"{NAT}; {_calls('q31')}; quorum 3; omega", more=_calls("s31"))
+    + _service("10.0.0.5 1032", f"{NAT}; {_calls('q32')}; alpha", more=f"inhibit_on_failure; {_calls('s32')}")
+    + _service("10.0.0.5 1033", f"{NAT}; {_calls('q33')}; alpha; sorry_server 192.168.0.20 80", more=_calls("s33"))
+    + _service("10.0.0.5 1034", f"{NAT}; {_calls('q34')}", real=_REAL + _LEAVES)
+    + _service("10.0.0.5 1035", f"{NAT}; {_calls('q35')}; omega", more=_calls("s35"), last=_calls("t35"))
+    + _service("10.0.0.5 1036", f"{NAT}; {_calls('q36')}", more=_calls("s36"), last=_calls("t36"))
     + _service("10.0.0.5 1005", f"{NAT}; sorry_server 192.168.0.20 80; sorry_server_inhibit")
     + _service("10.0.0.5 1006", f"{NAT}; sorry_server 192.168.0.20 80; inhibit_on_failure")
     + _service("10.0.0.5 1007", f"{NAT}; sorry_server 192.168.0.20 80; quorum 3")
@@ -135,7 +163,7 @@ FEATURES = (
         "10.0.0.5 1021",
         "lb_algo lc; lb_kind NAT; protocol TCP; persistence_timeout 600; persistence_granularity 255.255.255.0",
     )
-    + _service("10.0.0.5 1022", NAT, more="uthreshold 100", last="lthreshold 5")
+    + _service("10.0.0.5 1022", NAT, more="uthreshold 100", last="uthreshold 50; lthreshold 5")
     + _service("10.0.0.5 1023", "lb_algo rr; lb_kind DR; protocol TCP; sorry_server 192.168.0.20 80")
     + _service("10.0.0.5 1024", f"{NAT}; sorry_server 192.168.0.20 80; sorry_server_lvs_method DR")
     + _service("10.0.0.5 ", "lb_algo rr; lb_kind DR; protocol TCP; persistence_timeout 20")
@@ -155,6 +183,9 @@ FEATURES = (
 #: dropped range behind, and forgets to add the alive servers when the sorry server changes while it serves.
 FEATURES_CHANGED = (
     FEATURES.replace("10.0.0.5 1001", "10.0.0.5 1101")
+    .replace("10.0.0.5 1035", "10.0.0.5 1135")
+    .replace("10.0.0.5 1036", "10.0.0.5 1136")
+    .replace(_LEAVES, "")
     .replace("weight 2", "weight 7")
     .replace("lb_algo sed", "lb_algo nq")
     .replace("persistence_timeout 600", "persistence_timeout 700")

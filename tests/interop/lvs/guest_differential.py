@@ -63,7 +63,15 @@ class Machine:
         self._listeners: dict[str, list[socket.socket]] = {}
         self.file = directory / f"{configuration}-{daemon}.conf"
         self.log_file = directory / f"{configuration}-{daemon}.log"
-        self.file.write_text(CONFIGURATIONS[configuration])
+        self.directory = directory / f"{configuration}-{daemon}.d"
+        self.directory.mkdir(exist_ok=True)
+        note = self.directory / "note"
+        note.write_text(f'#!/bin/sh\necho "$@" >> {self.directory}/notes\n')
+        note.chmod(0o755)
+        os.mkfifo(self.directory / "fifo")
+        self._fifo = os.open(self.directory / "fifo", os.O_RDWR | os.O_NONBLOCK)
+        self.configure(CONFIGURATIONS)
+        self._fifo_data = b""
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -88,10 +96,25 @@ class Machine:
             case "two die":
                 self.shut("12", "14")
             case "reload":
-                self.file.write_text(CHANGES.get(self.configuration, CONFIGURATIONS[self.configuration]))
+                self.configure({**CONFIGURATIONS, **CHANGES})
                 self.signal(signal.SIGHUP)
             case "stop":
                 self.signal(signal.SIGTERM)
+
+    def configure(self, texts: dict[str, str]) -> None:
+        self.file.write_text(texts[self.configuration].replace("@DIRECTORY@", str(self.directory)))
+
+    def notes(self) -> list[str]:
+        """What the scripts wrote down."""
+        path = self.directory / "notes"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def fifo(self) -> list[str]:
+        """What came out of the FIFO. 2.4.3 puts a NUL byte after each line, 2.2.7 does not."""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self._fifo, 1 << 16):
+                self._fifo_data += data
+        return self._fifo_data.replace(b"\0", b"").decode().splitlines()
 
     def table(self) -> list[str]:
         return self.space.run("ipvsadm", "-Sn").stdout.splitlines()
@@ -108,6 +131,9 @@ class Machine:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def log(self) -> list[str]:
         return self.log_file.read_text(errors="replace").splitlines()
@@ -132,7 +158,7 @@ class Machine:
                 listener = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((server, port))
-            listener.listen(16)
+            listener.listen(512)
             self._listeners.setdefault(server, []).append(listener)
             threading.Thread(target=_answer, args=(listener,), daemon=True).start()
 
@@ -166,6 +192,8 @@ class History:
         self.tables: dict[tuple[str, str, str], list[str]] = {}
         self.limits: dict[tuple[str, str], list[str]] = {}
         self.logs: dict[tuple[str, str], list[str]] = {}
+        self.notes: dict[tuple[str, str], list[str]] = {}
+        self.fifos: dict[tuple[str, str], list[str]] = {}
         self.codes: dict[tuple[str, str], int | None] = {}
         with Lab("lvs-differential") as lab:
             machines = [
@@ -185,6 +213,9 @@ class History:
                     self.codes[place] = machine.process.wait(10)
                 machine.shut("12", "13", "14")
                 self.logs[place] = machine.log()
+                self.notes[place] = machine.notes()
+                self.fifos[place] = machine.fifo()
+                os.close(machine._fifo)
 
     def _rest(self, machines: list[Machine], fate: str) -> None:
         before = self._last
@@ -192,6 +223,8 @@ class History:
         last: list[list[str]] = []
         while True:
             tables = [machine.table() for machine in machines]
+            for machine in machines:
+                assert fate == "stop" or machine.runs(), machine.log()
             now = time.monotonic()
             if tables != last:
                 last, changed = tables, now
@@ -209,6 +242,7 @@ class History:
             time.sleep(0.3)
         self._last = last
         for machine, table in zip(machines, last, strict=True):
+            machine.fifo()
             self.tables[machine.configuration, machine.daemon, fate] = table
 
 
@@ -245,6 +279,37 @@ def test_thresholds_are_the_same(history: History) -> None:
 def test_both_end_well(history: History, configuration: str) -> None:
     assert history.codes[configuration, "theirs"] == 0
     assert history.codes[configuration, "ours"] == 0
+
+
+def _first_word(lines: list[str]) -> dict[str, list[str]]:
+    """The rest of each line in order, by its first word."""
+    told: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, rest = line.partition(" ")
+        told.setdefault(name, []).append(rest)
+    return told
+
+
+def test_the_same_scripts_are_called(history: History) -> None:
+    ours, theirs = (_first_word(history.notes["features", daemon]) for daemon in ("ours", "theirs"))
+    assert ours == theirs
+    assert set(ours) == {"q30", "q31", "q32", "q33", "q34", "q35", "q36", "s30", "s31", "s32", "s33", "s34", "s35"} | (
+        {"s36", "t35", "t36"}
+    )
+
+
+def test_the_fifo_says_the_same(history: History) -> None:
+    """In the order of events for each real server of each virtual server, and for each virtual server."""
+    told: list[dict[str, list[str]]] = []
+    for daemon in DAEMONS:
+        states: dict[str, list[str]] = {}
+        for line in history.fifos["features", daemon]:
+            name, _, state = line.rpartition(" ")
+            states.setdefault(name, []).append(state)
+        told.append(states)
+    assert told[0] == told[1]
+    assert told[0]["RS [192.168.0.12]:tcp:80 [10.0.0.5]:tcp:1031"][-1] == "DOWN", "omega"
+    assert told[0]["VS FWM 5"] == ["UP", "DOWN", "UP", "DOWN"]
 
 
 _WORDS = re.compile(
