@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from pykeepalived.checkers.registry import unavailable
 from pykeepalived.diagnostics import ExitClass
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
 from pykeepalived.dialects.keepalived.context import Context
@@ -29,7 +30,7 @@ from pykeepalived.model import (
 from pykeepalived.units import SECOND_US
 
 #: Built-in retries and pause before a retry; None: the delay_loop (keepalived-behaviour 11).
-_RETRIES: Final[dict[str, tuple[int, int | None]]] = {
+RETRIES: Final[dict[str, tuple[int, int | None]]] = {
     "TCP_CHECK": (1, SECOND_US),
     "HTTP_GET": (1, 3 * SECOND_US),
     "SSL_GET": (1, 3 * SECOND_US),
@@ -73,8 +74,21 @@ class CheckBuilder:
                 chain = [*([host] if host else []), draft, real, virtual]
                 question = self._makers[kind](kind, draft, chain, target)
                 if question is not None:
+                    self._say_if_unavailable(kind, draft, question)
                     specs.append(CheckerSpec(question=question, timing=self._timing(kind, chain)))
         return tuple(specs)
+
+    def _say_if_unavailable(self, kind: str, draft: Draft, question: _Question) -> None:
+        reason = unavailable(question)
+        if reason is not None:
+            self._context.warning(
+                "check-unavailable",
+                f"{kind}: {reason}; the check fails, so the real server counts as dead",
+                draft.statement,
+                0,
+                # keepalived finds out when it runs.
+                exit_class=ExitClass.NONE,
+            )
 
     # ── shared ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -86,7 +100,7 @@ class CheckBuilder:
         return built_in
 
     def _timing(self, kind: str, chain: list[Draft]) -> CheckTiming:
-        retries, pause_us = _RETRIES[kind]
+        retries, pause_us = RETRIES[kind]
         delay_us = self._pick(chain, "delay_loop_us", 60 * SECOND_US)
         return CheckTiming(
             delay_loop_us=delay_us,

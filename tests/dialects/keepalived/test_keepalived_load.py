@@ -320,6 +320,14 @@ def test_http_details(read) -> None:  # type: ignore[no-untyped-def]
     assert (one.regex, one.regex_options, one.regex_no_match) == ("a b\\.c it's", ("caseless",), True)
 
 
+def test_a_check_that_cannot_be_made_is_named(read) -> None:  # type: ignore[no-untyped-def]
+    words = ' real_server 10.0.1.1 80 {\n HTTP_GET { url {\n path /\n regex "("\n} }\n}'
+    result = read(SERVICE.format(words))
+    (item,) = result.findings.items
+    assert (item.id, item.exit_class) == ("check-unavailable", ExitClass.NONE)
+    assert len(service(result).real_servers[0].checkers) == 1
+
+
 def test_service_details(read) -> None:  # type: ignore[no-untyped-def]
     words = """ lb_algo sh
  sh-port

@@ -108,7 +108,7 @@ def timing_rows(*, checker: bool, later: str | None = None) -> tuple[Row, ...]:
     return (
         *rows,
         switch("alpha", field="alpha", later=later, help="starts failed"),
-        switch("log_all_failures", field="log_all_failures", later=later, help="log every failure"),
+        switch("log_all_failures", field="log_all_failures", later="logging of failures", help="log every failure"),
     )
 
 
@@ -170,7 +170,6 @@ def _http(context: str, tls: bool) -> Table:
 
 
 _RS: Final = "virtual_server.real_server"
-_LATER: Final = "further checkers"
 
 TCP_CHECK: Final = Table(f"{_RS}.TCP_CHECK", *socket_rows(), *timing_rows(checker=True))
 HTTP_GET: Final = _http(f"{_RS}.HTTP_GET", tls=False)
@@ -235,10 +234,10 @@ CHECKER_ROWS: Final[tuple[Row, ...]] = (
     _checker("SSL_GET", SSL_GET, "fetch pages over TLS"),
     _checker("TCP_CHECK", TCP_CHECK, "connect"),
     _checker("SMTP_CHECK", SMTP_CHECK, "speak SMTP"),
-    _checker("DNS_CHECK", DNS_CHECK, "ask a name server", _LATER),
-    _checker("MISC_CHECK", MISC_CHECK, "run a command", _LATER),
+    _checker("DNS_CHECK", DNS_CHECK, "ask a name server"),
+    _checker("MISC_CHECK", MISC_CHECK, "run a command"),
     _checker("BFD_CHECK", BFD_CHECK, "follow a BFD session", "BFD"),
-    _checker("UDP_CHECK", UDP_CHECK, "send a datagram", _LATER),
-    _checker("PING_CHECK", PING_CHECK, "ping", _LATER),
+    _checker("UDP_CHECK", UDP_CHECK, "send a datagram"),
+    _checker("PING_CHECK", PING_CHECK, "ping"),
     _checker("FILE_CHECK", FILE_CHECK, "follow a track_file", "track files"),
 )
