@@ -42,9 +42,10 @@ def test_the_nftables_dataplanes_members_are_read_for_the_site_only() -> None:
         {"elem": {"val": {"concat": ["10.0.0.5", "tcp", 80, "192.168.0.12", 80]}, "comment": "3"}},
         {"elem": {"val": {"concat": ["10.0.0.5", "tcp", 443, "192.168.0.13", 80]}, "comment": "2"}},
         {"elem": {"val": {"concat": ["10.0.0.5", "tcp", 80, "192.168.0.99", 80]}, "comment": "0"}},
+        {"elem": {"val": {"concat": ["10.0.0.5", 6, 80, "192.168.0.14", 80]}, "comment": "1"}},
     ]
     listing = {"nftables": [{"metainfo": {}}, {"set": {"name": "members", "elem": members}}]}
-    assert read_members(json.dumps(listing)) == {"web1": 3, "192.168.0.99": 0}
+    assert read_members(json.dumps(listing)) == {"web1": 3, "192.168.0.99": 0, "web3": 1}
     assert read_members('{"nftables": [{"set": {"name": "members"}}]}') == {}
 
 

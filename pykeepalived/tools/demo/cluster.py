@@ -150,6 +150,7 @@ def read_members(listing: str) -> dict[str, int]:
     for item in json.loads(listing)["nftables"]:
         for element in item.get("set", {}).get("elem", []):
             site, protocol, port, address, _ = element["elem"]["val"]["concat"]
-            if (site, protocol, port) == (SITE, "tcp", 80):
+            # Without /etc/protocols the protocol is a number.
+            if site == SITE and protocol in {"tcp", 6} and port == 80:
                 servers[_NAMES.get(address, address)] = int(element["elem"].get("comment", "0"))
     return servers
