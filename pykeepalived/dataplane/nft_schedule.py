@@ -32,8 +32,8 @@ SUPPORTED: Final = EXACT | frozenset(APPROXIMATIONS)
 HASH_SEED: Final = 0x706B6C76
 #: Most entries that one service's table may have; larger weights are scaled down to it.
 SLOT_LIMIT: Final = 1024
-#: Entries of a Maglev table; prime, as the method demands.
-MAGLEV_SIZE: Final = 1021
+#: Entries of a Maglev table: prime, as the method demands, and as many as the kernel's own mh has.
+MAGLEV_SIZE: Final = 4093
 _FLAG_PORT: Final = 2
 
 
