@@ -135,6 +135,7 @@ def make_load(pattern: str, config_id: str | None, *, all_checks: bool = False) 
             findings=tuple(result.findings.items),
             exit_class=result.exit_class,
             missing=not result.found,
+            refused=result.refused,
             files=tuple(source.name for source in result.sources),
         )
 

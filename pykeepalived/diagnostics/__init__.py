@@ -7,6 +7,7 @@ full stop; one fault is reported once.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum, IntEnum
 
 import msgspec
@@ -102,6 +103,12 @@ class Findings:
                 exit_class=exit_class,
             )
         )
+
+    def demote(self, ids: Collection[str]) -> None:
+        """Keep the findings with these ids and let them no longer count for the exit code."""
+        self.items = [
+            msgspec.structs.replace(item, exit_class=ExitClass.NONE) if item.id in ids else item for item in self.items
+        ]
 
     def worst(self) -> ExitClass:
         """The exit class of the whole run: a missing word ends the original at once, else the largest wins."""

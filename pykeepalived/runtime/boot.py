@@ -107,11 +107,14 @@ def run_daemon(start: StartSettings, load: Load, sources: tuple[ProgramSource, .
 
 
 def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], log: Logger) -> int:
-    loaded = _first_load(start, load, log)
-    settings = loaded.config.globals
-    namespace = start.namespace or settings.net_namespace
+    loaded = load()
+    namespace = start.namespace or loaded.config.globals.net_namespace
     if namespace:
         _enter_namespace(namespace, log)
+        # The interfaces that the file names are those of the namespace.
+        loaded = load()
+    _judge(start, loaded, log)
+    settings = loaded.config.globals
     suffix = "".join(f"_{name}" for name in (namespace, settings.instance) if name)
     if suffix:
         start = msgspec.structs.replace(
@@ -161,8 +164,8 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
     return Supervisor(supervisor_settings, log, load=load, loaded=loaded, pid_files=pid_files, sources=sources).run()
 
 
-def _first_load(start: StartSettings, load: Load, log: Logger) -> Loaded:
-    loaded = load()
+def _judge(start: StartSettings, loaded: Loaded, log: Logger) -> None:
+    """Log what there is to say about the first configuration, and leave when it cannot be run."""
     if loaded.missing:
         log.error(f"Config files missing '{start.pattern}'.")
         raise _Leave(EXIT_NO_CONFIG)
@@ -176,7 +179,9 @@ def _first_load(start: StartSettings, load: Load, log: Logger) -> Loaded:
     if start.strict and loaded.exit_class:
         log.error("The configuration has errors or warnings and --strict-config was given")
         raise _Leave(int(loaded.exit_class))
-    return loaded
+    if loaded.refused and "vrrp" in start.kinds:
+        log.error("The VRRP configuration cannot be run. Terminating")
+        raise _Leave(EXIT_CONFIG)
 
 
 def _umask(start: StartSettings, loaded: Loaded) -> int:

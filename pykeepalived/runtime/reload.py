@@ -29,6 +29,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     exit_class: ExitClass = ExitClass.NONE
     missing: bool = False
     """There is no such file."""
+    refused: bool = False
+    """The VRRP process cannot run with it, and keepalived would end (an unknown interface, a VRID used twice)."""
     files: tuple[str, ...] = ()
     """What was read, in order."""
 

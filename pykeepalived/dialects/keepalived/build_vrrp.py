@@ -19,6 +19,7 @@ from pykeepalived.dialects.keepalived.vrrp_parts import (
 )
 from pykeepalived.dialects.keepalived.vrrp_strict import apply_strict
 from pykeepalived.model import (
+    AuthType,
     Family,
     VirtualAddress,
     VirtualRoute,
@@ -111,6 +112,7 @@ class InstanceBuilder:
         hmac = build_hmac(context, draft)
         values["auth_hmac"] = hmac
         values["authentication"] = build_authentication(context, draft, values["version"], hmac is not None)
+        self._check_state_with_ah(draft, values)
         values["garp"] = build_garp(context, draft, self._settings)
         values["vmac"] = build_vmac(context, draft, family)
         values |= self._odd_words(draft)
@@ -263,6 +265,21 @@ class InstanceBuilder:
         state = draft.get("initial_state", VrrpState.BACKUP)
         default = _OWNER if state is VrrpState.MASTER else 100
         return {"initial_state": state, "priority": draft.get("priority", default)}
+
+    def _check_state_with_ah(self, draft: Draft, values: dict[str, Any]) -> None:
+        """An AH master that starts over would send sequence numbers that its peers have seen; only an owner may."""
+        authentication = values["authentication"]
+        if authentication is None or authentication.type is not AuthType.AH:
+            return
+        if values["initial_state"] is VrrpState.MASTER and values["priority"] != _OWNER:
+            self._context.error(
+                "master-with-ah",
+                f"({draft.name}) state MASTER does not go with AH authentication, BACKUP is taken",
+                draft.where["initial_state"],
+                1,
+                help="write `state BACKUP`",
+            )
+            values["initial_state"] = VrrpState.BACKUP
 
     def _preemption(self, draft: Draft, values: dict[str, Any]) -> dict[str, Any]:
         context = self._context

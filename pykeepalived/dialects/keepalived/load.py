@@ -139,6 +139,10 @@ def _build(context: Context, root: Draft) -> Config:
     builder = InstanceBuilder(context, settings, scripts, trackers)
     instances = {draft.name: built for draft in root.get("instances", ()) if (built := builder.build(draft))}
     groups = build_groups(context, root, instances, scripts, trackers)
+    if any(item.id == "no-such-interface" and item.exit_class for item in context.findings.items):
+        # keepalived's VRRP pass ends there, before it looks at scripts.
+        context.findings.demote({"script-security", "script-unsafe"})
+        scripts.forget_use()
     virtual_groups = build_virtual_groups(context, root)
     servers = ServerBuilder(
         context,

@@ -121,6 +121,10 @@ class Scripts:
             exit_class=ExitClass.SECURITY,
         )
 
+    def forget_use(self) -> None:
+        """The scripts so far do not count: the next one that runs is reported again."""
+        self._violation_said = False
+
     def _path(self, command: str, owner: User, statement: Statement, exit_class: ExitClass) -> str | None:
         host = self._context.host
         path = command
