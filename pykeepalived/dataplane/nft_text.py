@@ -244,26 +244,27 @@ def _elements(key: ServiceKey, old: Entry | None, new: Entry | None) -> list[str
     after = new.destinations if new is not None else {}
     registry = "marked" if key.fwmark else "members"
     counters = ("inbound", "outbound", "opened") if key.port else ()
-    gone: list[str] = []
-    come: list[str] = []
-    for kept, value in before.items():
-        if after.get(kept) == value:
-            continue
-        gone.append(f"delete element {place} {registry} {{ {_member(key, kept)} }}")
-        if kept not in after:
-            gone += [f"delete element {place} {name} {{ {_member(key, kept)} }}" for name in counters]
-    for kept, value in after.items():
-        if before.get(kept) == value:
-            continue
-        come.append(f'add element {place} {registry} {{ {_member(key, kept)} comment "{value.weight}" }}')
-        if kept not in before:
-            come += [f"add element {place} {name} {{ {_member(key, kept)} }}" for name in counters]
+    changed = [kept for kept, value in before.items() if after.get(kept) != value]
+    gone = [kept for kept in changed if kept not in after]
+    come = [kept for kept in after if kept not in before]
+    commented = [
+        f'{_member(key, kept)} comment "{value.weight}"' for kept, value in after.items() if before.get(kept) != value
+    ]
+    lines = [_many("delete", place, registry, [_member(key, kept) for kept in changed])]
+    lines += [_many("delete", place, name, [_member(key, kept) for kept in gone]) for name in counters]
+    lines.append(_many("add", place, registry, commented))
+    lines += [_many("add", place, name, [_member(key, kept) for kept in come]) for name in counters]
     was_refused = old is not None and not _active(old)
     is_refused = new is not None and not _active(new)
     if was_refused != is_refused:
         word = "add" if is_refused else "delete"
-        come.append(f"{word} element {place} {_refusal(key)}")
-    return gone + come
+        lines.append(f"{word} element {place} {_refusal(key)}")
+    return [line for line in lines if line]
+
+
+def _many(word: str, place: str, name: str, elements: Sequence[str]) -> str:
+    """One command for many elements; empty for none."""
+    return f"{word} element {place} {name} {{ {', '.join(elements)} }}" if elements else ""
 
 
 def _member(key: ServiceKey, kept: DestinationKey) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,9 @@ def parsed(operation: Operation) -> tuple[int, dict[str, Any], dict[str, Any]]:
     return message["cmd"], service, destination
 
 
-addresses4 = st.ip_addresses(v=4).map(str)
-addresses6 = st.ip_addresses(v=6).map(str)
+# Addresses of the model are in the form of inet_ntop, which writes ::ffff:0.0.0.0 where Python's ipaddress does not.
+addresses4 = st.ip_addresses(v=4).map(lambda address: socket.inet_ntop(socket.AF_INET, address.packed))
+addresses6 = st.ip_addresses(v=6).map(lambda address: socket.inet_ntop(socket.AF_INET6, address.packed))
 ports = st.integers(0, 65535)
 
 
