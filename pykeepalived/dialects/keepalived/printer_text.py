@@ -45,7 +45,7 @@ def decimal(duration_us: int, unit_us: int = 1_000_000) -> str:
 def _escaped(text: str, backslash: str) -> str:
     """Each character that means something to one of the readers as a number; `backslash` is how a `\\` gets through."""
     return "".join(
-        char if _HARMLESS.fullmatch(char) or ord(char) > 0xFF else f"{backslash}x{ord(char):02x}" for char in text
+        char if _HARMLESS.fullmatch(char) or ord(char) > 0x7F else f"{backslash}x{ord(char):02x}" for char in text
     )
 
 
@@ -98,6 +98,12 @@ class Writer:
         self.everything = everything
         self.lines: list[str] = []
         self.unsaid: list[str] = []
+        self.forced: frozenset[str] = frozenset()
+        """Keywords whose default something else in the text changes: they are always written."""
+        self.skipped: frozenset[str] = frozenset()
+        """Keywords that stand in the text already."""
+        self.silent: frozenset[str] = frozenset()
+        """Keywords whose default is not worth a line: even that would count as a use of a word without effect."""
         self._accounts = accounts
         self._depth = 0
 
@@ -106,6 +112,8 @@ class Writer:
 
     def line(self, *words: object) -> None:
         """A statement: a keyword and words that are quoted where they must be."""
+        if words[0] in self.skipped:
+            return
         try:
             self.raw(" ".join(word(str(item)) for item in words))
         except CannotSay as reason:
@@ -137,11 +145,14 @@ class Writer:
 
     def value(self, keyword: str, value: object, default: object = None) -> None:
         """`keyword value`, unless it is the default."""
-        if value is not None and (value != default or self.everything):
+        if value is not None and (value != default or self._wanted(keyword)):
             self.line(keyword, value)
 
+    def _wanted(self, keyword: str) -> bool:
+        return (self.everything and keyword not in self.silent) or keyword in self.forced
+
     def seconds(self, keyword: str, duration_us: int | None, default_us: int | None = None) -> None:
-        if duration_us is not None and (duration_us != default_us or self.everything):
+        if duration_us is not None and (duration_us != default_us or self._wanted(keyword)):
             self.line(keyword, decimal(duration_us))
 
     def flag(self, keyword: str, value: bool) -> None:
@@ -151,8 +162,8 @@ class Writer:
 
     def switch(self, keyword: str, value: bool, default: bool = False) -> None:
         """A keyword with an optional truth value."""
-        if value != default or self.everything:
-            self.raw(keyword if value else f"{keyword} false")
+        if value != default or self._wanted(keyword):
+            self.line(keyword, *(() if value else ("false",)))
 
     # ── scripts ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -169,7 +180,7 @@ class Writer:
         return (user.name, group)
 
     def script(self, keyword: str, script: Script | None, *, with_user: bool = True) -> None:
-        if script is None:
+        if script is None or keyword in self.skipped:
             return
         users = self.user_words(script.user) if with_user else ()
         try:

@@ -10,8 +10,8 @@ from pykeepalived.dialects.keepalived.tables.addresses import STATIC_ADDRESS, VI
 from pykeepalived.dialects.keepalived.tables.trackers import track_options
 from pykeepalived.dialects.keepalived.tables.vrrp import MAC, USE_IPVLAN, USE_VMAC
 from pykeepalived.model import (
-    AuthHmac,
     Authentication,
+    AuthHmac,
     Config,
     GarpSettings,
     SyncGroup,
@@ -179,7 +179,7 @@ class References:
 # ── groups and instances ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def sync_group(writer: Writer, group: SyncGroup, references: References, priority_default: bool) -> None:
+def sync_group(writer: Writer, group: SyncGroup, references: References) -> None:
     with writer.block("vrrp_sync_group", group.name):
         with writer.block("group"):
             for member in group.members:
@@ -190,11 +190,10 @@ def sync_group(writer: Writer, group: SyncGroup, references: References, priorit
             writer.script(keyword, getattr(group, keyword))
         writer.script("notify", group.notify)
         writer.switch("smtp_alert", group.smtp_alert)
-        writer.switch("notify_priority_changes", group.notify_priority_changes, priority_default)
+        writer.switch("notify_priority_changes", group.notify_priority_changes)
 
 
-def instance(writer: Writer, found: VrrpInstance, references: References, words: frozenset[str]) -> None:
-    """`words`: the words of global_defs that are written; they are defaults of some words here."""
+def instance(writer: Writer, found: VrrpInstance, references: References) -> None:
     with writer.block("vrrp_instance", found.name):
         _identity(writer, found)
         _unicast(writer, found)
@@ -203,7 +202,7 @@ def instance(writer: Writer, found: VrrpInstance, references: References, words:
             _authentication(writer, found.name, found.authentication)
         if found.auth_hmac is not None:
             _hmac(writer, found.name, found.auth_hmac)
-        _garp(writer, found.garp, bool(words & {"vrrp_garp_extra_if", "vrrp_vmac_garp_intvl"}))
+        _garp(writer, found.garp)
         addresses(writer, "virtual_ipaddress", found.addresses)
         addresses(writer, "virtual_ipaddress_excluded", found.excluded_addresses)
         if not found.addresses:
@@ -219,9 +218,7 @@ def instance(writer: Writer, found: VrrpInstance, references: References, words:
             writer.line("notify_deleted")
         writer.script("notify_master_rx_lower_pri", found.notify_master_rx_lower_pri)
         writer.switch("smtp_alert", found.smtp_alert)
-        writer.switch(
-            "notify_priority_changes", found.notify_priority_changes, "vrrp_notify_priority_changes" in words
-        )
+        writer.switch("notify_priority_changes", found.notify_priority_changes)
 
 
 def _identity(writer: Writer, found: VrrpInstance) -> None:
@@ -304,7 +301,7 @@ def _hmac(writer: Writer, name: str, found: AuthHmac) -> None:
         writer.value("mode", found.mode, "enforce")
 
 
-def _garp(writer: Writer, found: GarpSettings, default_changed: bool) -> None:
+def _garp(writer: Writer, found: GarpSettings) -> None:
     plain = GarpSettings()
     for keyword, field in (
         ("garp_master_delay", "delay_us"),
@@ -318,7 +315,7 @@ def _garp(writer: Writer, found: GarpSettings, default_changed: bool) -> None:
         ("garp_lower_prio_repeat", "lower_prio_repeat"),
     ):
         writer.value(keyword, getattr(found, field), getattr(plain, field))
-    if default_changed or found.extra_if_us or found.extra_if_all or writer.everything:
+    if found.extra_if_us or found.extra_if_all or writer.everything or "garp_extra_if" in writer.forced:
         writer.line("garp_extra_if", *(("all",) if found.extra_if_all else ()), decimal(found.extra_if_us))
 
 

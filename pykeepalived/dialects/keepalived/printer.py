@@ -1,0 +1,203 @@
+"""A `Config` as the text of a keepalived.conf, such that loading the text gives the same model.
+
+What inherits is written where it counts, so the words of global_defs that only give defaults to other blocks are gone;
+variables, conditions and includes have done their work before there was a model. Blocks that the model only knows by
+name, words that no spelling gives and settings of ldirectord that keepalived.conf has not are listed, never dropped.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from pykeepalived.dialects.keepalived.printer_lvs import virtual_server, virtual_server_group
+from pykeepalived.dialects.keepalived.printer_text import Accounts, CannotSay, SystemAccounts, Writer, decimal, word
+from pykeepalived.dialects.keepalived.printer_vrrp import (
+    References,
+    addresses,
+    instance,
+    lines,
+    sync_group,
+    track_file,
+    track_process,
+    vrrp_script,
+)
+from pykeepalived.dialects.keepalived.rows import Kind
+from pykeepalived.dialects.keepalived.tables.global_vrrp import GLOBAL_DEFS
+from pykeepalived.model import Config, GlobalDefs, MailSettings, SyncDaemon
+
+__all__ = ["Printed", "print_config"]
+
+
+#: Words of global_defs that are defaults of words in other blocks, where `vrrp_` in front is not all that differs.
+_DEFAULTS: Final = {
+    "smtp_alert_vrrp": "smtp_alert", "smtp_alert_checker": "smtp_alert", "vrrp_vmac_garp_intvl": "garp_extra_if",
+    "vrrp_strict": "strict_mode",
+}  # fmt: skip
+
+
+class Printed(msgspec.Struct, frozen=True):
+    """The text, and what it cannot say (which stands in it as comments too)."""
+
+    text: str
+    unsaid: tuple[str, ...]
+
+
+def print_config(config: Config, *, everything: bool = False, accounts: Accounts | None = None) -> Printed:
+    """The text of a keepalived.conf. With `everything` words that say a default are written too."""
+    writer = Writer(accounts or SystemAccounts(), everything=everything)
+    settings = config.globals
+    writer.value("instance", settings.instance)
+    writer.value("net_namespace", settings.net_namespace)
+    writer.flag("use_pid_dir", settings.use_pid_dir)
+    writer.seconds("child_wait_time", settings.child_wait_time_us, GlobalDefs().child_wait_time_us)
+    writer.gap()
+    with writer.block("global_defs"):
+        _Globals(writer, settings).write()
+    for name in config.unowned_blocks:
+        writer.gap()
+        writer.cannot(f"block {name}: the model has its name only")
+    writer.forced = frozenset(_DEFAULTS.get(name, name.removeprefix("vrrp_")) for name, _ in settings.words)
+    try:
+        _vrrp(writer, config)
+        _lvs(writer, config)
+    except CannotSay as reason:
+        # Only the name of a block can bring us here; the rest would stand in the wrong block.
+        writer.cannot(f"{reason}; what follows it is not written")
+    return Printed("\n".join(writer.lines) + "\n", tuple(writer.unsaid))
+
+
+def _vrrp(writer: Writer, config: Config) -> None:
+    references = References(config)
+    writer.gap()
+    addresses(writer, "static_ipaddress", config.static_addresses)
+    lines(writer, "static_routes", config.static_routes)
+    lines(writer, "static_rules", config.static_rules)
+    for script in config.scripts:
+        writer.gap()
+        vrrp_script(writer, script)
+    for file in config.track_files:
+        writer.gap()
+        track_file(writer, file)
+    for process in config.track_processes:
+        writer.gap()
+        track_process(writer, process)
+    for group in config.sync_groups:
+        writer.gap()
+        sync_group(writer, group, references)
+    for found in config.instances:
+        writer.gap()
+        instance(writer, found, references)
+
+
+def _lvs(writer: Writer, config: Config) -> None:
+    for group in config.virtual_server_groups:
+        writer.gap()
+        virtual_server_group(writer, group)
+    for service in config.virtual_servers:
+        writer.gap()
+        virtual_server(writer, service, log_all=config.globals.checker_log_all_failures)
+
+
+_SWITCHES: Final = ("checker_log_all_failures", "rs_init_notifies")
+_FLAGS: Final = (
+    "enable_script_security", "dynamic_interfaces", "lvs_flush", "vrrp_no_swap", "checker_no_swap", "log_unknown_vrids",
+)  # fmt: skip
+_NUMBERS: Final = ("vrrp_priority", "vrrp_rt_priority", "checker_priority", "checker_rt_priority")
+
+
+class _Globals:
+    """global_defs. Words without effect stand in the model as they were written; they come first, in their order."""
+
+    def __init__(self, writer: Writer, settings: GlobalDefs) -> None:
+        self._writer = writer
+        self._settings = settings
+        self._given = {name for name, _ in settings.words}
+
+    def write(self) -> None:
+        writer, settings = self._writer, self._settings
+        plain = GlobalDefs()
+        self._words()
+        writer.skipped = frozenset(self._given)
+        writer.silent = frozenset(name for name, row in GLOBAL_DEFS.rows.items() if row.later is not None)
+        writer.value("router_id", settings.router_id)
+        if settings.script_user is not None:
+            writer.line("script_user", *writer.user_words(settings.script_user))
+        for name in _FLAGS:
+            writer.flag(name, getattr(settings, name))
+        for name in _SWITCHES:
+            writer.switch(name, getattr(settings, name))
+        writer.value("vrrp_mcast_group4", settings.multicast_group4, plain.multicast_group4)
+        writer.value("vrrp_mcast_group6", settings.multicast_group6, plain.multicast_group6)
+        if settings.startup_delay_us:
+            writer.seconds("vrrp_startup_delay", settings.startup_delay_us)
+        for name in ("startup_script", "shutdown_script"):
+            writer.script(name, getattr(settings, name))
+            field = f"{name}_timeout_us"
+            writer.seconds(f"{name}_timeout", getattr(settings, field), getattr(plain, field))
+        writer.value("lvs_dataplane", settings.lvs_dataplane, "auto" if not writer.everything else None)
+        if settings.lvs_flush_on_stop is not None:
+            writer.line("lvs_flush_on_stop", *(("VS",) if settings.lvs_flush_on_stop == "VS" else ()))
+        if settings.lvs_timeouts is not None:
+            pairs = [
+                (name, number)
+                for name, number in zip(("tcp", "tcpfin", "udp"), settings.lvs_timeouts, strict=True)
+                if number
+            ] or [("tcp", 0)]
+            writer.line("lvs_timeouts", *(item for pair in pairs for item in pair))
+        for name in _NUMBERS:
+            writer.value(name, getattr(settings, name))
+        if settings.umask is not None:
+            writer.line("umask", f"0{settings.umask:o}")
+        for name in ("notify_fifo", "vrrp_notify_fifo", "lvs_notify_fifo"):
+            writer.value(name, getattr(settings, name))
+        if settings.sync_daemon is not None:
+            self._sync_daemon(settings.sync_daemon)
+        self._mail(settings.mail)
+        writer.skipped = writer.silent = frozenset()
+
+    def _words(self) -> None:
+        recipients = list(self._settings.mail.recipients)
+        blocks = sum(1 for name, _ in self._settings.words if name == "notification_email")
+        for name, given in self._settings.words:
+            if name == "notification_email":
+                # Several blocks add up; each that was there is there again.
+                blocks -= 1
+                taken = recipients if not blocks else recipients[:1]
+                self._recipients(taken)
+                recipients = recipients[len(taken) :]
+            elif name in GLOBAL_DEFS.rows and GLOBAL_DEFS.rows[name].kind is Kind.SCRIPT:
+                self._writer.raw(" ".join([name, *(_script_word(item) for item in given)]))
+            else:
+                self._writer.line(name, *given)
+
+    def _recipients(self, addresses: list[str]) -> None:
+        with self._writer.block("notification_email"):
+            for address in addresses:
+                self._writer.line(address)
+
+    def _mail(self, found: MailSettings) -> None:
+        writer = self._writer
+        plain = MailSettings()
+        if found.recipients and "notification_email" not in self._given:
+            self._recipients(list(found.recipients))
+        writer.value("notification_email_from", found.sender)
+        if found.server is not None:
+            writer.line("smtp_server", found.server, *((found.port,) if found.port != 25 else ()))
+        writer.value("smtp_helo_name", found.helo_name)
+        if found.connect_timeout_us != plain.connect_timeout_us:
+            writer.line("smtp_connect_timeout", decimal(found.connect_timeout_us))
+
+    def _sync_daemon(self, found: SyncDaemon) -> None:
+        pairs = (
+            ("inst", found.instance), ("id", found.sync_id), ("maxlen", found.max_length), ("port", found.port),
+            ("ttl", found.ttl), ("group", found.group),
+        )  # fmt: skip
+        given = [item for name, value in pairs if value is not None for item in (name, value)]
+        self._writer.line("lvs_sync_daemon", found.interface, *given)
+
+
+def _script_word(text: str) -> str:
+    """A word of a script line as it was cut: with a backslash it must stand as it did."""
+    return word(text) if "\\" not in text else f'"{text}"'

@@ -1,0 +1,167 @@
+"""Printing a model as keepalived.conf and loading it again gives the same model."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pykeepalived.diagnostics import ExitClass
+from pykeepalived.dialects.keepalived import load
+from pykeepalived.dialects.keepalived.printer import Printed, print_config
+from pykeepalived.dialects.keepalived.printer_text import command, pattern
+from pykeepalived.model import BfdCheck, Config, VrrpInstance
+from pykeepalived.syntax import script_words
+from tests.dialects.keepalived.fake_host import FakeHost
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[2] / "examples"
+CASES = sorted(
+    [*HERE.glob("valid/*.conf"), *HERE.glob("broken/*.conf"), *HERE.glob("newer/*.conf"), *EXAMPLES.glob("*.conf")]
+)
+
+
+class FakeAccounts:
+    """Those of the machine that never changes."""
+
+    def primary_group(self, user: str) -> int | None:
+        found = FakeHost().user(user)
+        return found.gid if found else None
+
+    def group_name(self, gid: int) -> str | None:
+        return next((name for name, number in FakeHost().groups.items() if number == gid), None)
+
+
+def printed(config: Config, *, everything: bool = False) -> Printed:
+    return print_config(config, everything=everything, accounts=FakeAccounts())
+
+
+def load_text(text: str, tmp_path: Path) -> Config:
+    path = tmp_path / "printed.conf"
+    path.write_text(text, encoding="utf-8")
+    return load(str(path), config_id="lb1", host=FakeHost()).config
+
+
+def sayable(config: Config) -> Config:
+    """The model without what the printer says it cannot say: BFD sessions and other blocks known by name only."""
+    replace = msgspec.structs.replace
+    servers = tuple(
+        replace(
+            service,
+            real_servers=tuple(
+                replace(real, checkers=tuple(spec for spec in real.checkers if not isinstance(spec.question, BfdCheck)))
+                for real in service.real_servers
+            ),
+        )
+        for service in config.virtual_servers
+    )
+    instances = tuple(replace(found, track_bfds=()) for found in config.instances)
+    groups = tuple(replace(found, track_bfds=()) for found in config.sync_groups)
+    return replace(config, virtual_servers=servers, instances=instances, sync_groups=groups, unowned_blocks=())
+
+
+@pytest.mark.parametrize("everything", [False, True], ids=["brief", "everything"])
+@pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_the_same_model_comes_back(
+    path: Path, everything: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    before = load(path.name, config_id="lb1", host=FakeHost()).config
+    result = printed(before, everything=everything)
+    after = load_text(result.text, tmp_path)
+    if path.parent.name == "broken" and result.unsaid:
+        # What a refused word leaves behind may have no spelling.
+        return
+    assert sayable(after) == sayable(before), result.text
+    again = printed(after, everything=everything)
+    if not before.unowned_blocks:
+        assert again.text == result.text
+    if before != after:
+        assert result.unsaid
+
+
+def test_a_valid_file_is_still_valid_when_it_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE / "valid")
+    for path in sorted((HERE / "valid").glob("*.conf")):
+        config = load(path.name, config_id="lb1", host=FakeHost()).config
+        target = tmp_path / path.name
+        target.write_text(printed(config, everything=True).text, encoding="utf-8")
+        findings = load(str(target), config_id="lb1", host=FakeHost()).findings.items
+        assert [item for item in findings if item.exit_class is not ExitClass.NONE] == [], path.name
+
+
+def test_blocks_known_by_name_only_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE / "valid")
+    result = printed(load("vrrp-trackers.conf", config_id="lb1", host=FakeHost()).config)
+    assert len(result.unsaid) == 2
+    assert "bfd_instance gateway" in result.unsaid[0]
+    assert "track_bfd gateway" in result.unsaid[1]
+    for line in result.unsaid:
+        assert f"# not expressed: {line}" in result.text
+
+
+def test_a_name_that_cannot_be_written_is_listed() -> None:
+    config = Config(instances=(VrrpInstance(name='a"b', vrid=1, interface="eth0"),))
+    result = printed(config)
+    assert len(result.unsaid) == 1
+    assert "vrrp_instance" in result.unsaid[0]
+    assert result.text.count("{") == result.text.count("}")
+
+
+ARGUMENT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+
+
+@given(st.lists(ARGUMENT, min_size=1, max_size=4))
+def test_any_command_line_can_be_written(argv: list[str]) -> None:
+    text = command(tuple(argv))
+    assert text[0] == text[-1] == '"' and '"' not in text[1:-1]
+    assert "\n" not in text and "$" not in text
+    (outer,) = script_words(text)
+    assert [item for item, _, _ in script_words(outer[0])] == argv
+
+
+@given(ARGUMENT)
+def test_any_pattern_can_be_written(regex: str) -> None:
+    (outer,) = script_words(pattern(regex))
+    assert outer[0] == regex
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=15)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=NAMES,
+    password=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=8),
+    argv=st.lists(ARGUMENT, min_size=0, max_size=3),
+    words=st.lists(NAMES, min_size=1, max_size=3),
+)
+def test_odd_texts_survive_or_are_listed(name: str, password: str, argv: list[str], words: list[str]) -> None:
+    quoted = " ".join('"' + item.replace('"', "") + '"' for item in words if item.replace('"', ""))
+    text = (
+        "vrrp_instance A {\n interface eth0\n virtual_router_id 9\n authentication {\n auth_type PASS\n"
+        " auth_pass x\n }\n virtual_ipaddress {\n 10.0.0.1\n }\n notify /usr/bin/true\n}\n"
+        f"global_defs {{\n enable_dbus {quoted}\n}}\n"
+    )
+    directory = Path(tempfile.mkdtemp(prefix="pykeepalived-print-"))
+    try:
+        config = load_text(text, directory)
+        (found,) = config.instances
+        assert found.authentication is not None and found.notify is not None
+        replace = msgspec.structs.replace
+        found = replace(
+            found,
+            name=name,
+            authentication=replace(found.authentication, password=password.encode()),
+            notify=replace(found.notify, argv=("/usr/bin/true", *argv)),
+        )
+        config = replace(config, instances=(found,))
+        result = printed(config)
+        assert load_text(result.text, directory) == config or result.unsaid
+    finally:
+        shutil.rmtree(directory)
