@@ -86,12 +86,11 @@ class IpvsDataplane:
 
     def read(self, keys: Iterable[ServiceKey] | None) -> Table:
         """The table, or the part of it under some keys. Raises OSError when the kernel does not answer."""
-        wanted = None if keys is None else set(keys)
-        table: Table = {}
-        for key, service in self._services():
-            if wanted is None or key in wanted:
-                table[key] = Entry(service, {kept: value for kept, value, _ in self._destinations(key)})
-        return table
+        services = self._services() if keys is None else [found for key in keys for found in self._services(key)]
+        return {
+            key: Entry(service, {kept: value for kept, value, _ in self._destinations(key)})
+            for key, service in services
+        }
 
     def apply(self, operations: Sequence[Operation]) -> list[Failure]:
         failures: list[Failure] = []
@@ -212,9 +211,16 @@ class IpvsDataplane:
         except NetlinkError as error:
             raise OSError(error.code, os.strerror(error.code)) from error
 
-    def _services(self) -> list[tuple[ServiceKey, Service]]:
+    def _services(self, key: ServiceKey | None = None) -> list[tuple[ServiceKey, Service]]:
+        """All services, or the one of a key, if it is there."""
+        try:
+            messages = self._request(codec.GET_SERVICE, dump=key is None, key=key)
+        except OSError as error:
+            if error.errno in {errno.ESRCH, errno.ENOENT}:
+                return []
+            raise
         services = []
-        for message in self._request(codec.GET_SERVICE, dump=True):
+        for message in messages:
             nested = message.get_attr("IPVS_CMD_ATTR_SERVICE")
             if nested is not None:
                 services.append(decode_service(dict(nested["attrs"])))
