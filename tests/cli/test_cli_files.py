@@ -1,0 +1,85 @@
+"""keepalivedctl's commands that work on files and words: show-config, explain-word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pykeepalived.cli.keepalivedctl import main
+from pykeepalived.dialects.keepalived.tables import all_rows
+from pykeepalived.dialects.ldirectord.rows import TABLE
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, list(words), catch_exceptions=False)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_show_config_resolves_conditions_and_shows_defaults() -> None:
+    code, text, errors = run("show-config", str(EXAMPLES / "keepalived.conf"), "-i", "lb1")
+    assert (code, errors) == (0, "")
+    assert "state MASTER" in text and "priority 150" in text and "@" not in text
+    assert "down_timer_adverts 3" in text and "connect_timeout 2" in text
+
+
+def test_show_config_in_json() -> None:
+    code, text, _ = run("show-config", str(EXAMPLES / "ldirectord.cf"), "--json")
+    model = json.loads(text)
+    assert code == 0
+    assert model["virtual_servers"][0]["scheduler"] == "wrr"
+    assert model["ldirectord"]["check_interval_us"] == 1_000_000
+
+
+def test_show_config_lists_what_the_other_language_cannot_say() -> None:
+    code, text, errors = run("show-config", str(EXAMPLES / "keepalived.conf"), "-i", "lb1", "--dialect", "ldirectord")
+    assert code == 0
+    assert "virtual=10.0.0.5:80" in text
+    assert "not expressed: vrrp_instance outside" in errors
+
+
+def test_show_config_of_a_bad_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.conf"
+    path.write_text("global_defs {\n nonsense\n router_id a\n}\n")
+    code, text, errors = run("show-config", str(path))
+    assert code == 1
+    assert "router_id a" in text and "unknown-keyword" in errors
+    code, text, errors = run("show-config", str(tmp_path / "none"))
+    assert (code, text) == (2, "")
+    assert "No such file" in errors
+
+
+@pytest.mark.parametrize("word", ["retry", "virtual_ipaddress", "checkcount", "timeout", "lvs_dataplane"])
+def test_explain_word_knows_the_word(word: str) -> None:
+    code, text, _ = run("explain-word", word)
+    assert code == 0
+    assert word in text and "state" in text
+
+
+def test_explain_word_says_range_default_and_state() -> None:
+    _, text, _ = run("explain-word", "virtual_router_id")
+    assert "id 1..255" in text
+    _, text, _ = run("explain-word", "enable_dbus")
+    assert "no effect yet (D-Bus)" in text
+    _, text, _ = run("explain-word", "nb_get_retry")
+    assert "write retry" in text
+
+
+def test_explain_word_guesses() -> None:
+    code, _, errors = run("explain-word", "virtual_ruter_id")
+    assert code == 1
+    assert "did you mean `virtual_router_id`?" in errors
+    code, _, errors = run("explain-word", "\x1b[31mx" + "y" * 5000)
+    assert code == 1
+    assert "\x1b" not in errors and len(errors) < 200
+
+
+def test_every_row_can_be_explained() -> None:
+    from pykeepalived.cli.ctl.explain_word import explain  # noqa: PLC0415
+
+    for word in {row.name for _, row in all_rows()} | {row.name for row in TABLE}:
+        assert all(facts and title for title, facts in explain(word)), word
