@@ -1,0 +1,99 @@
+"""The linter: a file for each rule with what is said about it, renderers, exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pykeepalived.cli.keepalivedctl import main
+from pykeepalived.diagnostics import Diagnostic, Label, Severity, Span
+from pykeepalived.diagnostics.render import short
+from pykeepalived.diagnostics.sarif import sarif
+from pykeepalived.tools.lint import RULES, Exit, exit_code, lint
+from tests.dialects.keepalived.fake_host import FakeHost as KeepalivedHost
+from tests.dialects.ldirectord.ldirectord_fakes import FakeHost as LdirectordHost
+
+HERE = Path(__file__).parent
+CASES = sorted([*(HERE / "lint").glob("*.conf"), *(HERE / "lint").glob("*.cf")])
+EXAMPLES = HERE.parents[1] / "examples"
+
+
+def linted(path: Path, config_id: str | None = None) -> list[Diagnostic]:
+    return lint(
+        path.name, config_id=config_id, environment={}, keepalived_host=KeepalivedHost(),
+        ldirectord_host=LdirectordHost(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.name)
+def test_a_combination_is_found_and_nothing_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
+    found = [item for item in linted(path) if item.id != "no-effect-yet"]
+    text = "".join(f"{short(item)}\n" for item in found)
+    assert text == path.with_name(f"{path.name}.expected").read_text()
+    assert {item.id for item in found if item.id in RULES} == {path.stem}
+    assert all(item.span is not None for item in found)
+
+
+def test_every_rule_has_a_file() -> None:
+    assert {path.stem for path in CASES} == set(RULES)
+
+
+@pytest.mark.parametrize("name", ["keepalived.conf", "ldirectord-vrrp.conf", "ldirectord.cf"])
+def test_the_examples_are_clean(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(EXAMPLES)
+    assert exit_code(linted(Path(name), "lb1")) is Exit.CLEAN
+
+
+def test_exit_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE / "lint")
+    run = CliRunner().invoke
+    assert run(main, ["lint", "sorry-is-real.conf"]).exit_code == 1
+    bad = tmp_path / "bad.conf"
+    bad.write_text("global_defs {\n nonsense\n}\n")
+    assert run(main, ["lint", str(bad)]).exit_code == 2
+    assert run(main, ["lint", str(tmp_path / "none"), "sorry-is-real.conf"]).exit_code == 2
+    # Notes alone do not count.
+    assert run(main, ["lint", "server-twice.conf"]).exit_code == 0
+
+
+@pytest.mark.parametrize("form", ["full", "short", "json", "sarif"])
+def test_formats(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE / "lint")
+    text = CliRunner().invoke(main, ["lint", "--format", form, "sorry-is-real.conf"]).stdout
+    assert "sorry-is-real" in text
+    if form == "full":
+        assert "^^^^" in text
+    elif form == "json":
+        assert json.loads(text)[0]["span"]["line"] == 5
+    elif form == "sarif":
+        (result,) = json.loads(text)["runs"][0]["results"]
+        region = result["locations"][0]["physicalLocation"]["region"]
+        assert (region["startLine"], region["startColumn"], region["endColumn"]) == (5, 5, 33)
+
+
+def test_sarif_has_the_form_of_the_standard() -> None:
+    span = Span("a b#.conf", 3, 5, 9, "    word x")
+    items = [
+        Diagnostic(id="b-two", severity=Severity.ERROR, message="m", span=span, help="h", notes=("n",),
+                   secondary=(Label(span, "first here"),)),
+        Diagnostic(id="a-one", severity=Severity.NOTE, message="m2"),
+    ]  # fmt: skip
+    log = json.loads(sarif(items, version="1.2.3", rules={"a-one": "text of one"}))
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    driver = run["tool"]["driver"]
+    assert [rule["id"] for rule in driver["rules"]] == ["a-one", "b-two"]
+    assert driver["rules"][0]["shortDescription"]["text"] == "text of one"
+    first, second = run["results"]
+    assert driver["rules"][first["ruleIndex"]]["id"] == first["ruleId"] == "b-two"
+    assert first["level"] == "error" and second["level"] == "note"
+    assert first["message"]["text"] == "m; n; help: h"
+    place = first["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "a%20b%23.conf"
+    assert place["region"]["startLine"] == 3
+    assert first["relatedLocations"][0]["message"]["text"] == "first here"
+    assert "locations" not in second
