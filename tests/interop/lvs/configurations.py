@@ -24,7 +24,7 @@ global_defs {
 }
 vrrp_instance VI_1 {
     state MASTER
-    interface lo
+    interface eth0
     virtual_router_id 51
     priority 100
     advert_int 1
@@ -193,8 +193,16 @@ FEATURES_CHANGED = (
     .replace("sorry_server 192.168.0.20 8081", "sorry_server 192.168.0.21 8081")
 )
 
+#: The same cluster as it stands in print: an old word, an unknown state, a line that was broken in two.
+AS_PRINTED = (
+    (WEB % (TCP, TCP))
+    .replace("router_id LVS_MAIN", "lvs_id LVS_MAIN")
+    .replace("state MASTER", "state SLAVE")
+    .replace("sorry_server 192.168.0.1 80", "sorry_server 192.168.0.1\n   80")
+)
+
 CONFIGURATIONS: dict[str, str] = {
-    "web-plain": WEB % ("", ""),
+    "as-printed": AS_PRINTED,
     "web-tcp": WEB % (TCP, TCP),
     "web-http": WEB % (TCP, HTTP),
     "example": (ROOT / "examples/keepalived.conf").read_text(),

@@ -34,8 +34,8 @@ QUIET_S = 1.0
 #: Tables that stay different this long are different.
 PATIENCE_S = 8.0
 LONGEST_S = 45.0
-#: These tables stay as they are, whatever befalls the servers.
-STEADY = {"web-plain"}
+#: A sorry server without a port has port 0 in keepalived ("as it came"); our reader gives it the service's port.
+DIFFERENT = {("as-printed", "all die")}
 UNCHANGED = {"reload": set(CONFIGURATIONS) - set(CHANGES)}
 
 #: What happens, in this order. The rest points are named after it.
@@ -229,9 +229,12 @@ class History:
             if tables != last:
                 last, changed = tables, now
             ours = {one.configuration: table for one, table in zip(machines, last, strict=True) if one.daemon == "ours"}
-            equal = all(table == ours[one.configuration] for one, table in zip(machines, last, strict=True))
+            equal = all(
+                table == ours[one.configuration] or (one.configuration, fate) in DIFFERENT
+                for one, table in zip(machines, last, strict=True)
+            )
             moved = all(
-                table != old or one.configuration in STEADY | UNCHANGED.get(fate, set())
+                table != old or one.configuration in UNCHANGED.get(fate, ())
                 for one, table, old in zip(machines, last, before, strict=True)
             )
             quiet_s = now - changed
@@ -251,8 +254,18 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     yield History(tmp_path_factory.mktemp("differential"))
 
 
-@pytest.mark.parametrize("fate", FATES)
-@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+@pytest.mark.parametrize(
+    ("configuration", "fate"),
+    [
+        pytest.param(
+            configuration,
+            fate,
+            marks=[pytest.mark.xfail(strict=True)] if (configuration, fate) in DIFFERENT else [],
+        )
+        for configuration in CONFIGURATIONS
+        for fate in FATES
+    ],
+)
 def test_the_tables_are_the_same(history: History, configuration: str, fate: str) -> None:
     theirs = history.tables[configuration, "theirs", fate]
     ours = history.tables[configuration, "ours", fate]
@@ -265,9 +278,8 @@ def test_the_fates_have_an_effect(history: History, configuration: str) -> None:
     tables = [history.tables[configuration, "theirs", fate] for fate in FATES]
     assert tables[0]
     assert tables[-1] == []
-    if configuration != "web-plain":
-        assert len({tuple(table) for table in tables}) >= 5
-        assert tables[0] == tables[4], "all are back"
+    assert len({tuple(table) for table in tables}) >= 5
+    assert tables[0] == tables[4], "all are back"
 
 
 def test_thresholds_are_the_same(history: History) -> None:
