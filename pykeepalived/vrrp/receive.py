@@ -39,6 +39,8 @@ _VRRP: Final = 112
 _AH: Final = 51
 _ADVERTISEMENT: Final = 1
 _HEADER: Final = 8
+_COMPATIBLE: Final = bytes(12)
+_MAPPED: Final = bytes(10) + b"\xff\xff"
 _AUTH_DATA: Final = 8
 #: version and length, total length, flags and fragment offset, TTL, protocol, source, destination
 _IPV4: Final = struct.Struct("!BxHxxHBBxx4s4s")
@@ -337,6 +339,11 @@ def _advert(packet: _Packet, expected: Expectation, *, other_form: bool) -> Adve
 def _text(address: bytes) -> str:
     if len(address) == 4:
         return ".".join(map(str, address))
+    # The model's form is inet_ntop's, which writes mapped and compatible addresses with an IPv4 tail.
+    if address.startswith(_MAPPED):
+        return "::ffff:" + ".".join(map(str, address[12:]))
+    if address.startswith(_COMPATIBLE) and address[12:14] != b"\0\0":
+        return "::" + ".".join(map(str, address[12:]))
     return str(IPv6Address(address))
 
 

@@ -172,7 +172,9 @@ def test_process_group_signals_and_environment(bench, monkeypatch):
     assert "KEPT=yes" in found["env"]
     assert "LD_LIBRARY_PATH" not in found["env"]
     assert "IFS" not in found["env"]
-    assert [int(line.split()[1], 16) for line in found["signals"].splitlines()] == [0, 0]
+    # The C library keeps 32 and 33 for itself: what a test's ancestors did with them cannot be undone through it.
+    settable = ~(3 << 31)
+    assert [int(line.split()[1], 16) & settable for line in found["signals"].splitlines()] == [0, 0]
     pid, group, _session = found["group"].split()
     assert pid == group
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 import random
+import socket
 import struct
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from pykeepalived.model.common import Family
 from pykeepalived.model.vrrp import Authentication, AuthType, UnicastPeer
+from pykeepalived.vrrp import receive
 from pykeepalived.vrrp.authentication import ah_digest, ah_digest_fits
 from pykeepalived.vrrp.events import AdvertReceived, PacketRefused, Refusal
 from pykeepalived.vrrp.receive import Ladder, expectation
@@ -413,3 +415,14 @@ def test_an_advert_of_keepalived_over_ipv6():
     event = reader.ipv6(packet_[40:], packet_[8:24], packet_[24:40], packet_[7], "eth0")
     assert isinstance(event, AdvertReceived), event
     assert event.advert.addresses == ("fe80::56", "2001:db8::56")
+
+
+@given(
+    st.one_of(
+        st.binary(min_size=16, max_size=16),
+        st.binary(min_size=4, max_size=4).map(lambda tail: bytes(12) + tail),
+        st.binary(min_size=4, max_size=4).map(lambda tail: bytes(10) + b"\xff\xff" + tail),
+    )
+)
+def test_ipv6_addresses_are_written_as_the_model_has_them(address: bytes) -> None:
+    assert receive._text(address) == socket.inet_ntop(socket.AF_INET6, address)
