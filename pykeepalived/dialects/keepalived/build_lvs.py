@@ -11,7 +11,7 @@ from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.lvs_parts import build_persistence, build_quorum, label_of
 from pykeepalived.dialects.keepalived.readers import UINT_MAX, Bad, Integer, canonical_address
 from pykeepalived.dialects.keepalived.scripts import Scripts
-from pykeepalived.dialects.keepalived.tables.common import PORT
+from pykeepalived.dialects.keepalived.tables.common import SERVICE_PORT
 from pykeepalived.model import (
     AddressSelector,
     Family,
@@ -137,7 +137,7 @@ class ServerBuilder:
         if second is None:
             return AddressSelector(address, 0)
         try:
-            return AddressSelector(address, PORT(second))
+            return AddressSelector(address, SERVICE_PORT(second))
         except Bad as problem:
             context.bad(problem, statement, 2)
             return None
@@ -240,7 +240,7 @@ class ServerBuilder:
                 )
                 continue
             places[key] = draft
-            found[key] = self._real_server(draft, virtual, key, own)
+            found[key] = self._real_server(draft, virtual, key, own, self._port(port, selector))
         return tuple(found.values())
 
     def _fitting_port(
@@ -272,7 +272,10 @@ class ServerBuilder:
             return port
         return selector.port if isinstance(selector, AddressSelector) else 0
 
-    def _real_server(self, draft: Draft, virtual: Draft, key: tuple[str, int], forwarding: Forwarding) -> RealServer:
+    def _real_server(
+        self, draft: Draft, virtual: Draft, key: tuple[str, int], forwarding: Forwarding, check_port: int
+    ) -> RealServer:
+        """`check_port` is the port of the file, also where packets cannot be sent to it (seen with 2.2.7)."""
         values: dict[str, Any] = {
             field: draft.values[field]
             for field in ("upper_threshold", "lower_threshold", "snmp_name")
@@ -298,7 +301,7 @@ class ServerBuilder:
             notify_down=resolve(draft.get("notify_down")),
             smtp_alert=draft.get("smtp_alert", virtual.get("smtp_alert", self._alert(True))),
             virtualhost=draft.get("virtualhost", virtual.get("virtualhost")),
-            checkers=self._checks.build(draft, virtual, key),
+            checkers=self._checks.build(draft, virtual, (key[0], check_port)),
             **values,
         )
 
@@ -320,7 +323,8 @@ class ServerBuilder:
             return None
         return SorryServer(
             address=address,
-            port=self._port(port, selector),
+            # Without a port NAT sends requests to the port that they came for (seen with 2.2.7).
+            port=port or 0,
             forwarding=own,
             inhibit=draft.get("sorry_inhibit", False),
         )

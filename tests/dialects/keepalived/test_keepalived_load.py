@@ -348,7 +348,7 @@ def test_service_details(read) -> None:  # type: ignore[no-untyped-def]
     assert (found.persistence_prefix, found.persistence_timeout_s) == (24, 360)
     assert (found.quorum, found.hysteresis) == (3, 1)
     assert found.sorry_server == SorryServer(
-        address="10.0.9.1", port=80, forwarding=Forwarding(ForwardingMethod.DR), inhibit=True
+        address="10.0.9.1", port=0, forwarding=Forwarding(ForwardingMethod.DR), inhibit=True
     )
     one, two = found.real_servers
     assert (one.weight, one.inhibit_on_failure, one.alpha, one.smtp_alert) == (0, True, True, True)

@@ -80,5 +80,5 @@ def test_the_printed_configuration(variant: str) -> None:
         ("192.168.0.12", 80, 20),
         ("192.168.0.13", 80, 8),
     ]
-    assert service.sorry_server == SorryServer(address="192.168.0.1", port=80)
+    assert service.sorry_server == SorryServer(address="192.168.0.1", port=0)
     assert result.config.globals.mail.recipients == ("mon@mail.com",)

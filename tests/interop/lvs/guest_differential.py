@@ -34,8 +34,6 @@ QUIET_S = 1.0
 #: Tables that stay different this long are different.
 PATIENCE_S = 8.0
 LONGEST_S = 45.0
-#: A sorry server without a port has port 0 in keepalived ("as it came"); our reader gives it the service's port.
-DIFFERENT = {("as-printed", "all die")}
 UNCHANGED = {"reload": set(CONFIGURATIONS) - set(CHANGES)}
 
 #: What happens, in this order. The rest points are named after it.
@@ -229,10 +227,7 @@ class History:
             if tables != last:
                 last, changed = tables, now
             ours = {one.configuration: table for one, table in zip(machines, last, strict=True) if one.daemon == "ours"}
-            equal = all(
-                table == ours[one.configuration] or (one.configuration, fate) in DIFFERENT
-                for one, table in zip(machines, last, strict=True)
-            )
+            equal = all(table == ours[one.configuration] for one, table in zip(machines, last, strict=True))
             moved = all(
                 table != old or one.configuration in UNCHANGED.get(fate, ())
                 for one, table, old in zip(machines, last, before, strict=True)
@@ -256,15 +251,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
 
 @pytest.mark.parametrize(
     ("configuration", "fate"),
-    [
-        pytest.param(
-            configuration,
-            fate,
-            marks=[pytest.mark.xfail(strict=True)] if (configuration, fate) in DIFFERENT else [],
-        )
-        for configuration in CONFIGURATIONS
-        for fate in FATES
-    ],
+    [(configuration, fate) for configuration in CONFIGURATIONS for fate in FATES],
 )
 def test_the_tables_are_the_same(history: History, configuration: str, fate: str) -> None:
     theirs = history.tables[configuration, "theirs", fate]

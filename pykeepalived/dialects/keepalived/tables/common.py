@@ -30,6 +30,8 @@ MULTICAST4: Final = Address(multicast=True, family=4)
 MULTICAST6: Final = Address(multicast=True, family=6)
 PREFIX: Final = Prefix()
 PORT: Final = Integer(1, 65535, "port")
+#: 0: all ports.
+SERVICE_PORT: Final = Integer(0, 65535, "port")
 BYTE: Final = Integer(0, 255)
 UNSIGNED: Final = Integer(0, UINT_MAX)
 BYTES: Final = Integer(0, UINT_MAX, "bytes")
