@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "lint": ("pykeepalived.cli.ctl.lint", "Faults of a configuration, and combinations that are rarely meant."),
     "show-config": ("pykeepalived.cli.ctl.show_config", "The effective configuration of a file, with every default."),
     "explain-word": ("pykeepalived.cli.ctl.explain_word", "What a keyword of either language means."),
+    "convert": ("pykeepalived.cli.ctl.convert", "One language into the other; Heartbeat, Piranha and ipvsadm too."),
     "fix": ("pykeepalived.cli.ctl.fix", "Repair a configuration that lost its indentation."),
     "demo": ("pykeepalived.cli.ctl.demo", "Show a cluster at work on this machine."),
 }

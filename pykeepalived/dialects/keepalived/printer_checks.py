@@ -99,7 +99,8 @@ def checker(writer: Writer, spec: CheckerSpec, server: RealServer, inherited: In
         if isinstance(question, HttpCheck):
             _http(writer, question, server)
         elif isinstance(question, SmtpCheck):
-            writer.line("helo_name", question.helo_name)
+            # Empty: what global_defs says, or the name of the host.
+            writer.value("helo_name", question.helo_name or None)
         elif isinstance(question, DnsCheck):
             writer.value("type", question.type, "SOA")
             writer.value("name", question.name, ".")

@@ -51,7 +51,7 @@ def _escaped(text: str, backslash: str) -> str:
 
 def pattern(text: str) -> str:
     """A regular expression in quotes: read once, so one backslash starts an escape."""
-    return f'"{_escaped(text, chr(92))}"'
+    return '"' + "\\\\".join(_escaped(part, "\\") for part in text.split("\\")) + '"'
 
 
 def command(argv: tuple[str, ...]) -> str:

@@ -59,7 +59,11 @@ def check_of_section(found: VirtualServer) -> tuple[SectionCheck, list[str]]:
         check.directives.append(("checktype", "on", "negotiate"))
         return check, problems
     kinds = {type(spec.question) for spec in specs.values()}
-    if len(kinds) > 1:
+    dead = [key for key, spec in specs.items() if isinstance(spec.question, OffCheck)]
+    if kinds == {TcpCheck, OffCheck} and not any(port for _, port in dead):
+        # A connect check of a firewall mark: servers without a port are dead.
+        first = next(spec for spec in specs.values() if isinstance(spec.question, TcpCheck))
+    elif len(kinds) > 1:
         problems.append("checks of several kinds in one section, the first one stays")
     _kind(check, found, first, specs, problems)
     retries = {spec.timing.retry for spec in specs.values()}
