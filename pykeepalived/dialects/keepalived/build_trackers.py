@@ -29,7 +29,6 @@ class Trackers:
 
     def __init__(self, context: Context, root: Draft, scripts: Scripts) -> None:
         self._context = context
-        self._resolver = scripts
         self._defined = {
             field: {draft.name for draft in root.get(blocks, ())}
             for field, blocks in (
@@ -39,7 +38,6 @@ class Trackers:
                 ("track_bfd", "bfd_instances"),
             )
         }
-        self._script_places = {draft.name: draft.statement for draft in root.get("scripts", ())}
         self.scripts = {s.name: s for draft in root.get("scripts", ()) if (s := self._script(draft, scripts))}
         self.files = {f.name: f for draft in root.get("track_files", ()) if (f := self._file(draft))}
         self.processes = {p.name: p for draft in root.get("track_processes", ()) if (p := self._process(draft))}
@@ -53,7 +51,7 @@ class Trackers:
                 "script-missing", f"vrrp_script `{draft.name}` has no script, it is left out", draft.statement, 1
             )
             return None
-        resolved = scripts.resolve(draft.values["script"], draft.get("user"), draft.where.get("user"), used=False)
+        resolved = scripts.resolve(draft.values["script"], draft.get("user"), draft.where.get("user"), tracked=True)
         if resolved is None:
             return None
         weight, reverse = draft.get("weight", (0, None))
@@ -177,9 +175,6 @@ class Trackers:
             if name in found:
                 self._twice(entry, f"{who}: {field} `{name}`", draft.values[field])
                 continue
-            place = self._script_places.get(name) if kind is TrackedScript else None
-            if place is not None:
-                self._resolver.count_as_used(place)
             reverse = bool(getattr(known[name], "reverse", False))
             if entry.get("reverse"):
                 reverse = True

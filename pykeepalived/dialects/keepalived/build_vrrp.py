@@ -9,6 +9,7 @@ from pykeepalived.dialects.keepalived.addresses import build_address, words_of
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
+from pykeepalived.dialects.keepalived.routing import RoutingLines
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.dialects.keepalived.vrrp_parts import (
     build_authentication,
@@ -58,6 +59,7 @@ class InstanceBuilder:
         self._scripts = scripts
         self._trackers = trackers
         self._dynamic = "dynamic_interfaces" in settings.values
+        self._routing = RoutingLines(context, frozenset(), dynamic=self._dynamic)
         self._routers: dict[tuple[str | None, int, Family], Draft] = {}
 
     def build(self, draft: Draft) -> VrrpInstance | None:
@@ -103,7 +105,10 @@ class InstanceBuilder:
         if not self._enough_addresses(draft, addresses, excluded, values):
             return None
         values |= {"addresses": addresses, "excluded_addresses": excluded}
-        self._check_routes(draft)
+        for entry in draft.get("routes", ()):
+            self._routing.check_route(entry)
+        for entry in draft.get("rules", ()):
+            self._routing.check_rule(entry)
         values["routes"] = tuple(VirtualRoute(words=words_of(entry)) for entry in draft.get("routes", ()))
         values["rules"] = tuple(VirtualRule(words=words_of(entry)) for entry in draft.get("rules", ()))
         values |= self._priority(draft)
@@ -250,16 +255,6 @@ class InstanceBuilder:
             help="write `no_virtual_ipaddress` if that is meant" if not values["strict"] else None,
         )
         return not needed
-
-    def _check_routes(self, draft: Draft) -> None:
-        for entry in draft.get("routes", ()):
-            if not entry.refused and not {"dev", "oif", "no_track"} & entry.values.keys():
-                self._context.warning(
-                    "route-not-tracked",
-                    f"({draft.name}) the route names no interface and cannot be tracked",
-                    entry.statement,
-                    help="write `dev NAME` or `no_track`",
-                )
 
     def _priority(self, draft: Draft) -> dict[str, Any]:
         state = draft.get("initial_state", VrrpState.BACKUP)

@@ -18,6 +18,23 @@ from pykeepalived.model import User
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+#: Where iproute2 keeps its lists of names.
+_NAME_DIRECTORIES = ("/usr/share/iproute2", "/usr/lib/iproute2", "/etc/iproute2")
+_NAME_FILES = 64
+_NAME_BYTES = 1_000_000
+
+
+def _names_in(path: Path) -> set[str]:
+    """The second words of the lines `NUMBER NAME`."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            lines = file.read(_NAME_BYTES).splitlines()
+    except OSError:
+        return set()
+    words = (line.partition("#")[0].split() for line in lines)
+    return {pair[1] for pair in words if len(pair) > 1}
+
+
 class FileFacts(msgspec.Struct, frozen=True):
     """What matters of a file for running it."""
 
@@ -57,6 +74,10 @@ class HostFacts(Protocol):
         """Whom the daemon itself runs as."""
         ...
 
+    def routing_names(self, kind: str) -> frozenset[str]:
+        """The names that iproute2's list `kind` (rt_tables, rt_protos, …) holds besides the numbers."""
+        ...
+
 
 class RealHost:
     """This machine. Each question is asked once; a load sees one state."""
@@ -64,6 +85,7 @@ class RealHost:
     def __init__(self) -> None:
         self._interfaces: frozenset[str] | None = None
         self._asked = False
+        self._names: dict[str, frozenset[str]] = {}
 
     def hostname(self) -> str:
         return socket.gethostname()
@@ -99,6 +121,15 @@ class RealHost:
 
     def search_path(self) -> str:
         return os.environ.get("PATH") or DEFAULT_PATH
+
+    def routing_names(self, kind: str) -> frozenset[str]:
+        if kind not in self._names:
+            found: set[str] = set()
+            for directory in _NAME_DIRECTORIES:
+                for path in (Path(directory, kind), *sorted(Path(directory, kind + ".d").glob("*.conf"))[:_NAME_FILES]):
+                    found |= _names_in(path)
+            self._names[kind] = frozenset(found)
+        return self._names[kind]
 
     def own_user(self) -> User:
         uid = os.geteuid()

@@ -25,6 +25,7 @@ class Scripts:
         self.security = bool(settings and settings.get("enable_script_security"))
         self.default_user = self._script_user(settings)
         self._known: dict[tuple[str, User], str | None] = {}
+        self._exists: set[tuple[str, User]] = set()
         self._violation_said = False
 
     def _script_user(self, settings: Draft | None) -> User | None:
@@ -52,7 +53,7 @@ class Scripts:
             found = User(found.name, found.uid, gid)
         return found
 
-    def _implied_user(self, statement: Statement, exit_class: ExitClass) -> User | None:
+    def _implied_user(self, statement: Statement) -> User | None:
         if self.default_user is not None:
             return self.default_user
         account = self._context.host.user(_DEFAULT_ACCOUNT)
@@ -65,7 +66,6 @@ class Scripts:
                 "the script has no user, and with enable_script_security root is not taken by itself; it is left out",
                 statement,
                 help=f"write `script_user USER` in global_defs, or make an account `{_DEFAULT_ACCOUNT}`",
-                exit_class=exit_class,
             )
             return None
         return own
@@ -76,40 +76,41 @@ class Scripts:
         user: tuple[str, str | None] | None = None,
         user_at: Statement | None = None,
         *,
-        used: bool = True,
+        tracked: bool = False,
     ) -> Script | None:
         """The script that runs, or None when there is none or it is refused (which is reported).
 
-        keepalived's -t looks at vrrp_script only (found with 2.2.7); what is wrong with other scripts is said all the
-        same, without counting. `used` False (a vrrp_script): the script counts for script security only when somebody
-        refers to it (`count_as_used`).
+        keepalived's -t counts what is wrong with a vrrp_script (`tracked`) only (found with 2.2.7 and 2.4.3); what is
+        wrong with other scripts is said all the same. An unknown user of a MISC_CHECK (`user`) counts too.
         """
         if raw is None or not raw.argv:
             return None
         statement = raw.statement
-        exit_class = ExitClass.NONE if used else ExitClass.GENERAL
-        chosen = user or ((raw.user, raw.group) if raw.user is not None else None)
+        exit_class = ExitClass.GENERAL if tracked else ExitClass.NONE
+        # The script line of a vrrp_script has no user; words behind the command are not looked at.
+        chosen = user or ((raw.user, raw.group) if raw.user is not None and not tracked else None)
         if chosen is not None:
-            owner = self.user(chosen[0], chosen[1], user_at or statement, exit_class)
+            at = user_at or statement
+            owner = self.user(chosen[0], chosen[1], at, ExitClass.GENERAL if user else exit_class)
         else:
-            owner = self._implied_user(statement, exit_class)
+            owner = self._implied_user(statement)
         if owner is None:
             return None
         if raw.argv[0].startswith("<") and raw.argv[0][1:].lstrip().startswith("/"):
             # The old test "can this file be opened", which a shell makes.
             return Script(("/bin/sh", "-c", " ".join(raw.argv)), owner)
         key = (raw.argv[0], owner)
+        if key in self._exists:
+            self._count_as_used(statement)
         if key not in self._known:
             self._known[key] = self._path(raw.argv[0], owner, statement, exit_class)
         path = self._known[key]
         if path is None:
             return None
-        if used:
-            self.count_as_used(statement)
         return Script((path, *raw.argv[1:]), owner)
 
-    def count_as_used(self, statement: Statement) -> None:
-        """The first script that may really run without enable_script_security is reported."""
+    def _count_as_used(self, statement: Statement) -> None:
+        """The first script that exists without enable_script_security is reported."""
         if self.security or self._violation_said:
             return
         self._violation_said = True
@@ -154,6 +155,8 @@ class Scripts:
                 "script-not-found", f"`{path}` cannot be used: {reason}", statement, exit_class=exit_class
             )
             return None
+        self._exists.add((command, owner))
+        self._count_as_used(statement)
         if not may_execute(facts, owner):
             self._context.warning(
                 "script-not-executable",
@@ -171,10 +174,31 @@ class Scripts:
                     f"`{path}` runs as root and others may change `{weak}`, it is left out",
                     statement,
                     help=f"chown root {weak}; chmod go-w {weak}",
-                    exit_class=ExitClass.SECURITY,
+                    exit_class=exit_class,
                 )
                 return None
+            self._say_if_linked(path, statement, exit_class)
         return path
+
+    def _say_if_linked(self, path: str, statement: Statement, exit_class: ExitClass) -> None:
+        """keepalived 2.4.3 takes a link in the middle of a path for a directory that everybody may write.
+
+        On a system whose /bin is a link it so disables /bin/anything. We run the script: nobody but root can change
+        such a link.
+        """
+        directory = posixpath.dirname(posixpath.normpath(path))
+        try:
+            real = self._context.host.real_path(directory)
+        except (OSError, ValueError):
+            return
+        if path.startswith("/") and real != directory:
+            self._context.warning(
+                "script-behind-link",
+                f"`{directory}` leads over a link to `{real}`, keepalived 2.4.3 does not run a script there",
+                statement,
+                help=f"write `{posixpath.join(real, posixpath.basename(path))}`",
+                exit_class=exit_class,
+            )
 
     @staticmethod
     def _as_root(mode: int, uid: int, gid: int, owner: User) -> bool:

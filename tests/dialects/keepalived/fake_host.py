@@ -66,3 +66,6 @@ class FakeHost:
 
     def own_user(self) -> User:
         return self.own
+
+    def routing_names(self, kind: str) -> frozenset[str]:
+        return frozenset({"rt_tables": {"main"}, "rt_protos": {"static"}}.get(kind, set()))

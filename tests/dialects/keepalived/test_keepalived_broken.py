@@ -23,7 +23,6 @@ DIFFERENCES = {
     "duplicate-peer": "2.4.3 calls a peer that is given twice an error, 2.2.7 says nothing",
     "granularity-of-other-family": "2.2.7 accepts any number and hands it to the kernel",
     "http-without-url": "2.2.7 dies of a segmentation fault",
-    "script-unsafe": "2.4.3 has exit code 6 for unsafe permissions; 2.2.7 only says that the script is disabled",
     "version-2-with-ipv6": "2.4.3 calls it an error, 2.2.7 silently takes version 3",
     "hexadecimal-odd": "2.2.7 takes half a byte as zero and a half",
 }

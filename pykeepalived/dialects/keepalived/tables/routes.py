@@ -91,7 +91,6 @@ def _rows(static: bool) -> tuple[Row, ...]:
         value("dsfield", TOS, same_as="tos", help="same as tos"),
         value("table", TABLE, default="main", help="routing table"),
         value("protocol", TABLE, default="keepalived", help="routing protocol"),
-        value("proto", TABLE, same_as="protocol", help="same as protocol"),
         value("scope", Scope(), help="scope of the route"),
         value("metric", UNSIGNED, default="0", help="metric"),
         value("priority", UNSIGNED, same_as="metric", help="same as metric"),

@@ -12,7 +12,7 @@ from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.readers import Bad, Grammar, Integer, Prefix, Reader, Text
 from pykeepalived.dialects.keepalived.rows import Options, Row, flag, value
-from pykeepalived.dialects.keepalived.tables.common import INTERFACE, NAME, UNSIGNED
+from pykeepalived.dialects.keepalived.tables.common import BYTE, INTERFACE, NAME, UNSIGNED
 from pykeepalived.dialects.keepalived.tables.routes import REALMS, TABLE, TOS
 from pykeepalived.model import IpPrefix
 from pykeepalived.syntax import Statement
@@ -39,12 +39,14 @@ class Range(Reader):
         if not dash and low.isdigit():
             # keepalived rejects the single number: keepalived-behaviour 16 number 7.
             raise Bad("not-a-range", f"`{text}` is no range of {self.what}", help=f"write `{text}-{text}`")
-        if not (low.isdigit() and high.isdigit() and len(text) <= 24 and int(low) <= int(high) <= self.high):
+        if not (low.isdigit() and high.isdigit() and len(text) <= 24 and max(int(low), int(high)) <= self.high):
             raise Bad("not-a-range", f"`{text}` is no range of {self.what} inside 0..{self.high}")
         return int(low), int(high)
 
 
 PORTS: Final = Range(65_535, "ports")
+#: keepalived hands any number to the kernel.
+_PREFIX_LENGTH: Final = Integer(0, 2**31 - 1, "length")
 
 
 def _rows(static: bool) -> tuple[Row, ...]:
@@ -63,8 +65,9 @@ def _rows(static: bool) -> tuple[Row, ...]:
         value("dsfield", TOS, same_as="tos", help="same as tos"),
         value("fwmark", FWMARK, help="firewall mark"),
         value("realms", REALMS, help="realm"),
-        value("suppress_prefixlength", Integer(0, 128), help="ignore results with no longer prefix"),
-        value("sup_pl", Integer(0, 128), same_as="suppress_prefixlength", help="same as suppress_prefixlength"),
+        value("suppress_prefixlength", _PREFIX_LENGTH, help="ignore results with no longer prefix"),
+        value("sup_pl", _PREFIX_LENGTH, field="suppress_prefixlength", same_as="suppress_prefixlength",
+              help="same as suppress_prefixlength"),
         value("suppress_ifgroup", NAME, help="ignore results over this interface group"),
         value("sup_group", NAME, same_as="suppress_ifgroup", help="same as suppress_ifgroup"),
         value("dev", INTERFACE, help="incoming interface"),
@@ -73,7 +76,7 @@ def _rows(static: bool) -> tuple[Row, ...]:
         value("tunnel-id", Integer(0, 2**64 - 1), help="tunnel key"),
         value("uidrange", Range(4_294_967_295, "user ids"), help="user ids"),
         flag("l3mdev", field="action", help="look up the table of the VRF"),
-        value("protocol", Text("NAME"), default="keepalived", help="who made the rule"),
+        value("protocol", BYTE, default="keepalived", help="who made the rule"),
         value("ipproto", Text("NAME"), help="IP protocol"),
         value("sport", PORTS, help="source ports"),
         value("dport", PORTS, help="destination ports"),
