@@ -11,6 +11,7 @@ import click
 
 from pykeepalived.dialects.keepalived import rows as keepalived
 from pykeepalived.dialects.keepalived.hints import near
+from pykeepalived.dialects.keepalived.states import later_of
 from pykeepalived.dialects.keepalived.tables import all_rows
 from pykeepalived.dialects.ldirectord import rows as ldirectord
 
@@ -59,7 +60,7 @@ def explain(word: str) -> Iterator[tuple[str, Facts]]:
     told: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for context, row in all_rows():
         if row.name == word:
-            told.setdefault((form_of(row), tuple(_keepalived_facts(row))), []).append(context)
+            told.setdefault((form_of(row), tuple(_keepalived_facts(row, later_of(context, row)))), []).append(context)
     for (form, facts), contexts in told.items():
         places = ", ".join(_place(context) for context in contexts)
         yield f"keepalived.conf: {form}", [("stands in", places), *facts]
@@ -88,7 +89,7 @@ def form_of(row: keepalived.Row) -> str:
     return text
 
 
-def _keepalived_facts(row: keepalived.Row) -> Facts:
+def _keepalived_facts(row: keepalived.Row, later: str | None) -> Facts:
     facts = [("does", row.help)]
     if row.options is not None:
         words = [f"{name.replace('_', ' ')} ({reader.shows})" for name, reader in row.options.slots]
@@ -105,7 +106,7 @@ def _keepalived_facts(row: keepalived.Row) -> Facts:
     if row.repeat is not keepalived.Repeat.LAST:
         again = {"append": "all uses count", "first": "the first one stays"}[row.repeat.value]
         facts.append(("again", again))
-    facts.append(("state", f"known and checked, no effect yet ({row.later})" if row.later else "in effect"))
+    facts.append(("state", f"known and checked, no effect yet ({later})" if later else "in effect"))
     facts.append(("since", "pykeepalived only" if row.ours else f"keepalived {row.since}"))
     return facts
 

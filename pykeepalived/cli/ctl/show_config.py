@@ -9,8 +9,7 @@ import msgspec
 
 from pykeepalived.diagnostics import Severity
 from pykeepalived.diagnostics.render import short
-from pykeepalived.model import Config
-from pykeepalived.tools.configurations import Dialect, Unreadable, load
+from pykeepalived.tools.configurations import Dialect, Loaded, Unreadable, load
 
 
 @click.command(name="show-config")
@@ -40,7 +39,7 @@ def command(file: str, dialect: str | None, as_json: bool, config_id: str | None
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(loaded.config)).decode())
     else:
-        text, unsaid = _printed(loaded.config, Dialect(dialect) if dialect else loaded.dialect)
+        text, unsaid = _printed(loaded, Dialect(dialect) if dialect else loaded.dialect)
         for what in unsaid:
             click.echo(f"{file}: not expressed: {what}", err=True)
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
@@ -48,16 +47,26 @@ def command(file: str, dialect: str | None, as_json: bool, config_id: str | None
     sys.exit(1 if loaded.errors else 0)
 
 
-def _printed(config: Config, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+def _printed(loaded: Loaded, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
+    """The text, and what it cannot say. In the other language checks are those that come nearest."""
+    from pykeepalived.tools.convert.from_ldirectord import to_keepalived  # noqa: PLC0415
+    from pykeepalived.tools.convert.result import Notes  # noqa: PLC0415
+    from pykeepalived.tools.convert.to_ldirectord import to_ldirectord  # noqa: PLC0415
+
+    config, notes = loaded.config, Notes()
     if dialect is Dialect.LDIRECTORD:
         from pykeepalived.dialects.ldirectord import printer as ldirectord  # noqa: PLC0415
 
+        if loaded.dialect is not dialect:
+            config = to_ldirectord(config, notes)
         short_form = ldirectord.print_config(config, everything=True)
-        return short_form.text, short_form.unsaid
+        return short_form.text, (*notes.all(), *short_form.unsaid)
     from pykeepalived.dialects.keepalived import printer as keepalived  # noqa: PLC0415
 
+    if loaded.dialect is not dialect:
+        config = to_keepalived(config, notes)
     printed = keepalived.print_config(config, everything=True)
-    return printed.text, printed.unsaid
+    return printed.text, (*notes.all(), *printed.unsaid)
 
 
 if __name__ == "__main__":
