@@ -85,6 +85,7 @@ format: $(VENV)/.dev
 
 man: $(VENV)/.dev
 	$(BIN)/python -m pykeepalived.tools.manpages
+	$(BIN)/python -m pykeepalived.tools.keywords_doc
 
 # The program and the packages that it needs go into one private directory; nothing is put into the system's Python.
 install: $(VENV)/.run
