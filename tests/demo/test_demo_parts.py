@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,13 @@ def test_directors_that_do_nothing_fail_the_demonstration(tmp_path: Path) -> Non
     assert "✗ not within 2 s: lb1 has both addresses, lb2 has none" in out.getvalue()
     assert "✗ both directors start" in out.getvalue()
     assert "not reached" in out.getvalue()
+
+
+@pytest.mark.netns
+def test_a_program_that_fails_ends_the_demonstration_at_once(tmp_path: Path) -> None:
+    out = io.StringIO()
+    failing = programs(Wish(conf=EXAMPLES / "keepalived.conf", program="false"))
+    start = time.monotonic()
+    assert tell(failing, Screen(out, live=False), tmp_path, patience=10) == 1
+    assert "✗ false on lb1 ended with exit code 1; waited for: lb1 has both addresses" in out.getvalue()
+    assert time.monotonic() - start < 20

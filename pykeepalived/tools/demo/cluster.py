@@ -52,6 +52,7 @@ class Cluster:
         for name, address in SERVERS.items():
             self._machine(name, {"eth0": ("inside", address)}).route("default", "via", GATEWAY)
         self._web: dict[str, Any] = {}
+        self._running: dict[str, list[Any]] = {}
 
     def _machine(self, name: str, interfaces: Mapping[str, tuple[str, str]], **more: Any) -> Namespace:
         machine = self.lab.namespace(name, **more)
@@ -91,13 +92,23 @@ class Cluster:
             name, {"eth0": ("outside", outside), "eth1": ("inside", inside)}, private=("/run", "/var/log")
         )
         machine.sysctl("net.ipv4.ip_forward", 1)
+        self._running[name] = []
         for number, command in enumerate(self.programs.commands):
             words = [word.replace("@NAME@", name) for word in command]
-            self.lab.popen(machine, *words, log=self.logs / f"{name}-{number}.log")
+            self._running[name].append(self.lab.popen(machine, *words, log=self.logs / f"{name}-{number}.log"))
 
     def power_off(self, name: str) -> None:
         """Pull the plug of a director."""
         self.lab.remove(name)
+        self._running.pop(name, None)
+
+    def failed(self) -> str | None:
+        """The first program of a director that ended with a failure, in words."""
+        for name, programs in self._running.items():
+            for process, command in zip(programs, self.programs.commands, strict=True):
+                if process.poll():
+                    return f"{Path(command[0]).name} on {name} ended with exit code {process.returncode}"
+        return None
 
     def is_on(self, name: str) -> bool:
         return name in self.lab.namespaces

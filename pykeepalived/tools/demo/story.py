@@ -193,6 +193,8 @@ class Story:
         while not condition():
             if time.monotonic() > end:
                 raise Unmet(f"not within {limit_s * self._patience:g} s: {what}; {self._seen()}")
+            if failed := self._cluster.failed():
+                raise Unmet(f"{failed}; waited for: {what}")
             self._screen.show(self._view())
             time.sleep(0.1)
         if not quiet:
