@@ -7,6 +7,7 @@ name, words that no spelling gives and settings of ldirectord that keepalived.co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -30,6 +31,7 @@ from pykeepalived.model import Config, GlobalDefs, MailSettings, SyncDaemon
 __all__ = ["Printed", "print_config"]
 
 
+_OWNER: Final = 255
 #: Words of global_defs that are defaults of words in other blocks, where `vrrp_` in front is not all that differs.
 _DEFAULTS: Final = {
     "smtp_alert_vrrp": "smtp_alert", "smtp_alert_checker": "smtp_alert", "vrrp_vmac_garp_intvl": "garp_extra_if",
@@ -55,6 +57,10 @@ def print_config(config: Config, *, everything: bool = False, accounts: Accounts
     writer.gap()
     with writer.block("global_defs"):
         _Globals(writer, settings).write()
+        writer.defaults = frozenset(_shared_defaults(config))
+        for name in sorted(writer.defaults):
+            if f"vrrp_{name}" not in {given for given, _ in settings.words}:
+                writer.line(f"vrrp_{name}")
     for name in config.unowned_blocks:
         writer.gap()
         writer.cannot(f"block {name}: the model has its name only")
@@ -66,6 +72,15 @@ def print_config(config: Config, *, everything: bool = False, accounts: Accounts
         # Only the name of a block can bring us here; the rest would stand in the wrong block.
         writer.cannot(f"{reason}; what follows it is not written")
     return Printed("\n".join(writer.lines) + "\n", tuple(writer.unsaid))
+
+
+def _shared_defaults(config: Config) -> Iterator[str]:
+    """Words that keepalived takes as a default of all instances, and complains about in an instance they do not fit."""
+    instances = config.instances
+    if any(not found.unicast_peers for found in instances) and all(found.check_unicast_src for found in instances):
+        yield "check_unicast_src"
+    if any(found.owner_ignore_adverts and found.priority != _OWNER for found in instances):
+        yield "owner_ignore_adverts"
 
 
 def _vrrp(writer: Writer, config: Config) -> None:
@@ -136,7 +151,9 @@ class _Globals:
             writer.script(name, getattr(settings, name))
             field = f"{name}_timeout_us"
             writer.seconds(f"{name}_timeout", getattr(settings, field), getattr(plain, field))
-        writer.value("lvs_dataplane", settings.lvs_dataplane, "auto" if not writer.everything else None)
+        # The original does not know this word, so only a choice of one's own is written.
+        if settings.lvs_dataplane != plain.lvs_dataplane:
+            writer.line("lvs_dataplane", settings.lvs_dataplane)
         if settings.lvs_flush_on_stop is not None:
             writer.line("lvs_flush_on_stop", *(("VS",) if settings.lvs_flush_on_stop == "VS" else ()))
         if settings.lvs_timeouts is not None:

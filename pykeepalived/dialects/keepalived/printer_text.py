@@ -102,6 +102,8 @@ class Writer:
         """Keywords whose default something else in the text changes: they are always written."""
         self.skipped: frozenset[str] = frozenset()
         """Keywords that stand in the text already."""
+        self.defaults: frozenset[str] = frozenset()
+        """Keywords of instances that global_defs has said for all of them."""
         self.silent: frozenset[str] = frozenset()
         """Keywords whose default is not worth a line: even that would count as a use of a word without effect."""
         self._accounts = accounts

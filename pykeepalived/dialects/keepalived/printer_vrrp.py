@@ -35,6 +35,7 @@ _OPTION_WORDS: Final = frozenset(
     for grammar in (VIRTUAL_ADDRESS, STATIC_ADDRESS, USE_VMAC, USE_IPVLAN, track_options("", MAC, MAC))
     for name in grammar.rows
 )
+_UNICAST_TTL: Final = 255
 _NOTIFIES: Final = ("notify_master", "notify_backup", "notify_fault", "notify_stop")
 
 
@@ -255,9 +256,11 @@ def _unicast(writer: Writer, found: VrrpInstance) -> None:
                 low = f" min_ttl {peer.min_ttl}" if peer.min_ttl else ""
                 high = f" max_ttl {peer.max_ttl}" if peer.max_ttl != 255 else ""
                 writer.raw(f"{peer.address}{low}{high}")
-    writer.value("unicast_ttl", found.unicast_ttl, 255)
+    if found.unicast_peers or found.unicast_ttl != _UNICAST_TTL:
+        writer.value("unicast_ttl", found.unicast_ttl, _UNICAST_TTL)
     writer.flag("unicast_fault_no_peer", found.unicast_fault_no_peer)
-    writer.flag("check_unicast_src", found.check_unicast_src)
+    if "check_unicast_src" not in writer.defaults:
+        writer.flag("check_unicast_src", found.check_unicast_src)
     if found.old_unicast_checksum is not None:
         writer.line("old_unicast_checksum", *(("never",) if found.old_unicast_checksum == "never" else ()))
 
@@ -270,7 +273,10 @@ def _election(writer: Writer, found: VrrpInstance) -> None:
     writer.value("down_timer_adverts", found.down_timer_adverts, 3)
     writer.switch("lower_prio_no_advert", found.lower_prio_no_advert, found.strict)
     writer.switch("higher_prio_send_advert", found.higher_prio_send_advert)
-    writer.switch("owner_ignore_adverts", found.owner_ignore_adverts)
+    if "owner_ignore_adverts" not in writer.defaults:
+        writer.switch("owner_ignore_adverts", found.owner_ignore_adverts)
+    elif not found.owner_ignore_adverts:
+        writer.line("owner_ignore_adverts", "false")
     # Any value switches it on, so the default cannot be written.
     writer.flag("skip_check_adv_addr", found.skip_check_adv_addr)
     writer.switch("v3_checksum_as_v2", found.v3_checksum_as_v2)

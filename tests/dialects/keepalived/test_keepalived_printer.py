@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -93,6 +95,31 @@ def test_a_valid_file_is_still_valid_when_it_is_printed(tmp_path: Path, monkeypa
         target.write_text(printed(config, everything=True).text, encoding="utf-8")
         findings = load(str(target), config_id="lb1", host=FakeHost()).findings.items
         assert [item for item in findings if item.exit_class is not ExitClass.NONE] == [], path.name
+
+
+#: 2.2.7 -t ends itself with SIGTERM on some files with scripts.
+TERMINATED = {"lvs-checkers.conf", "vrrp-trackers.conf"}
+
+
+@pytest.mark.peer
+@pytest.mark.netns
+@pytest.mark.skipif(shutil.which("keepalived") is None or os.geteuid() != 0, reason="needs keepalived and root")
+def test_debians_keepalived_accepts_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(HERE / "valid")
+    paths = sorted((HERE / "valid").glob("*.conf"))
+    for path in paths:
+        config = load(path.name, config_id="lb1", host=FakeHost()).config
+        (tmp_path / path.name).write_text(printed(config).text, encoding="utf-8")
+    script = (
+        "ip link add eth0 type veth peer name eth1 && ip link set eth0 up && ip link set eth1 up && "
+        "for file in *.conf; do timeout 20 keepalived -t -i lb1 -f $file >/dev/null 2>&1; echo $file $?; done"
+    )
+    run = subprocess.run(
+        ["unshare", "-n", "sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
+    )
+    theirs = dict(line.split() for line in run.stdout.splitlines())
+    assert len(theirs) == len(paths)
+    assert {name for name, code in theirs.items() if code != "0"} <= TERMINATED
 
 
 def test_blocks_known_by_name_only_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
