@@ -5,6 +5,7 @@ comments, conditions, definitions, replacement, sequences), words and braces (`w
 here knows a keyword, apart from the forms of `include` and `include_check`, which steer reading itself.
 """
 
+from pykeepalived.syntax.folding import Block, FoldedStatement, Folds, find_block
 from pykeepalived.syntax.limits import Limits
 from pykeepalived.syntax.reader import Reading, read_tree
 from pykeepalived.syntax.scriptwords import ScriptTextError, script_words
@@ -13,6 +14,9 @@ from pykeepalived.syntax.tree import Statement
 from pykeepalived.syntax.words import Word
 
 __all__ = [
+    "Block",
+    "FoldedStatement",
+    "Folds",
     "IncludeChecks",
     "Limits",
     "Reading",
@@ -20,6 +24,7 @@ __all__ = [
     "Source",
     "Statement",
     "Word",
+    "find_block",
     "read_tree",
     "script_words",
 ]

@@ -99,12 +99,12 @@ class Opener:
                 )
             )
             return None
-        if source.lines and source.lines[0].startswith("\ufeff"):
-            source.lines[0] = source.lines[0][1:]
+        if source.text.startswith("\ufeff"):
+            source.text = source.text[1:]
             self.say(
                 "byte-order-mark",
                 "the file starts with a byte order mark, which is left out here",
-                Span(source.name, 1, 1, 2, source.lines[0]),
+                Span(source.name, 1, 1, 2, source.text.partition("\n")[0]),
                 help="save the file as plain UTF-8",
             )
         self.sources.append(source)

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from pykeepalived.diagnostics import Findings, Label, Span
+from pykeepalived.syntax.folding import FoldedStatement, Folds
 from pykeepalived.syntax.limits import Limits
 from pykeepalived.syntax.opener import Opener
 from pykeepalived.syntax.sequences import BadSequence, read_sequence, starts_sequence
@@ -42,11 +43,29 @@ class Reading(msgspec.Struct):
 class _Open:
     """A file that is being read."""
 
-    __slots__ = ("position", "source")
+    __slots__ = ("number", "offset", "source")
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.position = 0
+        self.offset = 0
+        self.number = 0
+        """Lines read so far."""
+
+    def next_line(self) -> str | None:
+        """The next line without its end; None behind the last one."""
+        text, offset = self.source.text, self.offset
+        if offset >= len(text):
+            return None
+        end = text.find("\n", offset)
+        if end < 0:
+            end = len(text)
+        self.offset = end + 1
+        self.number += 1
+        return text[offset:end]
+
+    def skip(self, characters: int, lines: int) -> None:
+        self.offset += characters
+        self.number += lines
 
 
 class Reader:
@@ -60,7 +79,9 @@ class Reader:
         variables: Variables,
         limits: Limits,
         all_checks: bool,
+        folds: Folds | None = None,
     ) -> None:
+        self._folds = folds
         self.findings = findings
         self.limits = limits
         self.config_id = config_id
@@ -79,19 +100,32 @@ class Reader:
         self._push(self._opener.files(len(self._open), pattern, "", MAIN_FILE_CHECKS, None))
         while self._open:
             top = self._open[-1]
-            if top.position >= len(top.source.lines):
+            if self._folds is not None and not self._tree.depth and self._fold(top, self._folds):
+                continue
+            line = top.next_line()
+            if line is None:
                 self._open.pop()
                 self.variables.directory = self._open[-1].source.directory if self._open else ""
                 continue
-            line = top.source.lines[top.position]
-            top.position += 1
-            self._line(Line(top.source, top.position, line))
+            self._line(Line(top.source, top.number, line))
         return Reading(self._tree.finish(), self._opener.sources)
 
     def _push(self, sources: list[Source]) -> None:
         self._open.extend(_Open(source) for source in reversed(sources))
         if self._open:
             self.variables.directory = self._open[-1].source.directory
+
+    def _fold(self, top: _Open, folds: Folds) -> bool:
+        """Take a whole block without a look at its lines, if one begins here."""
+        block = folds.find(top.source.text, top.offset, self.limits)
+        if block is None:
+            return False
+        head = block.text.partition("\n")[0]
+        segments = cut_plain(head)
+        assert segments is not None
+        self._tree.add(FoldedStatement(Line(top.source, top.number + 1, head), head, segments[0], block))
+        top.skip(len(block.text), block.lines)
+        return True
 
     # ── lines ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,10 +194,8 @@ class Reader:
         lines: list[str] = []
         span = _span(line, line.text.index("$"), f"${name}=")
         top = self._open[-1]
-        while value.endswith("\\") and top.position < len(top.source.lines):
+        while value.endswith("\\") and (raw := top.next_line()) is not None:
             lines.append(value[:-1].strip(_BLANKS))
-            raw = top.source.lines[top.position]
-            top.position += 1
             if len(lines) > self.limits.definition_lines or len(raw) > self.limits.line_characters:
                 self._opener.say("definition-too-long", f"the definition of `${name}` is too long", span)
                 break
@@ -318,11 +350,13 @@ def read_tree(
     limits: Limits | None = None,
     all_checks: bool = False,
     randint: Callable[[int, int], int] | None = None,
+    folds: Folds | None = None,
 ) -> Reading:
     """Read all files that `pattern` names, with their includes, into statements.
 
     Never raises for anything that stands in a file; what is wrong becomes a finding. `all_checks` is `-e`. A pattern
-    that matches nothing gives no sources and the finding `config-file-missing`.
+    that matches nothing gives no sources and the finding `config-file-missing`. With `folds`, blocks that it knows stay
+    unread (`FoldedStatement`).
     """
     reader = Reader(
         findings,
@@ -330,5 +364,6 @@ def read_tree(
         variables=Variables(config_id, environment or {}, randint),
         limits=limits or Limits(),
         all_checks=all_checks,
+        folds=folds,
     )
     return reader.main(pattern)

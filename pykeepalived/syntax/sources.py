@@ -43,15 +43,23 @@ MAIN_FILE_CHECKS: Final = IncludeChecks(read=True, match=True, wildcard_match=Tr
 
 
 class Source:
-    """One file that was read: its name as findings print it, its directory, and its lines without line ends."""
+    """One file that was read: its name as findings print it, its directory, and its text."""
 
-    __slots__ = ("directory", "encoding", "lines", "name")
+    __slots__ = ("directory", "encoding", "name", "text")
 
-    def __init__(self, name: str, directory: str, lines: list[str], encoding: str = "utf-8") -> None:
+    def __init__(self, name: str, directory: str, text: str, encoding: str = "utf-8") -> None:
         self.name = name
         self.directory = directory
-        self.lines = lines
+        self.text = text
         self.encoding = encoding
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines without their ends, made anew at each call."""
+        lines = self.text.split("\n")
+        if not lines[-1]:
+            lines.pop()
+        return lines
 
 
 class Unreadable(Exception):
@@ -127,10 +135,7 @@ def read_source(name: str, limits: Limits) -> tuple[Source, int]:
     if len(data) > limits.file_bytes:
         raise Unreadable(f"is larger than {limits.file_bytes} bytes")
     text, encoding = _decode(data)
-    lines = text.split("\n")
-    if lines and not lines[-1]:
-        lines.pop()
-    return Source(name, os.path.dirname(name), lines, encoding), len(data)  # noqa: PTH120
+    return Source(name, os.path.dirname(name), text, encoding), len(data)  # noqa: PTH120
 
 
 def _decode(data: bytes) -> tuple[str, str]:

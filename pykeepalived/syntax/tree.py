@@ -138,6 +138,11 @@ class TreeBuilder:
             else:
                 self._close(statement)
 
+    def add(self, statement: Statement) -> None:
+        """Take a statement with its whole block."""
+        self._levels[-1].append(statement)
+        self._may_open = False
+
     def _open(self, brace: Statement) -> None:
         if self._too_deep or self.depth >= self._limits.depth:
             if not self._too_deep:

@@ -80,6 +80,11 @@ def cut_plain(line: str) -> tuple[Segment, ...] | None:
     return None if needs_care(line) else _cut(line, code_length(line))
 
 
+def cut_once(line: str) -> tuple[Segment, ...]:
+    """Cut a plain line without comment that will hardly come again."""
+    return _cut(line.rstrip("\n"), len(line.rstrip("\n")))
+
+
 @lru_cache(maxsize=_REMEMBERED_LINES)
 def cut(line: str) -> tuple[Segment, ...]:
     """Cut a line that is prepared already and holds no comment any more."""

@@ -103,6 +103,14 @@ class ServerBuilder:
             **values,
         )
 
+    def claim(self, server: VirtualServer, draft: Draft) -> bool:
+        """Count a server that was built elsewhere. False: there is one like it already."""
+        return self._seen.setdefault((server.selector, server.protocol), draft) is draft
+
+    def forget(self) -> None:
+        """Build the next one as if there were no other."""
+        self._seen.clear()
+
     def _alert(self, built_in: bool) -> Any:
         return self._settings.get("smtp_alert_checker", self._settings.get("smtp_alert", built_in))
 

@@ -11,8 +11,11 @@ from pykeepalived.dialects.keepalived.readers import Bad
 from pykeepalived.syntax import Statement
 
 if TYPE_CHECKING:
+    from pykeepalived.dialects.keepalived.drafts import Draft
     from pykeepalived.dialects.keepalived.host import HostFacts
+    from pykeepalived.dialects.keepalived.reuse import PlainReader
     from pykeepalived.dialects.keepalived.rows import Row
+    from pykeepalived.syntax import FoldedStatement
 
 #: Searching for a near word is the slowest thing here; a file of nothing but nonsense must not make it count.
 _HINTS: Final = 100
@@ -28,8 +31,13 @@ class Context:
         """Some block is never closed: what follows it stands inside it."""
         self.strays: list[Statement] = []
         """Blocks of the top level that were found inside an unclosed block."""
+        self.plain: PlainReader | None = None
         self.words: list[tuple[str, tuple[str, ...]]] = []
         """Words of global_defs without effect yet, for the model."""
+
+    def folded(self, row: Row, statement: FoldedStatement) -> Draft | None:
+        """The draft of a block that stayed folded; None: it has to be read line by line."""
+        return self.plain.read(row, statement) if self.plain is not None else None
 
     # ── findings ─────────────────────────────────────────────────────────────────────────────────────────────────
 

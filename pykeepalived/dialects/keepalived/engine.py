@@ -11,7 +11,7 @@ from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.readers import Bad
 from pykeepalived.dialects.keepalived.rows import Kind, Repeat, Row, Table
-from pykeepalived.syntax import Statement
+from pykeepalived.syntax import FoldedStatement, Statement
 
 
 def read_block(context: Context, table: Table, statements: Sequence[Statement], draft: Draft) -> None:
@@ -272,6 +272,12 @@ def _apply_words(context: Context, table: Table, row: Row, statement: Statement,
 
 
 def _apply_block(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
+    if isinstance(statement, FoldedStatement):
+        plain = context.folded(row, statement)
+        if plain is not None:
+            _store(context, row, statement, draft, plain)
+            return
+        statement = statement.unfold()
     header, used = read_arguments(context, row, statement, 1)
     if header is None or _block_missing(context, row, statement):
         return

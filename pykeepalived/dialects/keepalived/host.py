@@ -85,6 +85,7 @@ class RealHost:
     def __init__(self) -> None:
         self._interfaces: frozenset[str] | None = None
         self._asked = False
+        self._users: dict[str, User | None] = {}
         self._names: dict[str, frozenset[str]] = {}
 
     def hostname(self) -> str:
@@ -100,11 +101,13 @@ class RealHost:
         return self._interfaces
 
     def user(self, name: str) -> User | None:
-        try:
-            found = pwd.getpwnam(name)
-        except (KeyError, ValueError):
-            return None
-        return User(found.pw_name, found.pw_uid, found.pw_gid)
+        if name not in self._users:
+            try:
+                found = pwd.getpwnam(name)
+                self._users[name] = User(found.pw_name, found.pw_uid, found.pw_gid)
+            except (KeyError, ValueError):
+                self._users[name] = None
+        return self._users[name]
 
     def group(self, name: str) -> int | None:
         try:

@@ -1,0 +1,189 @@
+"""What is remembered from load to load, and folded within one, changes nothing but the time."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from pykeepalived.diagnostics import Diagnostic
+from pykeepalived.dialects.keepalived import load
+from pykeepalived.dialects.keepalived.load import LoadResult
+from pykeepalived.dialects.keepalived.reuse import Memory
+from pykeepalived.model import Config
+from tests.dialects.keepalived.fake_host import FakeHost
+
+HERE = Path(__file__).parent
+CORPUS = sorted([*(HERE / "valid").glob("*.conf"), *(HERE / "broken").glob("*.conf")])
+WITH_SERVERS = [path for path in CORPUS if "virtual_server " in path.read_text(encoding="latin-1")]
+STEPS = 12
+
+PLAIN = """virtual_server 10.0.{v}.1 80 {{
+    lb_algo rr
+    lb_kind NAT
+    protocol TCP
+    real_server 10.1.{v}.1 80 {{
+        weight 2
+        TCP_CHECK {{
+            connect_timeout 3
+        }}
+    }}
+    real_server 10.1.{v}.2 80 {{
+        weight 2
+        TCP_CHECK {{
+            connect_timeout 3
+        }}
+    }}
+}}
+"""
+
+
+def _load(path: Path, memory: Memory) -> LoadResult:
+    return load(path.name, config_id="lb1", host=FakeHost(), randint=lambda low, _: low, memory=memory)
+
+
+def _outcome(result: LoadResult) -> tuple[Config, list[Diagnostic], tuple[str, ...]]:
+    return result.config, result.findings.items, tuple(source.name for source in result.sources)
+
+
+def _same(path: Path, memory: Memory) -> LoadResult:
+    plain = _load(path, Memory(enabled=False))
+    reused = _load(path, memory)
+    assert _outcome(reused) == _outcome(plain)
+    return reused
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="latin-1")
+
+
+def _edited(lines: list[str], chance: random.Random, stock: list[str]) -> list[str]:
+    """One line more, less, twice, changed in a word, or changed with another."""
+    edited = list(lines) or [""]
+    place = chance.randrange(len(edited))
+    match chance.randrange(6):
+        case 0:
+            del edited[place]
+        case 1:
+            edited.insert(place, edited[chance.randrange(len(edited))])
+        case 2:
+            edited[place] = chance.choice(stock)
+        case 3:
+            words = edited[place].split(" ")
+            words[chance.randrange(len(words))] = chance.choice(
+                ["7", "{", "}", "10.9.9.9", "$v", "#", '"', "@lb1", "x"]
+            )
+            edited[place] = " ".join(words)
+        case 4:
+            edited.insert(place, chance.choice(stock))
+        case 5:
+            other = chance.randrange(len(edited))
+            edited[place], edited[other] = edited[other], edited[place]
+    return edited
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_second_load_finds_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
+    memory = Memory()
+    _same(path, memory)
+    _same(path, memory)
+
+
+@pytest.mark.parametrize("path", WITH_SERVERS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_edits_of_one_line_between_loads(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    chance = random.Random(path.stem)
+    first = [*path.read_text(encoding="latin-1").split("\n"), *PLAIN.format(v=200).split("\n")]
+    stock = first + "".join(PLAIN.format(v=v) for v in (200, 201)).split("\n")
+    memory = Memory()
+    file = tmp_path / "edited.conf"
+    lines = first
+    for step in range(STEPS):
+        _write(file, "\n".join(lines))
+        _same(file, memory)
+        lines = _edited(first if step % 4 == 3 else lines, chance, stock)
+
+
+def test_random_edits_of_many_plain_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    chance = random.Random(4)
+    first = "".join(PLAIN.format(v=v) for v in range(6)).split("\n")
+    stock = [
+        *first,
+        "global_defs {",
+        "    smtp_alert on",
+        "    checker_log_all_failures",
+        "smtp_helo_name x",
+        "\ttime out",
+    ]
+    memory = Memory()
+    file = tmp_path / "many.conf"
+    lines = first
+    for step in range(400):
+        _write(file, "\n".join(lines))
+        _same(file, memory)
+        lines = _edited(first if step % 5 == 4 else lines, chance, stock)
+
+
+def _objects(config: Config) -> set[int]:
+    return {id(server) for server in config.virtual_servers}
+
+
+def test_a_changed_line_builds_one_server_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "many.conf"
+    memory = Memory()
+    text = "".join(PLAIN.format(v=v) for v in range(20))
+    _write(file, text)
+    before = _same(file, memory).config
+    # Moved by a comment, and one server with another weight.
+    _write(file, "# a line more\n" + text.replace("10.1.7.1 80 {\n        weight 2", "10.1.7.1 80 {\n        weight 3"))
+    after = _same(file, memory).config
+    assert len(_objects(before) & _objects(after)) == 19
+    assert after.virtual_servers[7].real_servers[0].weight == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ("global_defs {\n    router_id other\n}\n", 20),
+        ("global_defs {\n    checker_log_all_failures\n}\n", 0),
+        ("global_defs {\n    smtp_alert\n}\n", 0),
+    ],
+)
+def test_settings_that_count(settings: str, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "many.conf"
+    memory = Memory()
+    text = "".join(PLAIN.format(v=v) for v in range(20))
+    _write(file, text)
+    before = _same(file, memory).config
+    # Behind the servers: what counts is known only at the end.
+    _write(file, text + settings)
+    assert len(_objects(before) & _objects(_same(file, memory).config)) == kept
+
+
+def test_a_duplicate_of_a_remembered_server_is_still_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "twice.conf"
+    memory = Memory()
+    _write(file, PLAIN.format(v=1))
+    _same(file, memory)
+    _write(file, PLAIN.format(v=1) * 2)
+    (finding,) = _same(file, memory).findings.items
+    assert finding.id == "duplicate-service"
+    assert finding.span is not None and finding.span.line == 18
+    assert finding.secondary[0].span.line == 1
+
+
+def test_nothing_of_a_file_stays_when_another_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    memory = Memory()
+    _write(tmp_path / "one.conf", PLAIN.format(v=1))
+    _write(tmp_path / "two.conf", "global_defs {\n}\n")
+    _same(tmp_path / "one.conf", memory)
+    assert len(memory.servers) == 1
+    _same(tmp_path / "two.conf", memory)
+    assert not memory.servers
