@@ -41,6 +41,11 @@ class Unreadable(Exception):
 def dialect_of(path: str) -> Dialect:
     """Which language a file is written in, by its first megabyte. Raises Unreadable."""
     try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        # Findings name the file, in JSON too.
+        raise Unreadable("its name is not UTF-8") from None
+    try:
         with Path(path).open("rb") as stream:
             text = stream.read(_SNIFFED).decode("utf-8", "replace")
     except (OSError, ValueError) as error:

@@ -53,6 +53,22 @@ def test_show_config_of_a_bad_file(tmp_path: Path) -> None:
     assert "No such file" in errors
 
 
+def test_bytes_that_are_no_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "x.cf"
+    path.write_bytes(b'virtual=10.0.0.1:80\n\treal=10.1.1.1:80 masq\n\tservice=http\n\treceive="\xff\xe9"\n')
+    code, text, _ = run("show-config", "--json", str(path))
+    assert code == 0 and json.loads(text)["virtual_servers"]
+    for words in (["show-config"], ["show-config", "--dialect", "keepalived"], ["lint", "--format", "sarif"],
+                  ["lint", "--format", "json"], ["convert"]):  # fmt: skip
+        result = CliRunner().invoke(main, [*words, str(path)])
+        assert result.exception is None or isinstance(result.exception, SystemExit), words
+        assert result.exit_code in (0, 1), words
+    odd = str(tmp_path / "x\udcff.cf")
+    code, _, errors = run("show-config", odd)
+    assert code == 2 and "not UTF-8" in errors
+    assert run("lint", odd)[0] == 2
+
+
 @pytest.mark.parametrize("word", ["retry", "virtual_ipaddress", "checkcount", "timeout", "lvs_dataplane"])
 def test_explain_word_knows_the_word(word: str) -> None:
     code, text, _ = run("explain-word", word)

@@ -239,3 +239,6 @@ def test_the_command(tmp_path: Path) -> None:
     assert result.exit_code == 0 and "virtual_server 10.0.0.1 80" in result.stdout
     result = run(main, ["convert", str(tmp_path / "none")])
     assert (result.exit_code, result.stdout) == (2, "")
+    result = run(main, ["convert", "-"], input="global_defs {\n}\n")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "must be a file" in result.stderr

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pykeepalived.cli.keepalivedctl import main
 from pykeepalived.diagnostics import Diagnostic, Label, Severity, Span
@@ -58,6 +62,37 @@ def test_exit_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(main, ["lint", str(tmp_path / "none"), "sorry-is-real.conf"]).exit_code == 2
     # Notes alone do not count.
     assert run(main, ["lint", "server-twice.conf"]).exit_code == 0
+
+
+@settings(deadline=None, max_examples=120)
+@given(data=st.data())
+def test_damaged_files_give_findings_only(data: st.DataObject) -> None:
+    """Lines cut, doubled, swapped and broken: whatever stands there, there is an answer, and it can be printed."""
+    source = data.draw(st.sampled_from(CASES))
+    lines = source.read_text().split("\n")
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        how = data.draw(st.sampled_from(["cut", "double", "swap", "junk", "@"]))
+        if how == "cut":
+            lines[at] = lines[at][: data.draw(st.integers(0, 20))]
+        elif how == "double":
+            lines.insert(at, lines[at])
+        elif how == "swap":
+            lines[at], lines[-1] = lines[-1], lines[at]
+        elif how == "junk":
+            lines[at] = data.draw(st.text(max_size=20))
+        else:
+            lines[at] = f"@lb{at % 3} {lines[at]}"
+    directory = Path(tempfile.mkdtemp(prefix="pykeepalived-lint-"))
+    try:
+        path = directory / source.name
+        path.write_bytes("\n".join(lines).encode("utf-8", "surrogateescape"))
+        found = lint(str(path), environment={}, keepalived_host=KeepalivedHost(), ldirectord_host=LdirectordHost())
+    finally:
+        shutil.rmtree(directory)
+    assert exit_code(found) in Exit
+    assert "\n" not in "".join(short(item) for item in found)
+    json.loads(sarif(found, version="0"))
 
 
 @pytest.mark.parametrize("form", ["full", "short", "json", "sarif"])

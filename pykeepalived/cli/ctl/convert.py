@@ -43,6 +43,8 @@ def command(
         formats = {name: detect(name, text) for name, text in texts.items()}
         kind = Format(source) if source else _kind(list(formats.values()))
         wish = Format(target) if target else _other(kind)
+        if kind is Format.KEEPALIVED and "-" in files:
+            raise NotConvertible("a keepalived.conf must be a file: its includes need a place")
         model = load(files[0], config_id=config_id).config if kind is Format.KEEPALIVED else None
         result = convert(texts, kind, wish, keepalived=model, prefix_length=prefix_length)
     except (NotConvertible, Unreadable) as reason:

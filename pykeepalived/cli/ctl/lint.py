@@ -31,7 +31,8 @@ def command(files: tuple[str, ...], form: str, config_id: str | None) -> None:
         try:
             findings += lint(file, config_id=config_id)
         except Unreadable as reason:
-            text = f"cannot read {file}: {reason}"
+            name = "".join(char if char.isprintable() else "?" for char in file)
+            text = f"cannot read {name}: {reason}"
             findings.append(Diagnostic(id="unreadable-file", severity=Severity.ERROR, message=text))
     code = exit_code(findings)
     if form == "json":

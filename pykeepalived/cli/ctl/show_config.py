@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import click
@@ -31,20 +32,25 @@ def command(file: str, dialect: str | None, as_json: bool, config_id: str | None
     try:
         loaded = load(file, config_id=config_id)
     except Unreadable as reason:
-        click.echo(f"keepalivedctl: {file}: {reason}", err=True)
+        click.echo(f"keepalivedctl: {_printable(file)}: {reason}", err=True)
         sys.exit(2)
     for finding in loaded.findings:
         if finding.severity is Severity.ERROR or finding.id == "no-effect-yet":
             click.echo(short(finding), err=True)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(loaded.config)).decode())
+        # The standard module escapes the bytes of a file that were no UTF-8; msgspec would refuse them.
+        click.echo(json.dumps(msgspec.to_builtins(loaded.config), indent=2))
     else:
         text, unsaid = _printed(loaded, Dialect(dialect) if dialect else loaded.dialect)
         for what in unsaid:
-            click.echo(f"{file}: not expressed: {what}", err=True)
+            click.echo(f"{_printable(file)}: not expressed: {_printable(what)}", err=True)
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
         sys.stdout.buffer.flush()
     sys.exit(1 if loaded.errors else 0)
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _printed(loaded: Loaded, dialect: Dialect) -> tuple[str, tuple[str, ...]]:
