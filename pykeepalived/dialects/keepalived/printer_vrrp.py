@@ -55,7 +55,7 @@ def address_line(address: VirtualAddress) -> str:
         ("dev", address.dev),
         ("scope", address.scope or None),
         ("label", address.label),
-        ("peer", address.peer),
+        ("peer", address.peer.address if address.peer else None),
         ("preferred_lft", address.preferred_lft_s),
         ("track_group", address.track_group),
     ):
@@ -208,6 +208,8 @@ def instance(writer: Writer, found: VrrpInstance, references: References) -> Non
         addresses(writer, "virtual_ipaddress_excluded", found.excluded_addresses)
         if not found.addresses:
             writer.line("no_virtual_ipaddress")
+        # The first word with a family decides, and the addresses come before this one.
+        writer.flag("native_ipv6", found.native_ipv6)
         lines(writer, "virtual_routes", found.routes)
         lines(writer, "virtual_rules", found.rules)
         references.write(writer, found)
@@ -223,7 +225,6 @@ def instance(writer: Writer, found: VrrpInstance, references: References) -> Non
 
 
 def _identity(writer: Writer, found: VrrpInstance) -> None:
-    writer.flag("native_ipv6", found.native_ipv6)
     writer.line("state", found.initial_state.name)
     writer.value("interface", found.interface)
     writer.value("vrf", found.vrf)
