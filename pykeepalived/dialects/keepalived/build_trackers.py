@@ -30,7 +30,7 @@ class Trackers:
     def __init__(self, context: Context, root: Draft, scripts: Scripts) -> None:
         self._context = context
         self._defined = {
-            field: {draft.name for draft in root.get(blocks, ())}
+            field: {draft.name: draft.order for draft in reversed(root.get(blocks, ()))}
             for field, blocks in (
                 ("track_script", "scripts"),
                 ("track_file", "track_files"),
@@ -150,6 +150,7 @@ class Trackers:
             if name in found:
                 self._twice(entry, f"{who}: interface `{name}`", draft.values["track_interface"])
                 continue
+            self._check_weightless(entry)
             found[name] = TrackedInterface(name, entry.get("weight", 0) or 0, bool(entry.get("reverse")))
         return tuple(found.values())
 
@@ -159,6 +160,15 @@ class Trackers:
         found: dict[str, _Reference] = {}
         for entry in draft.get(field, ()):
             name = entry.values["name"]
+            if self._defined[field].get(name, 0) > draft.order:
+                self._context.error(
+                    "defined-later",
+                    f"{who}: {field} `{name}` is defined further down, it is left out",
+                    entry.statement,
+                    entry.places["name"],
+                    help="put the definition above",
+                )
+                continue
             if name not in known and name in self._defined[field]:
                 # Its own block has said why it cannot be used.
                 continue
@@ -175,6 +185,7 @@ class Trackers:
             if name in found:
                 self._twice(entry, f"{who}: {field} `{name}`", draft.values[field])
                 continue
+            self._check_weightless(entry)
             reverse = bool(getattr(known[name], "reverse", False))
             if entry.get("reverse"):
                 reverse = True
@@ -182,6 +193,14 @@ class Trackers:
                 reverse = False
             found[name] = kind(name, entry.get("weight"), reverse)
         return tuple(found.values())
+
+    def _check_weightless(self, entry: Entry) -> None:
+        for word in ("reverse", "noreverse"):
+            if entry.get(word) and "weight" not in entry.values:
+                self._context.error(
+                    "unknown-option", f"`{word}` stands behind a weight only", entry.statement, entry.places[word]
+                )
+                entry.values.pop(word)
 
     def _twice(self, entry: Entry, what: str, entries: list[Entry]) -> None:
         name = entry.values["name"]

@@ -120,7 +120,7 @@ class InstanceBuilder:
         self._check_state_with_ah(draft, values)
         values["garp"] = build_garp(context, draft, self._settings)
         values["vmac"] = build_vmac(context, draft, family)
-        values |= self._odd_words(draft)
+        values |= self._odd_words(draft, values)
         for entry in draft.get("track_interface", ()):
             self._check_device(draft, entry, "name")
         values |= self._trackers.references(draft, f"({name})")
@@ -189,6 +189,12 @@ class InstanceBuilder:
                     1,
                 )
                 del values[field]
+        if family is Family.INET and "native_ipv6" in draft.values:
+            self._context.error(
+                "mixed-families", f"({draft.name}) native_ipv6 does not go with IPv4 addresses",
+                draft.where["native_ipv6"], 0,
+            )  # fmt: skip
+            del values["native_ipv6"]
 
     def _version(self, draft: Draft, family: Family) -> int:
         version = int(draft.get("version", self._settings.get("version", 2)))
@@ -207,6 +213,7 @@ class InstanceBuilder:
     def _addresses(self, draft: Draft, family: Family) -> tuple[tuple[VirtualAddress, ...], tuple[VirtualAddress, ...]]:
         context = self._context
         carried: list[VirtualAddress] = []
+        seen: dict[str, Entry] = {}
         for entry in draft.get("addresses", ()):
             prefix = entry.values["prefix"]
             if family_of(prefix.address) is not family:
@@ -218,8 +225,13 @@ class InstanceBuilder:
                     help="move it to `virtual_ipaddress_excluded`",
                 )
                 continue
-            carried.append(build_address(context, entry))
-        excluded = [build_address(context, entry) for entry in draft.get("excluded_addresses", ())]
+            if self._is_new(draft, entry, seen):
+                carried.append(build_address(context, entry))
+        excluded = [
+            build_address(context, entry)
+            for entry in draft.get("excluded_addresses", ())
+            if self._is_new(draft, entry, seen)
+        ]
         for entry in (*draft.get("addresses", ()), *draft.get("excluded_addresses", ())):
             self._check_device(draft, entry)
         if len(carried) > _MOST_ADDRESSES:
@@ -231,6 +243,20 @@ class InstanceBuilder:
             )
             excluded = carried[_MOST_ADDRESSES:] + excluded
         return tuple(carried[:_MOST_ADDRESSES]), tuple(excluded)
+
+    def _is_new(self, draft: Draft, entry: Entry, seen: dict[str, Entry]) -> bool:
+        address = entry.values["prefix"].address
+        first = seen.setdefault(address, entry)
+        if first is entry:
+            return True
+        self._context.error(
+            "duplicate-address",
+            f"({draft.name}) `{address}` is given twice, the first one stays",
+            entry.statement,
+            entry.places["prefix"],
+            secondary=(Label(first.statement.span(first.places["prefix"]), "first given here"),),
+        )
+        return False
 
     def _enough_addresses(
         self,
@@ -324,7 +350,7 @@ class InstanceBuilder:
             )
         return taken
 
-    def _odd_words(self, draft: Draft) -> dict[str, Any]:
+    def _odd_words(self, draft: Draft, values: dict[str, Any]) -> dict[str, Any]:
         """Words whose value has a meaning of its own when it is missing, or goes together with others."""
         taken: dict[str, Any] = {}
         if "old_unicast_checksum" in draft.values:
@@ -341,6 +367,13 @@ class InstanceBuilder:
                 )
             else:
                 taken["timer_expired_backup"] = draft.values["timer_expired_backup"] or 254
+        if values["priority"] != _OWNER:
+            if draft.get("owner_ignore_adverts"):
+                self._context.warning(
+                    "owner-only", f"({draft.name}) owner_ignore_adverts belongs to priority 255, it is not looked at",
+                    draft.where["owner_ignore_adverts"], 0,
+                )  # fmt: skip
+            taken["owner_ignore_adverts"] = False
         if draft.where.get("skip_check_adv_addr") is not None:
             # keepalived-behaviour 16 number 4: the value in an instance is ignored, any use switches it on.
             taken["skip_check_adv_addr"] = True

@@ -27,6 +27,8 @@ class Context:
         self.host = host
         self._later: dict[str, tuple[Row, Statement, int]] = {}
         self._hints = _HINTS
+        self.blocks = 0
+        """How many blocks were read."""
         self.unclosed = False
         """Some block is never closed: what follows it stands inside it."""
         self.strays: list[Statement] = []
@@ -107,7 +109,10 @@ class Context:
     def bad(self, problem: Bad, statement: Statement, index: int, lead: str = "") -> None:
         """Report what a reader refused."""
         message = f"{lead}{problem}"
-        self.error(problem.id, message, statement, index, help=problem.help)
+        if problem.counts:
+            self.error(problem.id, message, statement, index, help=problem.help)
+        else:
+            self.warning(problem.id, message, statement, index, help=problem.help, exit_class=ExitClass.NONE)
 
     def missing_word(self, statement: Statement, keyword: str, shows: str, *, soft: bool = False) -> None:
         """keepalived ends at once with exit code 2 here, unless `soft`; the rest of the file is read all the same."""

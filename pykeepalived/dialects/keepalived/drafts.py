@@ -12,12 +12,14 @@ from pykeepalived.syntax import Statement
 class Draft:
     """Values of one block by model field, each with the statement it came from."""
 
-    __slots__ = ("header", "statement", "values", "where")
+    __slots__ = ("header", "order", "statement", "values", "where")
 
     def __init__(self, statement: Statement | None, header: tuple[Any, ...] = ()) -> None:
         self.statement = statement
         self.header = header
         """The values of the words behind the block's keyword, for example its name."""
+        self.order = 0
+        """Blocks that stand further down have a greater number."""
         self.values: dict[str, Any] = {}
         self.where: dict[str, Statement] = {}
 

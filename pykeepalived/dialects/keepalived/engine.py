@@ -283,6 +283,8 @@ def _apply_block(context: Context, table: Table, row: Row, statement: Statement,
         return
     _extra_words(context, row, statement, used)
     inner = Draft(statement, tuple(header))
+    context.blocks += 1
+    inner.order = context.blocks
     read_block(context, row.block, statement.children or (), inner)
     _store(context, row, statement, draft, inner)
 

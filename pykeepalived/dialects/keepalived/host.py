@@ -74,6 +74,10 @@ class HostFacts(Protocol):
         """Whom the daemon itself runs as."""
         ...
 
+    def is_stacked_link(self, name: str) -> bool:
+        """Whether the interface is a macvlan or an ipvlan, as we make them ourselves."""
+        ...
+
     def routing_names(self, kind: str) -> frozenset[str]:
         """The names that iproute2's list `kind` (rt_tables, rt_protos, …) holds besides the numbers."""
         ...
@@ -124,6 +128,13 @@ class RealHost:
 
     def search_path(self) -> str:
         return os.environ.get("PATH") or DEFAULT_PATH
+
+    def is_stacked_link(self, name: str) -> bool:
+        try:
+            text = Path("/sys/class/net", name, "uevent").read_text(encoding="utf-8", errors="replace")
+        except (OSError, ValueError):
+            return False
+        return "DEVTYPE=macvlan" in text or "DEVTYPE=ipvlan" in text
 
     def routing_names(self, kind: str) -> frozenset[str]:
         if kind not in self._names:

@@ -6,6 +6,7 @@ go through the C library's `inet_pton`, everything else through a small pyparsin
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 from typing import Any, Final
@@ -22,11 +23,15 @@ _REMEMBERED: Final = 16_384
 class Bad(Exception):
     """A word that a reader refuses. `value`, when given, is used all the same, as keepalived would."""
 
-    def __init__(self, identifier: str, message: str, *, help: str | None = None, value: Any = None) -> None:
+    def __init__(
+        self, identifier: str, message: str, *, help: str | None = None, value: Any = None, counts: bool = True
+    ) -> None:
         super().__init__(message)
         self.id = identifier
         self.help = help
         self.value = value
+        self.counts = counts
+        """False: keepalived takes the value without a word, so the exit code of -t does not change."""
 
 
 class Reader:
@@ -217,17 +222,36 @@ class Address(Reader):
     def parse(self, text: str) -> str:
         address = canonical_address(text)
         if address is None:
-            raise Bad("bad-address", f"`{text}` is no IP address", help=_address_help(text))
+            raise self._without_tail(text)
         if self.family is not None and (":" in address) != (self.family == 6):
             raise Bad("wrong-family", f"`{text}` is no IPv{self.family} address")
         if self.multicast and not is_multicast(address):
             raise Bad("not-multicast", f"`{text}` is no multicast address")
         return address
 
+    def _without_tail(self, text: str) -> Bad:
+        address = host_of_range(text)
+        if address is None or (self.multicast and not is_multicast(address)):
+            return Bad("bad-address", f"`{text}` is no IP address", help=_address_help(text))
+        if self.family is not None and (":" in address) != (self.family == 6):
+            return Bad("wrong-family", f"`{text}` is no IPv{self.family} address")
+        return Bad(
+            "address-with-tail",
+            f"one address stands here, `{text[len(re.split('[-/]', text)[0]) :]}` is not looked at",
+            help=f"write `{address}`",
+            value=address,
+            counts=False,
+        )
+
+
+def host_of_range(text: str) -> str | None:
+    """The address in front of `/LENGTH` or `-LAST`, as keepalived reads it where one address stands."""
+    return canonical_address(re.split("[-/]", text, maxsplit=1)[0]) if "/" in text or "-" in text else None
+
 
 def _address_help(text: str) -> str | None:
     parts = text.split(".")
-    if len(parts) == 4 and all(part.isdigit() for part in parts):
+    if len(parts) == 4 and all(part.isascii() and part.isdigit() for part in parts):
         high = next((part for part in parts if int(part[:6]) > 255), None)
         if high is not None:
             return f"`{high}` is greater than 255"
@@ -257,6 +281,13 @@ class Prefix(Reader):
         longest = 128 if ":" in address else 32
         if not slash:
             return IpPrefix(address, longest)
+        if not tail:
+            raise Bad(
+                "bad-prefix-length",
+                f"`{text}` has no prefix length, {longest} is taken",
+                value=IpPrefix(address, longest),
+                counts=False,
+            )
         if not tail.isascii() or not tail.isdigit() or len(tail) > 4 or int(tail) > longest:
             raise Bad(
                 "bad-prefix-length",

@@ -152,7 +152,7 @@ class RoutingLines:
 
 
 def _is_protocol(text: str) -> bool:
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return int(text[:4]) < 256
     try:
         socket.getprotobyname(text)

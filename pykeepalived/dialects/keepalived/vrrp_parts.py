@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pykeepalived.diagnostics import ExitClass
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.model import (
@@ -69,7 +70,7 @@ def build_hmac(context: Context, draft: Draft) -> AuthHmac | None:
         statement = inner.where["keys"]
         if text.startswith("file:"):
             # Read, with a check of its rights, when HMAC comes into effect.
-            files = True
+            files = _key_file_is_there(context, text[len("file:") :], statement) or files
             continue
         value = _key_value(context, text, statement)
         if value is None:
@@ -89,8 +90,6 @@ def build_hmac(context: Context, draft: Draft) -> AuthHmac | None:
         context.error("missing-key", f"({draft.name}) auth_hmac has no usable key, it is not looked at", at, 0)
         return None
     active = inner.get("active_key")
-    if active is None and len(keys) == 1:
-        active = next(iter(keys))
     if active not in keys and not files:
         context.error("missing-key", f"({draft.name}) auth_hmac has no usable active_key", at, 0)
     return AuthHmac(
@@ -100,6 +99,24 @@ def build_hmac(context: Context, draft: Draft) -> AuthHmac | None:
         anti_replay=inner.get("anti_replay", "time"),
         mode=inner.get("mode", "enforce"),
     )
+
+
+def _key_file_is_there(context: Context, path: str, statement: Any) -> bool:
+    try:
+        facts = context.host.file(path)
+    except (OSError, ValueError):
+        context.error("bad-key", f"the key file `{path}` cannot be opened", statement, 2)
+        return False
+    if facts.mode & 0o077:
+        context.error(
+            "key-file-rights",
+            f"group or others may read the key file `{path}`",
+            statement,
+            2,
+            help=f"chmod go= {path}",
+            exit_class=ExitClass.SECURITY,
+        )
+    return True
 
 
 def _key_value(context: Context, text: str, statement: Any) -> bytes | None:
@@ -157,13 +174,68 @@ def build_peers(context: Context, draft: Draft, family: Family) -> tuple[Unicast
         elif address in peers:
             context.error("duplicate-peer", f"({draft.name}) peer `{address}` is given twice", entry.statement, place)
         else:
+            if entry.get("min_ttl", 0) > entry.get("max_ttl", 255):
+                context.error(
+                    "ttl-range", f"({draft.name}) min_ttl is greater than max_ttl, no advert gets in", entry.statement
+                )
             peers[address] = UnicastPeer(address, entry.get("min_ttl", 0), entry.get("max_ttl", 255))
     if "unicast_peers" in draft.values and not peers:
         context.warning("no-peers", f"({draft.name}) unicast_peer is empty", draft.where["unicast_peers"], 0)
+    if not peers and "unicast_peers" not in draft.values:
+        _check_needless_unicast(context, draft)
     return tuple(peers.values())
 
 
+def _check_needless_unicast(context: Context, draft: Draft) -> None:
+    source = draft.where.get("source")
+    words = [draft.where[field] for field in ("check_unicast_src", "old_unicast_checksum") if field in draft.where]
+    words += [source] if source is not None and source.keyword == "unicast_src_ip" else []
+    for statement in words:
+        context.warning(
+            "unicast-without-peers",
+            f"({draft.name}) `{statement.keyword}` is given and no unicast_peer, multicast is used",
+            statement,
+            0,
+            help="write `mcast_src_ip`" if statement is source else "leave it out",
+        )
+    if "unicast_ttl" in draft.where:
+        context.error(
+            "unicast-without-peers",
+            f"({draft.name}) unicast_ttl needs unicast_peer, it is not looked at",
+            draft.where["unicast_ttl"],
+            0,
+        )
+
+
+def _check_link_words(context: Context, draft: Draft) -> None:
+    """Names that use_vmac and use_ipvlan refer to, and what goes with them."""
+    for field in ("use_vmac", "use_ipvlan"):
+        entry = draft.get(field)
+        name = entry.get("ifname") if entry is not None else None
+        known = context.host.interfaces()
+        if name is not None and known is not None and name in known and not context.host.is_stacked_link(name):
+            context.error(
+                "interface-in-use",
+                f"({draft.name}) the interface `{name}` exists and is of another kind, the name is not looked at",
+                draft.where[field],
+            )
+        group = entry.get("group") if entry is not None else None
+        if group is not None and not group.isdigit() and group not in context.host.routing_names("group"):
+            context.error("unknown-name", f"({draft.name}) there is no interface group `{group}`", draft.where[field])
+    if "vmac_xmit_base" in draft.values and "use_vmac" not in draft.values:
+        context.warning("needs-vmac", f"({draft.name}) vmac_xmit_base needs use_vmac", draft.where["vmac_xmit_base"], 0)
+    if draft.get("unicast_peers") and "use_vmac" in draft.values and "vmac_xmit_base" not in draft.values:
+        context.warning(
+            "needs-xmit-base",
+            f"({draft.name}) unicast with use_vmac sends from the base interface, vmac_xmit_base is set",
+            draft.where["use_vmac"],
+            0,
+            help="write `vmac_xmit_base`",
+        )
+
+
 def build_vmac(context: Context, draft: Draft, family: Family) -> VmacSettings | None:
+    _check_link_words(context, draft)
     vmac, ipvlan = draft.get("use_vmac"), draft.get("use_ipvlan")
     if vmac is not None and ipvlan is not None:
         context.error(

@@ -67,5 +67,8 @@ class FakeHost:
     def own_user(self) -> User:
         return self.own
 
+    def is_stacked_link(self, name: str) -> bool:
+        return name.startswith("vrrp.")
+
     def routing_names(self, kind: str) -> frozenset[str]:
         return frozenset({"rt_tables": {"main"}, "rt_protos": {"static"}}.get(kind, set()))

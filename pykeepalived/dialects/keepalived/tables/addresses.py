@@ -6,7 +6,7 @@ from typing import Final
 
 from pykeepalived.dialects.keepalived.readers import Bad, Choice, Integer, Prefix, Reader, Text, canonical_address
 from pykeepalived.dialects.keepalived.rows import Options, Row, flag, value
-from pykeepalived.dialects.keepalived.tables.common import INTERFACE, NAME, PREFIX
+from pykeepalived.dialects.keepalived.tables.common import INTERFACE, NAME
 from pykeepalived.model import IpPrefix
 
 #: Scopes by name (the fixed names of rt_scopes).
@@ -44,6 +44,20 @@ class Broadcast(Reader):
         return address
 
 
+class PeerAddress(Prefix):
+    """An address; a length is refused, as keepalived 2.4.3 does (the manual has it)."""
+
+    shows = "ADDRESS"
+
+    def parse(self, text: str) -> IpPrefix:
+        found = super().parse(text)
+        if "/" in text:
+            raise Bad(
+                "bad-address", f"keepalived takes `{text}` for no address", help=f"write `{found.address}`", value=found
+            )
+        return found
+
+
 class PreferredLife(Reader):
     """Seconds; `forever` is None in the model and therefore -1 here."""
 
@@ -69,7 +83,7 @@ def _rows(static: bool) -> tuple[Row, ...]:
         value("broadcast", Broadcast(), field="broadcast", help="broadcast address"),
         value("brd", Broadcast(), field="broadcast", same_as="broadcast", help="short for broadcast"),
         value("label", Text("LABEL", 15), field="label", help="IPv4 label, interface:word"),
-        value("peer", PREFIX, field="peer", help="other end of a point-to-point link"),
+        value("peer", PeerAddress(), field="peer", help="other end of a point-to-point link"),
         flag("home", field="home", help="IPv6 home address"),
         flag("-nodad", field="nodad", help="no duplicate address detection"),
         flag("mngtmpaddr", field="mngtmpaddr", help="template of temporary IPv6 addresses"),

@@ -39,7 +39,8 @@ class Range(Reader):
         if not dash and low.isdigit():
             # keepalived rejects the single number: keepalived-behaviour 16 number 7.
             raise Bad("not-a-range", f"`{text}` is no range of {self.what}", help=f"write `{text}-{text}`")
-        if not (low.isdigit() and high.isdigit() and len(text) <= 24 and max(int(low), int(high)) <= self.high):
+        digits = text.isascii() and low.isdigit() and high.isdigit() and len(text) <= 24
+        if not digits or max(int(low), int(high)) > self.high:
             raise Bad("not-a-range", f"`{text}` is no range of {self.what} inside 0..{self.high}")
         return int(low), int(high)
 

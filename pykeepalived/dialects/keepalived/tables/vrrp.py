@@ -144,12 +144,13 @@ PRIORITY: Final = Integer(1, 255)
 
 
 def _one_state(context: Context, statement: Statement, draft: Draft, state: Any) -> Any:
-    """The first state stays; another one is reported."""
+    """MASTER stays; BACKUP behind it is reported."""
     first = draft.get("initial_state", state)
-    if first is not state:
+    if first is VrrpState.MASTER and state is not first:
         context.error("given-twice", f"`state` is {first.name} already, {state.name} is not looked at", statement, 1,
                       secondary=(Label(draft.where["initial_state"].span(), "first given here"),))
-    return first
+        return first
+    return state
 
 
 _NOTIFY: Final[tuple[Row, ...]] = (
