@@ -162,13 +162,14 @@ def _test(options: dict[str, Any], log_file: str) -> int:
 
 def _options_are_sound(options: dict[str, Any]) -> bool:
     """Say which arguments of options make no sense. False: one that the original counts as a fault under -t."""
-    from pykeepalived.runtime.logging import facility_number  # noqa: PLC0415
-
     facility, mask = options["log_facility"], options["umask"]
     sound = True
-    if facility is not None and facility_number(facility) is None:
-        _complain(f"Invalid log facility '{facility}'")
-        sound = False
+    if facility is not None:
+        from pykeepalived.runtime.logging import facility_number  # noqa: PLC0415
+
+        if facility_number(facility) is None:
+            _complain(f"Invalid log facility '{facility}'")
+            sound = False
     if mask is not None and _read_umask(mask) is None:
         _complain(f"Invalid --umask option {mask}")
     return sound

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from pykeepalived.checkers.registry import unavailable
 from pykeepalived.diagnostics import ExitClass
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
 from pykeepalived.dialects.keepalived.context import Context
@@ -79,6 +78,11 @@ class CheckBuilder:
         return tuple(specs)
 
     def _say_if_unavailable(self, kind: str, draft: Draft, question: _Question) -> None:
+        if isinstance(question, TcpCheck):
+            return
+        # A connection can always be made; what the other checks need is loaded with the first of them.
+        from pykeepalived.checkers.registry import unavailable  # noqa: PLC0415
+
         reason = unavailable(question)
         if reason is not None:
             self._context.warning(

@@ -1,0 +1,177 @@
+"""How long a configuration takes from file to checked model, beside the original's `keepalived -t` in the same run.
+
+    python benchmarks/config_load.py [--runs N] [--check]
+
+Writes configurations of 1,000, 10,000 and 37,205 real servers (the last has 2,326 virtual servers and 276,720 lines),
+measures each N times in fresh processes and prints the best. `--check` exits 1 when a bound is not kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SIZES = (1_000, 10_000, 37_205)
+PER_SERVICE = 16
+LARGEST = SIZES[-1]
+#: Bounds: seconds and MiB.
+COLD_S, SMALL_PROCESS_S, AGAIN_S, MEMORY_MIB, GROWTH = 1.5, 0.2, 0.12, 200.0, 11.0
+_TIMEOUT_S = 120
+_HEAD = "global_defs {\n    dynamic_interfaces\n}\n"
+_SERVICE = """virtual_server 10.{a}.{b}.1 80 {{
+    delay_loop 6
+    lb_algo wlc
+    lb_kind NAT
+    protocol TCP
+    quorum 1
+{servers}}}
+"""
+_SERVER = """    real_server 10.{a}.{b}.{c} 80 {{
+        weight 1
+        TCP_CHECK {{
+            connect_timeout 3
+            retry 2
+        }}
+    }}
+"""
+
+#: Runs in a process of its own: loads, changes one line, loads again; says seconds and MiB.
+_INSIDE = """
+import json, resource, sys, time
+from pathlib import Path
+from pykeepalived.dialects.keepalived import load
+
+path = Path(sys.argv[1])
+text = path.read_text()
+times = []
+configs = []
+for _ in range(2):
+    start = time.perf_counter()
+    result = load(str(path))
+    times.append(time.perf_counter() - start)
+    if len(times) == 1:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    assert not result.findings.items, result.findings.items[:3]
+    configs.append(sum(len(server.real_servers) for server in result.config.virtual_servers))
+    middle = text.index("weight 1", len(text) // 2)
+    path.write_text(text[:middle] + "weight 7" + text[middle + 8 :])
+    del result
+path.write_text(text)
+print(json.dumps({"cold": times[0], "again": times[1], "peak": peak, "servers": configs}))
+"""
+
+
+def configuration(servers: int) -> str:
+    """A keepalived.conf with that many real servers, seven lines each, and seven for every 16 of them."""
+    parts = [_HEAD]
+    for service, first in enumerate(range(0, servers, PER_SERVICE)):
+        lines = [
+            _SERVER.format(a=128 + (number >> 16), b=number >> 8 & 255, c=number & 255)
+            for number in range(first, min(first + PER_SERVICE, servers))
+        ]
+        parts.append(_SERVICE.format(a=service >> 8, b=service & 255, servers="".join(lines)))
+    return "".join(parts)
+
+
+def _process(*words: str) -> tuple[float, str, int]:
+    start = time.perf_counter()
+    run = subprocess.run(words, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    return time.perf_counter() - start, run.stdout + run.stderr, run.returncode
+
+
+def _timed(*words: str) -> float:
+    seconds, output, code = _process(*words)
+    if code:
+        raise SystemExit(f"{' '.join(words)} exits {code}:\n{output[:2000]}")
+    return seconds
+
+
+def _best(runs: int, measure: Callable[[], float]) -> float:
+    return min(measure() for _ in range(runs))
+
+
+def _inside(path: Path) -> dict[str, float]:
+    _, output, code = _process(sys.executable, "-c", _INSIDE, str(path))
+    if code:
+        raise SystemExit(output)
+    answer: dict[str, float] = json.loads(output)
+    return answer
+
+
+def measure(path: Path, runs: int) -> dict[str, float]:
+    """All figures of one file."""
+    ours = Path(sys.executable).with_name("pykeepalived")
+    _timed(str(ours), "-t", "-f", str(path))
+    found = {
+        "process": _best(runs, lambda: _timed(str(ours), "-t", "-f", str(path))),
+        "cold": 1e9,
+        "again": 1e9,
+        "peak": 0.0,
+    }
+    for _ in range(runs):
+        answer = _inside(path)
+        found["cold"] = min(found["cold"], answer["cold"])
+        found["again"] = min(found["again"], answer["again"])
+        found["peak"] = max(found["peak"], answer["peak"])
+    peer = shutil.which("keepalived")
+    if peer is not None:
+        found["peer"] = _best(runs, lambda: _timed(peer, "-t", "-f", str(path)))
+    return found
+
+
+def _bounds(found: dict[int, dict[str, float]]) -> list[tuple[str, float, float]]:
+    large = found[LARGEST]
+    return [
+        (f"{LARGEST:,} real servers, load, s", large["cold"], COLD_S),
+        (f"{LARGEST:,} real servers, peak memory, MiB", large["peak"], MEMORY_MIB),
+        (f"{LARGEST:,} real servers, load after a change of one line, s", large["again"], AGAIN_S),
+        ("1,000 real servers, whole process, s", found[1_000]["process"], SMALL_PROCESS_S),
+        ("time for 10 times the servers, ratio", found[10_000]["cold"] / found[1_000]["cold"], GROWTH),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--check", action="store_true", help="exit 1 when a bound is not kept")
+    options = parser.parse_args()
+    found: dict[int, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        # As an installed program: its bytecode lies there already.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = str(Path(directory, "bytecode"))
+        print(f"{'real servers':>12} {'lines':>8} {'-t, s':>8} {'load, s':>8} {'again, s':>8} {'peak, MiB':>9}"
+              f" {'keepalived -t, s':>17} {'ratio':>6}")  # fmt: skip
+        for size in SIZES:
+            path = Path(directory, f"{size}.conf")
+            text = configuration(size)
+            path.write_text(text, encoding="ascii")
+            path.chmod(0o644)
+            one = found[size] = measure(path, options.runs)
+            peer = (
+                f"{one['peer']:17.3f} {one['process'] / one['peer']:6.1f}" if "peer" in one else f"{'-':>17} {'-':>6}"
+            )
+            print(f"{size:12,} {text.count(chr(10)):8,} {one['process']:8.3f} {one['cold']:8.3f} {one['again']:8.3f}"
+                  f" {one['peak']:9.1f} {peer}", flush=True)  # fmt: skip
+    print()
+    kept = True
+    for name, value, bound in _bounds(found):
+        kept = kept and value <= bound
+        print(f"{'ok  ' if value <= bound else 'OVER'} {name}: {value:.3f} (at most {bound:g})")
+    load = os.getloadavg()[0]
+    print(f"\n{os.cpu_count()} CPUs, load average {load:.1f}, Python {sys.version.split()[0]}, "
+          f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime:.1f} s of CPU time in all")  # fmt: skip
+    return 0 if kept or not options.check else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
