@@ -1,5 +1,6 @@
 # make demo [CONF=FILE] [DATAPLANE=ipvs|nftables]   a cluster on this machine, from start to failover, in a minute
 # make test                                         everything: units, namespaces, the test kernel, the originals
+# make bench                                        how fast it is, beside the originals
 # make lint                                         formatting, types, layers
 # make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages
 # make clean                                        what make made, the virtual environment too
@@ -8,7 +9,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-network test-kernel lint format man install clean packages-demo packages-test
+.PHONY: help demo test test-unit test-network test-kernel bench lint format man editors install clean packages-demo packages-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -43,6 +44,7 @@ $(VENV)/.made:
 # Each installation says when the metadata changed since; the sources themselves are used in place.
 $(VENV)/.run: $(VENV)/.made setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python -m compileall -q pykeepalived || true
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made setup.cfg pyproject.toml
@@ -71,6 +73,9 @@ test-network: $(VENV)/.dev
 test-kernel: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(JOBS) -m uml $(TESTS)
 
+bench: $(VENV)/.run
+	$(BIN)/python benchmarks/config_load.py
+
 # ── Care ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 lint: $(VENV)/.dev
@@ -86,6 +91,9 @@ format: $(VENV)/.dev
 man: $(VENV)/.dev
 	$(BIN)/python -m pykeepalived.tools.manpages
 	$(BIN)/python -m pykeepalived.tools.keywords_doc
+
+editors: $(VENV)/.dev
+	$(BIN)/python -m pykeepalived.tools.editors
 
 # The program and the packages that it needs go into one private directory; nothing is put into the system's Python.
 install: $(VENV)/.run

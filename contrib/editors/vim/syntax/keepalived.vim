@@ -1,0 +1,111 @@
+" keepalived: made by python -m pykeepalived.tools.editors
+if exists("b:current_syntax")
+  finish
+endif
+syntax iskeyword @,48-57,_,-
+syntax keyword keepalivedBlock BFD_CHECK DNS_CHECK FILE_CHECK HTTP_GET MISC_CHECK PING_CHECK SMTP_CHECK SSL
+syntax keyword keepalivedBlock SSL_GET TCP_CHECK UDP_CHECK auth_hmac authentication bfd_instance garp_group
+syntax keyword keepalivedBlock global_defs group interface_up_down_delays interfaces linkbeat_interfaces
+syntax keyword keepalivedBlock notification_email real_server static_ipaddress static_routes static_rules
+syntax keyword keepalivedBlock track_bfd track_file track_group track_interface track_process track_script
+syntax keyword keepalivedBlock unicast_peer url virtual_ipaddress virtual_ipaddress_excluded virtual_routes
+syntax keyword keepalivedBlock virtual_rules virtual_server virtual_server_group vrrp_instance vrrp_script
+syntax keyword keepalivedBlock vrrp_sync_group vrrp_track_process
+syntax keyword keepalivedKeyword accept active_key advert_int alpha anti_replay auth_pass auth_type
+syntax keyword keepalivedKeyword bfd_cpu_affinity bfd_no_swap bfd_priority bfd_process_name bfd_rlimit_rttime
+syntax keyword keepalivedKeyword bfd_rt_priority bind_if bind_port bindto ca certificate check_unicast_src
+syntax keyword keepalivedKeyword checker checker_cpu_affinity checker_log_all_failures checker_no_swap
+syntax keyword keepalivedKeyword checker_priority checker_process_name checker_rlimit_rttime
+syntax keyword keepalivedKeyword checker_rt_priority child_wait_time config_save_dir connect_ip connect_port
+syntax keyword keepalivedKeyword connect_timeout data_use_instance dbus_no_interface_name dbus_service_name
+syntax keyword keepalivedKeyword debug default_interface delay delay_before_retry delay_loop digest
+syntax keyword keepalivedKeyword disable_local_igmp dont_track_primary down_timer_adverts dynamic_interfaces
+syntax keyword keepalivedKeyword enable_dbus enable_script_security enable_sni enable_snmp_checker
+syntax keyword keepalivedKeyword enable_snmp_rfc enable_snmp_rfcv2 enable_snmp_rfcv3 enable_snmp_vrrp
+syntax keyword keepalivedKeyword enable_traps fall fast_recovery fifo_write_vrrp_states_on_reload file flag-1
+syntax keyword keepalivedKeyword flag-2 flag-3 fork_delay full_command fwmark garp_extra_if garp_interval
+syntax keyword keepalivedKeyword garp_lower_prio_delay garp_lower_prio_repeat garp_master_delay
+syntax keyword keepalivedKeyword garp_master_refresh garp_master_refresh_repeat garp_master_repeat
+syntax keyword keepalivedKeyword gna_interval ha_suspend hashed helo_name higher_prio_send_advert hoplimit
+syntax keyword keepalivedKeyword http_protocol hysteresis idle_tx include_check inhibit_on_failure init_fail
+syntax keyword keepalivedKeyword init_file instance interface interval ip_family iproute_etc_dir
+syntax keyword keepalivedKeyword iproute_usr_dir json_dump_file json_version kernel_rx_buf_size key lb_algo
+syntax keyword keepalivedKeyword lb_kind linkbeat_use_polling log_all_failures log_unknown_vrids
+syntax keyword keepalivedKeyword lower_prio_no_advert lthreshold lvs_dataplane lvs_flush lvs_flush_on_stop
+syntax keyword keepalivedKeyword lvs_method lvs_netlink_cmd_rcv_bufs lvs_netlink_cmd_rcv_bufs_force
+syntax keyword keepalivedKeyword lvs_netlink_monitor_rcv_bufs lvs_netlink_monitor_rcv_bufs_force
+syntax keyword keepalivedKeyword lvs_notify_fifo lvs_notify_fifo_script lvs_sched lvs_sync_daemon lvs_timeouts
+syntax keyword keepalivedKeyword max_auto_priority max_hops max_reply_length mcast_dst_ip mcast_src_ip
+syntax keyword keepalivedKeyword mh-fallback mh-port min_auto_priority_delay min_reply_length min_rx min_tx
+syntax keyword keepalivedKeyword misc_dynamic misc_path misc_timeout mode multihop multiplier name
+syntax keyword keepalivedKeyword namespace_with_ipsets native_ipv6 neighbor_ip neighbour_ip net_namespace
+syntax keyword keepalivedKeyword net_namespace_ipvs nftables nftables_counters nftables_ifindex nftables_ipvs
+syntax keyword keepalivedKeyword nftables_ipvs_priority nftables_ipvs_start_fwmark nftables_priority no_accept
+syntax keyword keepalivedKeyword no_checker_emails no_email_faults no_virtual_ipaddress nopreempt
+syntax keyword keepalivedKeyword notification_email_from notify notify_backup notify_deleted notify_down
+syntax keyword keepalivedKeyword notify_fault notify_fifo notify_fifo_script notify_master
+syntax keyword keepalivedKeyword notify_master_rx_lower_pri notify_priority_changes notify_stop notify_up
+syntax keyword keepalivedKeyword old_unicast_checksum omega ops owner_ignore_adverts param_match passive
+syntax keyword keepalivedKeyword password path payload persistence_engine persistence_granularity
+syntax keyword keepalivedKeyword persistence_timeout preempt preempt_delay priority process
+syntax keyword keepalivedKeyword process_monitor_rcv_bufs process_monitor_rcv_bufs_force process_name
+syntax keyword keepalivedKeyword process_names promote_secondaries protocol quorum quorum_down quorum_max
+syntax keyword keepalivedKeyword quorum_up random_seed regex regex_max_offset regex_min_offset regex_no_match
+syntax keyword keepalivedKeyword regex_options regex_stack reload_check_config reload_file reload_repeat
+syntax keyword keepalivedKeyword reload_time_file require_reply retry rise router_id rs_init_notifies script
+syntax keyword keepalivedKeyword script_user set_supplementary_groups sh-fallback sh-port shutdown_script
+syntax keyword keepalivedKeyword shutdown_script_timeout skip_check_adv_addr smtp_alert smtp_alert_checker
+syntax keyword keepalivedKeyword smtp_alert_vrrp smtp_connect_timeout smtp_helo_name smtp_server sni_name
+syntax keyword keepalivedKeyword snmp_name snmp_rs_stats_update_interval snmp_socket
+syntax keyword keepalivedKeyword snmp_vs_stats_update_interval sorry_server sorry_server_inhibit
+syntax keyword keepalivedKeyword sorry_server_lvs_method source_ip startup_script startup_script_timeout state
+syntax keyword keepalivedKeyword state_dump_file stats_dump_file status_code strict_mode
+syntax keyword keepalivedKeyword sync_group_tracking_weight terminate_delay time_window timeout
+syntax keyword keepalivedKeyword timer_expired_backup tls_compliant tmp_config_directory track_src_ip ttl type
+syntax keyword keepalivedKeyword umask unicast_fault_no_peer unicast_src_ip unicast_ttl use_ipvlan use_pid_dir
+syntax keyword keepalivedKeyword use_symlink_paths use_vmac use_vmac_addr user uthreshold v3_checksum_as_v2
+syntax keyword keepalivedKeyword version virtual_router_id virtualhost vmac_addr_prefix vmac_prefix
+syntax keyword keepalivedKeyword vmac_xmit_base vrf vrrp vrrp_check_unicast_src vrrp_cpu_affinity
+syntax keyword keepalivedKeyword vrrp_delay_after_boot vrrp_down_timer_adverts vrrp_garp_extra_if
+syntax keyword keepalivedKeyword vrrp_garp_interval vrrp_garp_lower_prio_delay vrrp_garp_lower_prio_repeat
+syntax keyword keepalivedKeyword vrrp_garp_master_delay vrrp_garp_master_refresh
+syntax keyword keepalivedKeyword vrrp_garp_master_refresh_repeat vrrp_garp_master_repeat vrrp_gna_interval
+syntax keyword keepalivedKeyword vrrp_higher_prio_send_advert vrrp_ipsets vrrp_iptables
+syntax keyword keepalivedKeyword vrrp_lower_prio_no_advert vrrp_mcast_group4 vrrp_mcast_group6 vrrp_min_garp
+syntax keyword keepalivedKeyword vrrp_netlink_cmd_rcv_bufs vrrp_netlink_cmd_rcv_bufs_force
+syntax keyword keepalivedKeyword vrrp_netlink_monitor_rcv_bufs vrrp_netlink_monitor_rcv_bufs_force
+syntax keyword keepalivedKeyword vrrp_no_swap vrrp_notify_fifo vrrp_notify_fifo_script
+syntax keyword keepalivedKeyword vrrp_notify_priority_changes vrrp_owner_ignore_adverts vrrp_priority
+syntax keyword keepalivedKeyword vrrp_process_name vrrp_rlimit_rttime vrrp_rt_priority vrrp_rx_bufs_multiplier
+syntax keyword keepalivedKeyword vrrp_rx_bufs_policy vrrp_skip_check_adv_addr vrrp_startup_delay vrrp_strict
+syntax keyword keepalivedKeyword vrrp_version warmup weight
+syntax keyword keepalivedOption -nodad ETHTOOL IOCTL MII add advmss anycast append as autojoin blackhole brd
+syntax keyword keepalivedOption bridge broadcast congctl csum cwnd dev dport dsfield dst encap expires
+syntax keyword keepalivedOption fastopen_no_cookie features flags from goto gw home id iif inet inet6 initcwnd
+syntax keyword keepalivedOption initrwnd inst ipproto l3mdev label local lookup max_ttl maxlen metric min_ttl
+syntax keyword keepalivedOption mngtmpaddr mtu multicast nat netlink_notify_msg nexthop no_track nocsum nop
+syntax keyword keepalivedOption noprefixroute noreverse not oif onlink or order overwrite peer port pref
+syntax keyword keepalivedOption preference preferred_lft prepend private prohibit quickack realms remcsum
+syntax keyword keepalivedOption reordering reverse rto_min rtt rttvar scope sport src ssthresh sup_group
+syntax keyword keepalivedOption sup_pl suppress_ifgroup suppress_prefixlength table tc tcp tcpfin throw to tos
+syntax keyword keepalivedOption ttl-propagate tunnel-id udp uidrange unicast unreachable vepa via window
+syntax keyword keepalivedOption xresolve
+syntax keyword keepalivedOld bfd_rlimit_rtime checker_rlimit_rtime enable_snmp_keepalived global_tracking host
+syntax keyword keepalivedOld lvs_flush_onstop lvs_process_name lvs_sync_daemon_interface nb_get_retry
+syntax keyword keepalivedOld thread_timer_expired vmac_garp_intvl vrrp_rlimit_rtime vrrp_track_file
+syntax keyword keepalivedOld vrrp_vmac_garp_intvl
+syntax match keepalivedNumber /\v<\d+(\.\d+){0,3}(\/\d+)?>/
+syntax match keepalivedInclude /\v^\s*include[abmrw]?\ze\s/
+syntax match keepalivedVariable /\v\$\{[^}]*\}|\$\h\w*|\~(SEQx?|LST)>|^\s*\@\^?\S+/
+syntax region keepalivedString start=/"/ end=/"\|$/ contains=keepalivedVariable
+syntax match keepalivedComment /\v(^|[^\\])@1<=[#!].*$/
+highlight default link keepalivedBlock Structure
+highlight default link keepalivedKeyword Keyword
+highlight default link keepalivedOption Type
+highlight default link keepalivedOld Todo
+highlight default link keepalivedNumber Number
+highlight default link keepalivedString String
+highlight default link keepalivedComment Comment
+highlight default link keepalivedVariable PreProc
+highlight default link keepalivedInclude Include
+let b:current_syntax = "keepalived"
