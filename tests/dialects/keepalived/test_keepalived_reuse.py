@@ -178,6 +178,18 @@ def test_a_duplicate_of_a_remembered_server_is_still_one(tmp_path: Path, monkeyp
     assert finding.secondary[0].span.line == 1
 
 
+@pytest.mark.parametrize("more", ["x", " # x", "}", " router_id x {", "\n", "\nvrrp_instance x {"])
+def test_more_behind_a_block_that_ended_the_file(more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    memory = Memory()
+    text = PLAIN.format(v=1).removesuffix("\n")
+    _write(tmp_path / "end.conf", text)
+    _same(tmp_path / "end.conf", memory)
+    assert len(memory.servers) == 1
+    _write(tmp_path / "end.conf", text + more)
+    _same(tmp_path / "end.conf", memory)
+
+
 def test_nothing_of_a_file_stays_when_another_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     memory = Memory()
