@@ -26,8 +26,6 @@ def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs
     for name in ("notify_fifo", "vrrp_notify_fifo", "lvs_notify_fifo"):
         if name in draft.values:
             taken[name] = draft.values[name][0]
-    for name in ("notify_fifo_script", "vrrp_notify_fifo_script", "lvs_notify_fifo_script"):
-        scripts.resolve(draft.get(name))
     for name in ("startup_script", "shutdown_script"):
         taken[name] = scripts.resolve(draft.get(name))
     if "lvs_flush_on_stop" in draft.values:

@@ -36,6 +36,7 @@ def build_groups(
         alert = settings.get("smtp_alert_vrrp", settings.get("smtp_alert", False))
         values: dict[str, Any] = {field: scripts.resolve(draft.get(field)) for field in _SCRIPTS}
         values |= trackers.references(draft, f"sync group `{draft.name}`")
+        _check_interfaces(context, draft, dynamic="dynamic_interfaces" in settings.values)
         group = SyncGroup(
             name=draft.name,
             members=tuple(members),
@@ -53,6 +54,20 @@ def build_groups(
                 instances[name] = _without_weights(context, draft, instances[name], trackers)
         groups.append(group)
     return tuple(groups)
+
+
+def _check_interfaces(context: Context, draft: Draft, *, dynamic: bool) -> None:
+    known = context.host.interfaces()
+    for entry in draft.get("track_interface", ()):
+        name = entry.values["name"]
+        if known is not None and not dynamic and name not in known:
+            context.error(
+                "no-such-interface",
+                f"sync group `{draft.name}`: there is no interface `{name}`",
+                entry.statement,
+                entry.places["name"],
+                help="with `dynamic_interfaces` in global_defs it may come later",
+            )
 
 
 def _tracked_on_both(context: Context, draft: Draft, group: SyncGroup, instance: VrrpInstance) -> None:

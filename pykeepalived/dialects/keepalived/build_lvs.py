@@ -9,7 +9,7 @@ from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.lvs_parts import build_persistence, build_quorum, label_of
-from pykeepalived.dialects.keepalived.readers import UINT_MAX, Bad, Integer, canonical_address
+from pykeepalived.dialects.keepalived.readers import UINT_MAX, Bad, Integer, canonical_address, host_of_range
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.dialects.keepalived.tables.common import SERVICE_PORT
 from pykeepalived.model import (
@@ -73,8 +73,9 @@ class ServerBuilder:
         family = self._family(draft, selector)
         servers = self._real_servers(draft, selector, family, forwarding, label)
         if not servers:
+            group = isinstance(selector, GroupSelector)
             context.error("no-real-servers", f"virtual server {label} has no real servers left, it is left out",
-                          draft.statement)  # fmt: skip
+                          draft.statement, exit_class=ExitClass.NONE if group else ExitClass.GENERAL)  # fmt: skip
             return None
         if values.get("one_packet") and protocol not in (Protocol.UDP, None):
             context.error("ops-needs-udp", f"virtual server {label}: ops needs UDP, it is not looked at",
@@ -82,6 +83,8 @@ class ServerBuilder:
             values["one_packet"] = False
         quorum, hysteresis = build_quorum(context, draft, servers, label)
         values |= build_persistence(context, draft, selector, self._family(draft, selector), label)
+        if isinstance(selector, GroupSelector) and not values["persistence_timeout_s"]:
+            self._check_group_ports(draft, selector, label)
         if self._duplicate(draft, selector, protocol, label):
             return None
         if values.get("ha_suspend") and isinstance(selector, FwmarkSelector):
@@ -138,6 +141,9 @@ class ServerBuilder:
                 context.bad(problem, statement, 2)
                 return None
         address = canonical_address(first)
+        if address is None and (address := host_of_range(first)) is not None:
+            context.warning("address-with-tail", f"one address stands here, `{first}` is taken as `{address}`",
+                            statement, 1, exit_class=ExitClass.NONE)  # fmt: skip
         if address is None:
             context.error("bad-address", f"`{first}` is no IP address", statement, 1,
                           help="virtual_server ADDRESS PORT, fwmark NUMBER or group NAME")  # fmt: skip
@@ -152,7 +158,9 @@ class ServerBuilder:
 
     def _protocol(self, draft: Draft, selector: Selector) -> Protocol | None:
         protocol: Protocol | None = draft.get("protocol")
-        if isinstance(selector, FwmarkSelector):
+        entries = self._group_entries(selector.name) if isinstance(selector, GroupSelector) else ()
+        marks = bool(entries) and all(isinstance(entry, GroupFwmark) for entry in entries)
+        if isinstance(selector, FwmarkSelector) or marks:
             if protocol is not None:
                 self._context.warning(
                     "protocol-ignored",
@@ -162,11 +170,13 @@ class ServerBuilder:
                 )
             return None
         if protocol is None:
+            unknown = isinstance(selector, GroupSelector) and selector.name not in self._groups
             self._context.error(
                 "default-taken",
                 f"virtual server {label_of(selector, None)} has no protocol, UDP is taken",
                 draft.statement,
                 help="write `protocol TCP` or `protocol UDP`",
+                exit_class=ExitClass.NONE if unknown else ExitClass.GENERAL,
             )
             return Protocol.UDP
         return protocol
@@ -200,6 +210,11 @@ class ServerBuilder:
         group = self._groups.get(name)
         return group.entries if group else ()
 
+    def _check_group_ports(self, draft: Draft, selector: GroupSelector, label: str) -> None:
+        if any(isinstance(entry, GroupAddress) and entry.port == 0 for entry in self._group_entries(selector.name)):
+            self._context.warning("port-zero", f"virtual server {label}: all ports need persistence", draft.statement,
+                                  help="write the port, or `persistence_timeout`")  # fmt: skip
+
     def _duplicate(self, draft: Draft, selector: Selector, protocol: Protocol | None, label: str) -> bool:
         if isinstance(selector, GroupSelector):
             return False
@@ -212,6 +227,8 @@ class ServerBuilder:
             f"virtual server {label} is there already, this block is left out",
             draft.statement,
             secondary=(Label(first.statement.span(), "the first one"),),
+            # keepalived's -t says nothing.
+            exit_class=ExitClass.NONE,
         )
         return True
 
@@ -234,6 +251,8 @@ class ServerBuilder:
                     f"virtual server {label}: real server {address} is of the other family, it is left out",
                     draft.statement,
                     1,
+                    # In a service of a group keepalived's -t says nothing.
+                    exit_class=ExitClass.NONE if isinstance(selector, GroupSelector) else ExitClass.GENERAL,
                 )
                 continue
             key = (address, self._fitting_port(draft, port, selector, own, label))

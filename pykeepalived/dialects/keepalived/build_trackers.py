@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -70,6 +71,17 @@ class Trackers:
     def _file(self, draft: Draft) -> TrackFile | None:
         if "path" not in draft.values:
             self._context.error("missing-value", f"track_file `{draft.name}` has no `file`", draft.statement, 1)
+            return None
+        directory = posixpath.dirname(draft.values["path"])
+        try:
+            self._context.host.file(directory or ".")
+        except (OSError, ValueError):
+            self._context.error(
+                "file-not-reachable",
+                f"track_file `{draft.name}`: there is no directory `{directory}`, it is left out",
+                draft.where["path"],
+                1,
+            )
             return None
         weight, reverse = draft.get("weight", (1, None))
         init = draft.get("init_file")

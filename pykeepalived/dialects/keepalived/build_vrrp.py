@@ -87,12 +87,14 @@ class InstanceBuilder:
                 "missing-interface", f"({name}) has no `interface`, it is left out", draft.statement, 1,
                 help="write `interface NAME`",
             )  # fmt: skip
+            self._look_at_rest(draft)
             return None
         if "vrid" not in draft.values:
             context.error(
                 "missing-vrid", f"({name}) has no usable `virtual_router_id`, it is left out", draft.statement, 1,
                 help="write `virtual_router_id NUMBER`, 1 to 255",
             )  # fmt: skip
+            self._look_at_rest(draft)
             return None
         values: dict[str, Any] = {field: draft.values[field] for field in _PLAIN if field in draft.values}
         for field, built_in in _INHERITED.items():
@@ -105,10 +107,7 @@ class InstanceBuilder:
         if not self._enough_addresses(draft, addresses, excluded, values):
             return None
         values |= {"addresses": addresses, "excluded_addresses": excluded}
-        for entry in draft.get("routes", ()):
-            self._routing.check_route(entry)
-        for entry in draft.get("rules", ()):
-            self._routing.check_rule(entry)
+        self._routing.check_all(draft.get("routes", ()), draft.get("rules", ()))
         values["routes"] = tuple(VirtualRoute(words=words_of(entry)) for entry in draft.get("routes", ()))
         values["rules"] = tuple(VirtualRule(words=words_of(entry)) for entry in draft.get("rules", ()))
         values |= self._priority(draft)
@@ -134,6 +133,15 @@ class InstanceBuilder:
         instance = VrrpInstance(name=name, vrid=draft.values["vrid"], interface=draft.get("interface"), **values)
         self._check_unique(draft, instance, family)
         return instance
+
+    def _look_at_rest(self, draft: Draft) -> None:
+        """Of an instance that is left out the interfaces and scripts count all the same."""
+        for entry in (*draft.get("addresses", ()), *draft.get("excluded_addresses", ())):
+            self._check_device(draft, entry)
+        for entry in draft.get("track_interface", ()):
+            self._check_device(draft, entry, "name")
+        for field in _SCRIPTS:
+            self._scripts.resolve(draft.get(field))
 
     # ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from pykeepalived.diagnostics import ExitClass, Findings
+from pykeepalived.diagnostics import ExitClass, Findings, Severity
 from pykeepalived.dialects.keepalived.addresses import build_address, words_of
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.build_globals import build_globals
@@ -152,8 +152,11 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     builder = InstanceBuilder(context, settings, scripts, trackers)
     instances = {draft.name: built for draft in root.get("instances", ()) if (built := builder.build(draft))}
     groups = build_groups(context, root, instances, scripts, trackers)
-    if any(item.id == "no-such-interface" and item.exit_class for item in context.findings.items):
-        # keepalived's VRRP pass ends there, before it looks at scripts.
+    for name in ("notify_fifo_script", "vrrp_notify_fifo_script"):
+        scripts.resolve(settings.get(name))
+    missing = any(item.id == "no-such-interface" and item.exit_class for item in context.findings.items)
+    if missing or not root.get("instances"):
+        # keepalived's VRRP pass ends there, before it looks at scripts; without an instance there is no such pass.
         context.findings.demote({"script-security", "script-unsafe"})
         scripts.forget_use()
     virtual_groups = build_virtual_groups(context, root)
@@ -166,7 +169,11 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     )
     reused = PlainServers(context, settings, servers, plain)
     virtual_servers = [server for draft in root.get("virtual_servers", ()) if (server := reused.build(draft))]
+    if root.get("virtual_servers"):
+        for name in ("notify_fifo_script", "lvs_notify_fifo_script"):
+            scripts.resolve(settings.get(name))
     _check_garp_groups(context, root)
+    _check_namespace(context, root)
     unowned = [f"{word} {draft.name}".strip() for field, word in _UNOWNED.items() for draft in root.get(field, ())]
     config = Config(
         globals=global_defs,
@@ -185,13 +192,31 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     return config, reused.kept
 
 
+def _check_namespace(context: Context, root: Draft) -> None:
+    """Where the namespace is missing, keepalived -t ends with 0 before it looks at the rest of the file."""
+    name = root.get("net_namespace")
+    if name is None:
+        return
+    try:
+        context.host.file(f"/run/netns/{name}")
+    except (OSError, ValueError):
+        context.findings.demote({item.id for item in context.findings.items})
+        context.say(
+            Severity.NOTE,
+            "no-such-namespace",
+            f"there is no network namespace `{name}` here: the exit code is 0 as keepalived's, whatever the file says",
+            root.where["net_namespace"],
+            1,
+            exit_class=ExitClass.NONE,
+        )
+
+
 def _check_static_lines(context: Context, root: Draft, settings: Draft) -> None:
     names = frozenset(draft.name for draft in root.get("track_groups", ()))
     routing = RoutingLines(context, names, dynamic="dynamic_interfaces" in settings.values)
-    for entry in root.get("static_routes", ()):
-        routing.check_route(entry)
-    for entry in root.get("static_rules", ()):
-        routing.check_rule(entry)
+    for entry in root.get("static_addresses", ()):
+        routing.check_address(entry)
+    routing.check_all(root.get("static_routes", ()), root.get("static_rules", ()))
 
 
 def _check_garp_groups(context: Context, root: Draft) -> None:

@@ -38,9 +38,8 @@ def build_virtual_groups(context: Context, root: Draft) -> tuple[VirtualServerGr
                 context.error("missing-value", "the line has no address and no fwmark", entry.statement)
         if not entries:
             context.warning(
-                "empty-group", f"virtual_server_group `{draft.name}` has no entries", draft.statement, 1,
-                exit_class=ExitClass.NONE,
-            )  # fmt: skip
+                "empty-group", f"virtual_server_group `{draft.name}` has no entries", draft.statement, 1
+            )
         groups.append(VirtualServerGroup(draft.name, tuple(entries)))
     return tuple(groups)
 
@@ -83,12 +82,21 @@ def build_persistence(
         timeout_s = draft.values["persistence_timeout_s"] or PERSISTENCE_S
     if "persistence_granularity" in draft.values:
         kind, length = draft.values["persistence_granularity"]
-        if family is not None and (family is Family.INET6) != (kind == 6):
+        if kind == 6 and family is not Family.INET and not 1 <= length <= 128:
+            context.error(
+                "number-out-of-range",
+                f"virtual server {label}: prefix length {length} is outside the range 1..128",
+                draft.where["persistence_granularity"],
+                1,
+            )
+        elif family is not None and (family is Family.INET6) != (kind == 6):
             context.error(
                 "wrong-family",
                 f"virtual server {label}: persistence_granularity is of the other family, it is not looked at",
                 draft.where["persistence_granularity"],
                 1,
+                # Where the service is IPv4 keepalived takes any number.
+                exit_class=ExitClass.NONE if kind == 6 else ExitClass.GENERAL,
             )
         else:
             taken["persistence_prefix"] = length

@@ -147,16 +147,22 @@ def _granularity(found: VirtualServer, length: int) -> str:
 
 
 def _sorry(writer: Writer, service: VirtualServer, found: SorryServer) -> None:
-    writer.line("sorry_server", found.address, *((found.port,) if found.port else ()))
+    writer.line("sorry_server", found.address, *_port_word(found.port, service))
     writer.flag("sorry_server_inhibit", found.inhibit)
     if found.forwarding != service.forwarding or writer.everything:
         writer.raw(f"sorry_server_lvs_method {forwarding_words(found.forwarding)}")
 
 
+def _port_word(port: int, service: VirtualServer) -> tuple[int, ...]:
+    """Without a port that of the service is taken, so 0 is written where the service has another."""
+    standard = service.selector.port if isinstance(service.selector, AddressSelector) else 0
+    return (port,) if port or standard else ()
+
+
 def real_server(
     writer: Writer, found: RealServer, service: VirtualServer, inherited: Inherited, *, log_all: bool
 ) -> None:
-    with writer.block("real_server", found.address, *((found.port,) if found.port else ())):
+    with writer.block("real_server", found.address, *_port_word(found.port, service)):
         writer.line("weight", found.weight)
         if found.forwarding != service.forwarding or writer.everything:
             writer.raw(f"lvs_method {forwarding_words(found.forwarding)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 from typing import Final
 
 from pykeepalived.dialects.keepalived.context import Context
@@ -23,6 +24,12 @@ class RoutingLines:
         self._context = context
         self._groups = track_groups
         self._dynamic = dynamic
+
+    def check_all(self, routes: Iterable[Entry], rules: Iterable[Entry]) -> None:
+        for entry in routes:
+            self.check_route(entry)
+        for entry in rules:
+            self.check_rule(entry)
 
     def check_route(self, entry: Entry) -> None:
         if entry.refused:
@@ -53,6 +60,11 @@ class RoutingLines:
         vrf, known = entry.get("vrf"), self._context.host.interfaces()
         if vrf is not None and known is not None and vrf not in known:
             self._error(entry, "vrf", "unknown-name", f"there is no VRF `{vrf}`, the route is left out")
+
+    def check_address(self, entry: Entry) -> None:
+        """A line of static_ipaddress."""
+        self._check_interface(entry, "dev")
+        self._check_group(entry)
 
     def check_rule(self, entry: Entry) -> None:
         if entry.refused:

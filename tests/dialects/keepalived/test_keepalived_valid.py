@@ -21,6 +21,8 @@ CASES = sorted(VALID.glob("*.conf"))
 EXPECTED = {
     "addresses-with-tails": ["address-with-tail", "address-with-tail", "address-with-tail", "bad-prefix-length"],
     "includes": ["config-file-missing"],
+    "namespace-missing": ["script-security", "script-security"],
+    "script-without-instance": ["script-security"],
     "lvs-checkers": ["check-unavailable", "check-unavailable"],
 }
 #: 2.2.7 -t ends itself with SIGTERM on some files with scripts.

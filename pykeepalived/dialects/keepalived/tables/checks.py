@@ -8,6 +8,9 @@ from typing import Any, Final
 
 import pyparsing as pp
 
+from pykeepalived.diagnostics import Label
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.readers import UINT_MAX, Bad, Choice, Grammar, Integer, Reader, Text
 from pykeepalived.dialects.keepalived.rows import (
     Repeat,
@@ -24,9 +27,10 @@ from pykeepalived.dialects.keepalived.rows import (
 from pykeepalived.dialects.keepalived.tables.common import (
     ADDRESS,
     CHECK_SECONDS,
-    CHECK_SECONDS0,
     GROUP,
     INTERFACE,
+    LONG_SECONDS,
+    LONG_SECONDS0,
     NAME,
     PATH,
     PORT,
@@ -35,11 +39,27 @@ from pykeepalived.dialects.keepalived.tables.common import (
     USER,
     WHOLE_SECONDS,
 )
+from pykeepalived.syntax import Statement
 
 DIGEST: Final = Grammar("32 hex digits", pp.Regex(r"[0-9A-Fa-f]{32}").set_parse_action(lambda t: t[0].lower()))
-HEX: Final = Grammar(
-    "HEX", pp.Regex(r"(?:[0-9A-Fa-f]{2})+").set_parse_action(lambda t: bytes.fromhex(t[0])), "bad-hex"
-)
+
+class Hex(Reader):
+    """Pairs of hexadecimal digits, perhaps with blanks between."""
+
+    shows = "HEX"
+
+    def parse(self, text: str) -> bytes:
+        digits = "".join(text.split(" "))
+        if not digits or any(char not in "0123456789abcdefABCDEF" for char in digits):
+            raise Bad("bad-hex", f"`{text}` is not of the form HEX")
+        if len(digits) % 2:
+            whole = digits[:-1] + "0" + digits[-1]
+            raise Bad("bad-hex", f"`{text}` is not made of pairs of digits, `{whole}` is taken",
+                      value=bytes.fromhex(whole), counts=False)
+        return bytes.fromhex(digits)
+
+
+HEX: Final = Hex()
 
 PCRE2_OPTIONS: Final = frozenset((
     "allow_empty_class", "alt_bsux", "auto_callout", "caseless", "dollar_endonly", "dotall", "dupnames", "extended",
@@ -73,8 +93,13 @@ class MaskedHex(Reader):
     shows = "HEX"
 
     def parse(self, text: str) -> tuple[bytes, bytes]:
-        if len(text) % 2 or not text or any(char not in "0123456789abcdefABCDEFxX" for char in text):
+        text = "".join(text.split(" "))
+        if not text or any(char not in "0123456789abcdefABCDEFxX" for char in text):
             raise Bad("bad-hex", f"`{text}` is not made of pairs of hexadecimal digits (x: any)")
+        if len(text) % 2:
+            whole = text[:-1] + "0" + text[-1]
+            raise Bad("bad-hex", f"`{text}` is not made of pairs of hexadecimal digits (x: any), `{whole}` is taken",
+                      value=self.parse(whole), counts=False)
         mask = "".join("0" if char in "xX" else "f" for char in text)
         return bytes.fromhex(text.replace("x", "0").replace("X", "0")), bytes.fromhex(mask)
 
@@ -91,16 +116,32 @@ class Domain(Reader):
         return text
 
 
+def _some(context: Context, statement: Statement, draft: Draft, taken: Any) -> Any:
+    """Without a word the default stays."""
+    del context, statement, draft
+    return taken or None
+
+
+def _once(context: Context, statement: Statement, draft: Draft, taken: Any) -> Any:
+    """The last one counts, and it is reported that there are two."""
+    field = "regex" if statement.keyword == "regex" else "path"
+    if field in draft.values:
+        first = Label(draft.where[field].span(0), "first given here")
+        context.error("given-twice", f"`{statement.keyword}` is given twice, the last one counts", statement, 0,
+                      secondary=(first,))
+    return taken
+
+
 def timing_rows(*, checker: bool, later: str | None = None) -> tuple[Row, ...]:
     """When a check runs. Virtual and real servers have the first five as defaults for what is below them."""
     retries = Integer(0 if checker else 1, UINT_MAX)
     rows = (
         value("retry", retries, field="retry", later=later, help="failures that are forgiven"),
-        value("delay_before_retry", CHECK_SECONDS0, field="delay_before_retry_us", later=later,
+        value("delay_before_retry", LONG_SECONDS0, field="delay_before_retry_us", later=later,
               help="pause before a retry"),
-        value("warmup", CHECK_SECONDS0, field="warmup_us", default="delay_loop", later=later,
+        value("warmup", LONG_SECONDS0, field="warmup_us", default="delay_loop", later=later,
               help="the first check is after a random time up to this"),
-        value("delay_loop", CHECK_SECONDS, field="delay_loop_us", default="60", later=later, help="check period"),
+        value("delay_loop", LONG_SECONDS, field="delay_loop_us", default="60", later=later, help="check period"),
     )
     if not checker:
         return (*rows, value("connect_timeout", CHECK_SECONDS, field="connect_timeout_us", default="5",
@@ -132,12 +173,14 @@ def _url_rows(context: str, tls: bool) -> Table:
         more = (switch("tls_compliant", field="tls_compliant", since="2.4", help="the page must end with a TLS close"),)
     return Table(
         context,
-        value("path", PATH, field="path", help="request target"),
+        value("path", PATH, field="path", after=_once, help="request target"),
         value("digest", DIGEST, field="digest", help="MD5 of the body, as genhash prints it"),
-        value("status_code", many(StatusCodes()), field="status_codes", default="200-299", soft=True,
+        value("status_code", many(StatusCodes(), optional=True), field="status_codes", default="200-299", soft=True,
+              after=_some,
               help="good status codes"),
         value("virtualhost", NAME, field="virtualhost", soft=True, help="Host header of this url"),
-        script("regex", field="regex", verbatim=True, soft=True, help="regular expression that the body must match"),
+        script("regex", field="regex", verbatim=True, soft=True, after=_once,
+               help="regular expression that the body must match"),
         flag("regex_no_match", field="regex_no_match", help="the body must not match"),
         value("regex_options", many(STRING), field="regex_options", soft=True, help="PCRE2 options"),
         value("regex_min_offset", UNSIGNED, field="regex_min_offset", default="0", soft=True,
@@ -186,7 +229,8 @@ DNS_CHECK: Final = Table(
     f"{_RS}.DNS_CHECK",
     *socket_rows(),
     *timing_rows(checker=True),
-    value("type", Choice(("A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY"), what="query type"),
+    value("type", Choice(("A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA", "RRSIG", "DNSKEY"), any_case=True,
+                         what="query type"),
           field="type", default="SOA", help="query type"),
     value("name", Domain(), field="name", default=".", help="query name"),
 )

@@ -41,7 +41,9 @@ COUNT0: Final = Integer(0, INT_MAX, "count")
 WHOLE_SECONDS: Final = Integer(0, 4294, "seconds", scale=SECOND_US)
 #: Times of checkers: decimals, more than nothing.
 CHECK_SECONDS: Final = Duration(1, 4294 * SECOND_US)
-CHECK_SECONDS0: Final = Duration(0, 4294 * SECOND_US)
+#: Periods and pauses have no such limit.
+LONG_SECONDS: Final = Duration(1, UINT_MAX * SECOND_US)
+LONG_SECONDS0: Final = Duration(0, UINT_MAX * SECOND_US)
 NICE: Final = Integer(-20, 19)
 REAL_TIME_PRIORITY: Final = Integer(1, 99, clamp=True)
 CPU: Final = Integer(0, 4095, "cpu")

@@ -34,7 +34,7 @@ from pykeepalived.dialects.keepalived.rows import (
     value,
 )
 from pykeepalived.dialects.keepalived.tables.checks import CHECKER_ROWS, timing_rows
-from pykeepalived.dialects.keepalived.tables.common import ADDRESS, NAME, PATH, PORT, STRING, UNSIGNED
+from pykeepalived.dialects.keepalived.tables.common import ADDRESS, NAME, PATH, PORT, SERVICE_PORT, STRING, UNSIGNED
 from pykeepalived.model import Family, ForwardingMethod, Protocol, TunnelType
 from pykeepalived.syntax import Statement
 
@@ -63,17 +63,21 @@ class Granularity(Reader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._length = Integer(1, 128, "prefix length")
+        self._length = Integer(0, UINT_MAX, "prefix length")
 
     def parse(self, text: str) -> tuple[int, int]:
         """(family as 4 or 6, prefix length)."""
         if "." not in text:
             return 6, int(self._length(text))
         address = canonical_address(text)
-        bits = "".join(f"{int(part):08b}" for part in address.split(".")) if address else "01"
-        if "01" in bits or not bits.startswith("1"):
+        if address is None:
             raise Bad("bad-netmask", f"`{text}` is no netmask")
-        return 4, bits.count("1")
+        bits = "".join(f"{int(part):08b}" for part in address.split("."))
+        length = bits.count("1")
+        if "01" in bits or not length:
+            raise Bad("bad-netmask", f"`{text}` is no netmask, {length} bits are taken", value=(4, max(1, length)),
+                      counts=False)
+        return 4, length
 
 
 class ServerAddress(Reader):
@@ -115,7 +119,8 @@ def _forwarding_row(name: str, help: str, **more: Any) -> Row:
 
 def _sorry(context: Context, statement: Statement, draft: Draft, values: Any) -> Any:
     if "sorry_server" in draft.values:
-        context.warning("given-twice", "`sorry_server` is given twice, the last one counts", statement, 0)
+        context.warning("given-twice", "`sorry_server` is given twice, the last one counts", statement, 0,
+                        exit_class=ExitClass.NONE)
     return values
 
 
@@ -134,6 +139,13 @@ def _hash_flag(name: str, scheduler: str, bit: int) -> Row:
         return draft.get("scheduler_flags", 0) | flag_value
 
     return flag(name, field="scheduler_flags", constant=bit, after=check, help=f"flag of the scheduler {scheduler}")
+
+
+def _hashed(context: Context, statement: Statement, draft: Draft, taken: Any) -> Any:
+    if draft.get("scheduler") == "sh":
+        return taken
+    context.error("order", "`hashed` must stand behind `lb_algo sh`", statement, 0)
+    return None
 
 
 def _plain_flag(name: str, bit: int) -> Row:
@@ -173,7 +185,8 @@ VIRTUAL_SERVER: Final = Table(
     value("lb_algo", Choice(SCHEDULERS, what="scheduler"), field="scheduler", default="wlc", help="scheduler"),
     value("lvs_sched", Choice(SCHEDULERS, what="scheduler"), field="scheduler", default="wlc", same_as="lb_algo",
           help="same as lb_algo"),
-    flag("hashed", field="hashed", help="accepted without effect, as in the original"),
+    flag("hashed", field="hashed", after=_hashed,
+         help="accepted without effect, as in the original"),
     flag("ops", field="one_packet", help="one packet is one connection, UDP"),
     _plain_flag("flag-1", 1), _plain_flag("flag-2", 2), _plain_flag("flag-3", 4),
     _hash_flag("sh-port", "sh", 2), _hash_flag("sh-fallback", "sh", 1),
@@ -198,11 +211,12 @@ VIRTUAL_SERVER: Final = Table(
     value("quorum", Integer(1, UINT_MAX), field="quorum", default="1", help="least weight of living servers"),
     value("hysteresis", UNSIGNED, field="hysteresis", default="0", help="distance between gain and loss of quorum"),
     value("weight", Integer(1, INT_MAX), field="weight", default="1", help="default weight of real servers"),
-    value("sorry_server", ADDRESS, maybe(PORT), field="sorry_server", after=_sorry, help="serves while no quorum"),
+    value("sorry_server", ADDRESS, maybe(SERVICE_PORT), field="sorry_server", after=_sorry,
+          help="serves while no quorum"),
     flag("sorry_server_inhibit", field="sorry_inhibit", after=_after_sorry, help="keep it in the table with weight 0"),
     options("sorry_server_lvs_method", FORWARDING, field="sorry_forwarding", after=_after_sorry, default="lb_kind",
             help="how packets reach it"),
-    block("real_server", REAL_SERVER, ADDRESS, maybe(PORT), field="real_servers", repeat=Repeat.APPEND,
+    block("real_server", REAL_SERVER, ADDRESS, maybe(SERVICE_PORT), field="real_servers", repeat=Repeat.APPEND,
           help="one destination"),
 )
 
@@ -253,6 +267,7 @@ GROUP_ENTRY: Final = Options(
     flag("inet", field="family", constant=Family.INET, help="IPv4 packets of the mark"),
     flag("inet6", field="family", constant=Family.INET6, help="IPv6 packets of the mark"),
     slots=(("range", AddressRange()), ("port", PORT)),
+    soft=False,
 )
 
 SSL: Final = Table(

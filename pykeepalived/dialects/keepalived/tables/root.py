@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pykeepalived.diagnostics import Label
+from pykeepalived.diagnostics import ExitClass, Label
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.readers import UINT_MAX, Integer, Text
@@ -31,10 +31,12 @@ from pykeepalived.dialects.keepalived.tables.vrrp import GARP_GROUP, VRRP_INSTAN
 from pykeepalived.syntax import Statement
 from pykeepalived.units import SECOND_US
 
+#: Blocks that -t accepts twice under one name.
+_TWICE: Final = frozenset({"track_file", "vrrp_track_file", "vrrp_track_process"})
 _NAMESPACE: Final = "network namespaces"
 
 
-def _unique(what: str) -> Any:
+def _unique(what: str, *, counts: bool = True) -> Any:
     """A block whose name is taken already is left out; the first one stays."""
 
     def check(context: Context, statement: Statement, draft: Draft, inner: Any) -> Any:
@@ -44,10 +46,19 @@ def _unique(what: str) -> Any:
         if first is statement:
             return inner
         context.error("duplicate-name", f"{what} `{name}` is there already, this block is left out", statement, 1,
-                      secondary=(Label(first.span(1), "the first one"),))
+                      secondary=(Label(first.span(1), "the first one"),),
+                      # keepalived takes the second one without a word.
+                      exit_class=ExitClass.GENERAL if counts else ExitClass.NONE)
         return None
 
     return check
+
+
+def _replaced(context: Context, statement: Statement, draft: Draft, inner: Any) -> Any:
+    if "ssl" in draft.values:
+        context.warning("given-twice", "`SSL` is given twice, the last one counts", statement, 0,
+                        secondary=(Label(draft.where["ssl"].span(0), "first given here"),))
+    return inner
 
 
 def _merged(context: Context, statement: Statement, draft: Draft, inner: Any) -> Any:
@@ -64,7 +75,8 @@ def _merged(context: Context, statement: Statement, draft: Draft, inner: Any) ->
 
 def _named(name: str, table: Table, what: str, help: str, field: str, **more: Any) -> Row:
     longest = 31 if name == "bfd_instance" else None
-    return block(name, table, Text("NAME", longest), field=field, after=_unique(what), help=help, **more)
+    after = _unique(what, counts=name not in _TWICE)
+    return block(name, table, Text("NAME", longest), field=field, after=after, help=help, **more)
 
 
 ROOT: Final = Table(
@@ -102,10 +114,11 @@ ROOT: Final = Table(
     entries("interface_up_down_delays", UP_DOWN_DELAYS, field="up_down_delays", repeat=Repeat.APPEND,
             later="up/down delays", help="how long a change of an interface must last"),
     _named("bfd_instance", BFD_INSTANCE, "bfd_instance", "a BFD session", "bfd_instances", later="BFD"),
-    block("SSL", SSL, field="ssl", repeat=Repeat.LAST, later="client certificates",
+    block("SSL", SSL, field="ssl", repeat=Repeat.LAST, after=_replaced, later="client certificates",
           help="client certificate of SSL_GET"),
     entries("virtual_server_group", GROUP_ENTRY, arguments=(need(NAME),), required=1, field="groups",
-            repeat=Repeat.APPEND, after=_unique("virtual_server_group"), help="addresses and marks of one service"),
+            repeat=Repeat.APPEND, after=_unique("virtual_server_group", counts=False),
+            help="addresses and marks of one service"),
     block("virtual_server", VIRTUAL_SERVER, *SERVER_HEADER, field="virtual_servers", repeat=Repeat.APPEND,
           help="one virtual service"),
 )
