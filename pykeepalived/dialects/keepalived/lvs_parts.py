@@ -37,9 +37,7 @@ def build_virtual_groups(context: Context, root: Draft) -> tuple[VirtualServerGr
             elif not entry.refused:
                 context.error("missing-value", "the line has no address and no fwmark", entry.statement)
         if not entries:
-            context.warning(
-                "empty-group", f"virtual_server_group `{draft.name}` has no entries", draft.statement, 1
-            )
+            context.warning("empty-group", f"virtual_server_group `{draft.name}` has no entries", draft.statement, 1)
         groups.append(VirtualServerGroup(draft.name, tuple(entries)))
     return tuple(groups)
 
