@@ -129,11 +129,20 @@ class CheckBuilder:
                 chain[0].statement,
                 0,
             )
+        bind_address = own.get("bind_address")
+        if bind_address is not None and (":" in bind_address) != (":" in address):
+            self._context.error(
+                "wrong-family",
+                f"`{bind_address}` and `{address}` are of different families, bindto is not looked at",
+                chain[0].where["bind_address"],
+                1,
+            )
+            bind_address = None
         return SocketOptions(
             address=address,
             port=self._pick(chain[:2], "connect_port", target[1]),
             timeout_us=self._pick(chain, "connect_timeout_us", 5 * SECOND_US),
-            bind_address=own.get("bind_address"),
+            bind_address=bind_address,
             bind_port=own.get("bind_port", 0),
             bind_interface=own.get("bind_interface"),
             fwmark=own.get("fwmark", 0),
