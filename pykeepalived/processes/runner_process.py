@@ -324,6 +324,9 @@ def _take_default_signals() -> None:
     for real_time in range(signal.SIGRTMIN, signal.SIGRTMAX + 1):
         signal.signal(real_time, lambda _number, _frame: None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pykeepalived.cli.ctl.fix import command
@@ -140,6 +140,7 @@ LINES = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(LINES)
+@example("\r\xad")
 def test_mending_twice_is_mending_once(text: str) -> None:
     once = mend(text)
     assert mend(once.text).text == once.text

@@ -37,6 +37,8 @@ class TlsContexts:
 
 def _make_context(command: StartTls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Some Python releases set this by default; whether such an end is a fault is decided in `TlsStream`.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     # Versions are OpenSSL's and the system's to choose, as the originals leave it to them.
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.check_hostname = False
@@ -53,6 +55,11 @@ def _make_context(command: StartTls) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         raise ConversationError(FailureKind.LOCAL, f"TLS settings: {_text(error)}") from None
     return context
+
+
+def _is_ragged_end(error: Exception) -> bool:
+    """Whether the TCP connection ended without close-notify; Python has had two ways to say so."""
+    return isinstance(error, ssl.SSLEOFError) or getattr(error, "reason", None) == "UNEXPECTED_EOF_WHILE_READING"
 
 
 class TlsStream:
@@ -96,12 +103,12 @@ class TlsStream:
                     return None
             except ssl.SSLZeroReturnError:
                 self.ended = True
-            except ssl.SSLEOFError:
-                self.ended = True
-                if self._close_notify:
-                    raise ConversationError(FailureKind.TLS, "connection closed without close-notify") from None
             except (ssl.SSLError, OSError, ValueError) as error:
                 self.ended = True
+                if _is_ragged_end(error):
+                    if self._close_notify:
+                        raise ConversationError(FailureKind.TLS, "connection closed without close-notify") from None
+                    return b""
                 raise ConversationError(FailureKind.TLS, f"TLS: {_text(error)}") from None
             else:
                 if data:

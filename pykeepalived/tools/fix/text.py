@@ -27,14 +27,15 @@ def clean(lines: list[str]) -> tuple[list[str], list[Change]]:
     changes: list[Change] = []
     result: list[str] = []
     for number, line in enumerate(lines, 1):
-        new = line.rstrip("\r")
-        if new != line:
-            note(changes, number, "carriage return removed")
-        spaced = new.translate(_BLANKS)
-        if spaced != new:
+        # Invisible characters first: one of them may hide a carriage return from the end of the line.
+        spaced = line.translate(_BLANKS)
+        if spaced != line:
             note(changes, number, "no-break spaces and invisible characters replaced")
-        quoted = spaced.translate(_QUOTES)
-        if quoted != spaced:
+        ended = spaced.rstrip("\r")
+        if ended != spaced:
+            note(changes, number, "carriage return removed")
+        quoted = ended.translate(_QUOTES)
+        if quoted != ended:
             note(changes, number, "curly quotes replaced")
         result.append(quoted)
     return result, changes
