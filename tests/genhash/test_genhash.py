@@ -247,8 +247,10 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
         f"{kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     # Server-side includes make a page whose length nginx does not know: chunked in HTTP/1.1, to the end in 1.0.
+    # A worker of another user could not read below pytest's directory, which another run may close at any time.
+    user = "user root;" if os.geteuid() == 0 else ""
     (directory / "nginx.conf").write_text(
-        f"daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/error.log;"
+        f"{user} daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/error.log;"
         f"events {{ worker_connections 64; }} http {{ access_log off; {temporary} server {{ ssi on;"
         f"listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl; ssl_certificate {directory}/certificate.pem;"
         f"ssl_certificate_key {directory}/key.pem; root {web}; }} }}"
