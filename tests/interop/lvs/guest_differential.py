@@ -296,8 +296,9 @@ def test_the_same_scripts_are_called(history: History) -> None:
     assert {name: sorted(calls) for name, calls in ours.items()} == {
         name: sorted(calls) for name, calls in theirs.items()
     }
-    for name, calls in ours.items():
-        assert all(one != other for one, other in itertools.pairwise(calls)), name
+    quorums = [name for name in ours if name.startswith("q")]
+    for name in quorums:
+        assert all(one != other for one, other in itertools.pairwise(ours[name])), name
     assert set(ours) == {"q30", "q31", "q32", "q33", "q34", "q35", "q36", "s30", "s31", "s32", "s33", "s34", "s35"} | (
         {"s36", "t35", "t36"}
     )

@@ -12,8 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pykeepalived.tools.lab import wait_until
-from tests.interop.vrrp.vrrp_pairs import PATIENCE_S, Program, Router, Shape, pair
+from tests.interop.vrrp.vrrp_pairs import Program, Router, Shape, pair
 
 pytestmark = [pytest.mark.netns, pytest.mark.peer]
 
@@ -94,10 +93,16 @@ def tell(name: str, program: Program, into: Path) -> Seen:
             seen.addresses.append(one.virtual())
             story(one, two, seen)
             seen.addresses.append(one.virtual())
+            # keepalived's scripts run side by side: each must have written its line before the next event.
+            names = [f"INSTANCE VI_{number}" for number in range(len(shape.interfaces))]
+            for each in names:
+                one.wait_notified(f"{each} MASTER 150", count=2)
             one.wait_notified("to-master VI_0", count=2)
             one.stop()
-            one.wait_notified("INSTANCE VI_0 STOP 150")
-            wait_until(lambda: one.notified() == one.notified(), PATIENCE_S, "notify settles", interval_s=0.2)
+            for each in names:
+                one.wait_notified(f"{each} STOP 150")
+            if len(names) > 1:
+                one.wait_notified("GROUP G1 STOP 0")
             seen.addresses.append(one.virtual())
             seen.notified = one.notified()
         except Exception as error:
