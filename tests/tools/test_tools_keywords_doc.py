@@ -1,56 +1,70 @@
-"""docs/keywords.md is as new as the tables, and the tests that it names use the words."""
+"""docs/keywords.md is as new as the tables and the tests; every word in effect has a test that shows its effect."""
 
 from __future__ import annotations
 
-from pykeepalived.tools.keywords_doc import DOCUMENT, ROOT, entries, render, use_of
+import pytest
+
+from pykeepalived.tools import effects
+from pykeepalived.tools.keywords_doc import DOCUMENT, entries, render, without_test
 
 HINT = "run `python -m pykeepalived.tools.keywords_doc`"
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.replace("\\|", "\0").strip("|\n ").split("|")]
+def test_the_document_is_as_new_as_the_tables_and_the_tests() -> None:
+    assert DOCUMENT.read_text(encoding="utf-8") == render(), HINT
 
 
-def test_every_row_stands_there_with_its_state() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    written = [_cells(line)[:4] for line in text.splitlines() if line.startswith("| `")]
-    wanted = [_cells(entry.line())[:4] for _, entry, _ in entries()]
-    assert written == wanted, HINT
+def test_every_row_in_effect_has_a_test() -> None:
+    """A word that newly has an effect comes with a test that shows it: @pytest.mark.shows("block.word")."""
+    assert sorted(set(without_test()) - set(effects.missing())) == []
 
 
-def test_the_named_tests_use_the_words() -> None:
-    """Further tests may be found by now; those that are named must be right."""
-    lines = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
-    named = 0
-    for line, (_, entry, use) in zip(lines, entries(), strict=True):
-        test = _cells(line)[4].strip("`")
-        if test != "—":
-            named += 1
-            path = ROOT / test
-            assert path.is_file(), f"{test}: {HINT}"
-            assert use.stands_in(path.read_text(encoding="utf-8", errors="replace")), (entry.word, test, HINT)
-    assert named > 100
+def test_the_list_of_rows_without_test_only_shrinks() -> None:
+    assert sorted(set(effects.missing()) - set(without_test())) == [], HINT
 
 
-def test_the_document_is_whole() -> None:
-    text = render()
-    assert text.count("\n## ") == 2
-    assert "| `virtual_router_id` | vrrp_instance | in effect | vrrp | `tests/" in text
+def test_what_tests_declare_are_rows_in_effect() -> None:
+    acting = {entry.row for entry in entries() if entry.acts}
+    wrong = {row: tests for row, tests in effects.declarations().items() if row not in acting}
+    assert wrong == {}, "no such rows in effect"
 
 
-def test_what_counts_as_use() -> None:
-    use = use_of("advert_int", "advert_interval_us", assigned=False)
-    for text in ("  advert_int 1", "@lb1 advert_int 2", '"advert_int 1"', "x\\n advert_int 3", "advert_interval_us=5"):
-        assert use.stands_in(text), text
-    for text in ("my_advert_int 1", "advert_intx", "the advert_int word", "advert_interval_us=None"):
-        assert not use.stands_in(text), text
+def test_the_rows_have_names_of_their_own() -> None:
+    names = [entry.row for entry in entries()]
+    assert len(names) == len(set(names))
+
+
+SOURCE = """
+import pytest
+pytestmark = pytest.mark.shows("a.b")
+
+@pytest.mark.shows("c", "d.{e,f}.{g,h}")
+class TestOne:
+    @pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.shows("i"))])
+    def test_two(self, x): ...
+
+def test_three():
+    shows("no mark")
+"""
+
+
+def test_marks_are_read_from_the_source() -> None:
+    found = [(item.row, item.test) for item in effects.declared_in(SOURCE, "t.py")]
+    assert sorted(found) == [
+        ("a.b", "t.py"),
+        *((name, "t.py::TestOne") for name in ("c", "d.e.g", "d.e.h", "d.f.g", "d.f.h")),
+        ("i", "t.py::TestOne::test_two"),
+    ]
+
+
+def test_a_mark_with_something_else_than_strings_is_refused() -> None:
+    with pytest.raises(effects.BadMark, match=r"t\.py:2"):
+        effects.declared_in("import pytest\npytestmark = pytest.mark.shows(NAMES)\n", "t.py")
 
 
 def test_words_of_a_block_without_effect_have_none() -> None:
-    blocks = {
-        (entry.place, entry.word): entry.state for language, entry, _ in entries() if language == "keepalived.conf"
-    }
-    for (place, word), state in blocks.items():
+    blocks = {(entry.place, entry.word): entry for entry in entries() if entry.language == "keepalived.conf"}
+    for (place, word), entry in blocks.items():
         above = blocks.get(("top level", place.split(".")[0]))
-        if above is not None and above.startswith("no effect yet"):
-            assert state.startswith("no effect yet"), (place, word)
+        if above is not None and not above.acts:
+            assert not entry.acts, (place, word)
