@@ -3,8 +3,8 @@
     python -m pykeepalived.tools.keywords_doc [FILE]
 
 States and areas come from the tables of the parsers, the tests from what the tests declare (tools/effects.py). Rows
-that are declared by now are taken out of tests/effects_missing.txt on the way. Ends with 1 and names the rows when others
-than those of that list are in effect and have no test.
+that are declared by now are taken out of tests/effects_missing.txt on the way. Ends with 1 and names
+the rows when others than those of that list are in effect and have no test.
 """
 
 from __future__ import annotations
