@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from pykeepalived.tools.guest import why_no_guest
-from pykeepalived.tools.lab import why_no_namespaces
+from pykeepalived.tools.lab_rights import why_no_namespaces
 
 PEERS = ("keepalived", "ldirectord", "ipvsadm")
 

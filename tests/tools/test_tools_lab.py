@@ -14,14 +14,9 @@ from pathlib import Path
 import pytest
 
 from pykeepalived.tools import lab as lab_module
-from pykeepalived.tools.lab import (
-    Lab,
-    LabError,
-    reexec_in_user_namespace,
-    wait_until,
-    why_no_namespaces,
-    why_no_user_namespace,
-)
+from pykeepalived.tools import lab_rights
+from pykeepalived.tools.lab import Lab, LabError, wait_until
+from pykeepalived.tools.lab_rights import reexec_in_user_namespace, why_no_namespaces, why_no_user_namespace
 
 pytestmark = pytest.mark.netns
 
@@ -160,8 +155,10 @@ def test_without_rights_the_reason_and_the_cure_are_named(tmp_path: Path, monkey
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     assert why_no_namespaces() == "unshare failed: Operation not permitted"
     assert "sudo" in (why_no_user_namespace() or "")
-    with pytest.raises(LabError, match="sudo"):
-        reexec_in_user_namespace()
+    for uid, cure in ((1000, "sudo"), (0, "--privileged")):
+        monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
+        with pytest.raises(LabError, match=cure):
+            reexec_in_user_namespace()
     (tmp_path / "nsenter").unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert why_no_namespaces() == "the program nsenter is missing"
@@ -170,7 +167,8 @@ def test_without_rights_the_reason_and_the_cure_are_named(tmp_path: Path, monkey
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives up root's rights")
 def test_an_ordinary_user_gets_a_laboratory_in_a_user_namespace() -> None:
     script = (
-        "from lab import Lab, reexec_in_user_namespace\nreexec_in_user_namespace()\n"
+        "from pykeepalived.tools.lab import Lab\n"
+        "from pykeepalived.tools.lab_rights import reexec_in_user_namespace\nreexec_in_user_namespace()\n"
         "with Lab('h') as lab:\n    one = lab.namespace('one')\n    two = lab.namespace('two')\n"
         "    lab.link(one, 'eth0', two, 'eth0')\n    one.address('eth0', '10.9.0.1/24')\n"
         "    print(one.has_address('10.9.0.1'))\n"
@@ -178,7 +176,10 @@ def test_an_ordinary_user_gets_a_laboratory_in_a_user_namespace() -> None:
     # The system's interpreter and a copy: another user may not be able to read this tree.
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)
-        shutil.copy(lab_module.__file__, place)
+        package = Path(place, "pykeepalived", "tools")
+        package.mkdir(parents=True)
+        for module in (lab_module, lab_rights):
+            shutil.copy(str(module.__file__), package)
         done = subprocess.run(
             ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", script],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": place, "PYTHONDONTWRITEBYTECODE": "1"},

@@ -21,7 +21,8 @@ from pykeepalived.tools.demo.cluster import Programs
 from pykeepalived.tools.demo.screen import Screen
 from pykeepalived.tools.demo.story import tell
 from pykeepalived.tools.guest import GuestError, run_in_guest
-from pykeepalived.tools.lab import LabError, reexec_in_user_namespace
+from pykeepalived.tools.lab import LabError
+from pykeepalived.tools.lab_rights import reexec_in_user_namespace
 
 _INSIDE = "PYKEEPALIVED_DEMO_IN_GUEST"
 _GUEST_LIMIT_S = 180.0
