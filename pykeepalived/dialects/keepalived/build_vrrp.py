@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pykeepalived.diagnostics import ExitClass, Label
-from pykeepalived.dialects.keepalived.addresses import build_address, words_of
+from pykeepalived.dialects.keepalived.addresses import words_of
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
 from pykeepalived.dialects.keepalived.context import Context
-from pykeepalived.dialects.keepalived.drafts import Draft, Entry
+from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.routing import RoutingLines
 from pykeepalived.dialects.keepalived.scripts import Scripts
+from pykeepalived.dialects.keepalived.vrrp_address_lines import AddressLines
 from pykeepalived.dialects.keepalived.vrrp_parts import (
     build_authentication,
     build_garp,
@@ -22,17 +23,14 @@ from pykeepalived.dialects.keepalived.vrrp_strict import apply_strict
 from pykeepalived.model import (
     AuthType,
     Family,
-    VirtualAddress,
     VirtualRoute,
     VirtualRule,
     VrrpInstance,
     VrrpState,
-    family_of,
 )
 from pykeepalived.units import CENTISECOND_US, SECOND_US, format_seconds
 
 _OWNER: Final = 255
-_MOST_ADDRESSES: Final = 255
 _LONGEST_V3_US: Final = 40_950_000
 _SCRIPTS: Final = (
     "notify_master", "notify_backup", "notify_fault", "notify_stop", "notify", "notify_deleted",
@@ -58,8 +56,9 @@ class InstanceBuilder:
         self._settings = settings
         self._scripts = scripts
         self._trackers = trackers
-        self._dynamic = "dynamic_interfaces" in settings.values
-        self._routing = RoutingLines(context, frozenset(), dynamic=self._dynamic)
+        dynamic = "dynamic_interfaces" in settings.values
+        self._lines = AddressLines(context, dynamic=dynamic)
+        self._routing = RoutingLines(context, frozenset(), dynamic=dynamic)
         self._routers: dict[tuple[str | None, int, Family], Draft] = {}
 
     def build(self, draft: Draft) -> VrrpInstance | None:
@@ -67,7 +66,7 @@ class InstanceBuilder:
         name = draft.name
         context = self._context
         for field in ("interface", "vrf"):
-            self._check_interface(draft, field)
+            self._lines.check_interface(draft, field)
         if draft.get("interface") == "lo":
             context.error(
                 "loopback-interface",
@@ -99,12 +98,12 @@ class InstanceBuilder:
         values: dict[str, Any] = {field: draft.values[field] for field in _PLAIN if field in draft.values}
         for field, built_in in _INHERITED.items():
             values[field] = draft.get(field, self._settings.get(field, built_in))
-        family = self._family(draft)
-        self._check_family(draft, family, values)
+        family = self._lines.family(draft)
+        self._lines.check_family(draft, family, values)
         values["version"] = self._version(draft, family)
         values["unicast_peers"] = build_peers(context, draft, family)
-        addresses, excluded = self._addresses(draft, family)
-        if not self._enough_addresses(draft, addresses, excluded, values):
+        addresses, excluded = self._lines.addresses(draft, family)
+        if not self._lines.enough_addresses(draft, addresses, excluded, values):
             return None
         values |= {"addresses": addresses, "excluded_addresses": excluded}
         self._routing.check_all(draft.get("routes", ()), draft.get("rules", ()))
@@ -121,7 +120,7 @@ class InstanceBuilder:
         values["vmac"] = build_vmac(context, draft, family)
         values |= self._odd_words(draft, values)
         for entry in draft.get("track_interface", ()):
-            self._check_device(draft, entry, "name")
+            self._lines.check_device(draft, entry, "name")
         values |= self._trackers.references(draft, f"({name})")
         self._drop_own_interface(draft, values)
         values |= {field: self._scripts.resolve(draft.get(field)) for field in _SCRIPTS}
@@ -137,72 +136,13 @@ class InstanceBuilder:
     def _look_at_rest(self, draft: Draft) -> None:
         """Of an instance that is left out the interfaces and scripts count all the same."""
         for entry in (*draft.get("addresses", ()), *draft.get("excluded_addresses", ())):
-            self._check_device(draft, entry)
+            self._lines.check_device(draft, entry)
         for entry in draft.get("track_interface", ()):
-            self._check_device(draft, entry, "name")
+            self._lines.check_device(draft, entry, "name")
         for field in _SCRIPTS:
             self._scripts.resolve(draft.get(field))
 
     # ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _check_interface(self, draft: Draft, field: str) -> None:
-        known = self._context.host.interfaces()
-        name = draft.get(field)
-        if name is None or known is None or self._dynamic or name in known:
-            return
-        near = self._context.near(name, sorted(known)[:1000])
-        self._context.error(
-            "no-such-interface",
-            f"({draft.name}) there is no interface `{name}`",
-            draft.where[field],
-            1,
-            help=(f"did you mean `{near}`? " if near else "")
-            + "with `dynamic_interfaces` in global_defs it may come later",
-        )
-
-    def _check_device(self, draft: Draft, entry: Entry, field: str = "dev") -> None:
-        known = self._context.host.interfaces()
-        name = entry.get(field)
-        if name is None or known is None or self._dynamic or name in known:
-            return
-        self._context.error(
-            "no-such-interface",
-            f"({draft.name}) there is no interface `{name}`",
-            entry.statement,
-            entry.places[field],
-            help="with `dynamic_interfaces` in global_defs it may come later",
-        )
-
-    def _family(self, draft: Draft) -> Family:
-        """The first word in the file that has a family decides; excluded addresses only when nothing else does."""
-        for field, found in draft.values.items():
-            if field == "native_ipv6":
-                return Family.INET6
-            if field in ("source", "multicast_group"):
-                return family_of(found)
-            if field == "addresses" and found:
-                return family_of(found[0].values["prefix"].address)
-            if field == "unicast_peers" and found:
-                return family_of(found[0].values["address"])
-        excluded = draft.get("excluded_addresses")
-        return family_of(excluded[0].values["prefix"].address) if excluded else Family.INET
-
-    def _check_family(self, draft: Draft, family: Family, values: dict[str, Any]) -> None:
-        for field in ("source", "multicast_group"):
-            if field in values and family_of(values[field]) is not family:
-                self._context.error(
-                    "mixed-families",
-                    f"({draft.name}) `{values[field]}` is of another family than the instance, it is not looked at",
-                    draft.where[field],
-                    1,
-                )
-                del values[field]
-        if family is Family.INET and "native_ipv6" in draft.values:
-            self._context.error(
-                "mixed-families", f"({draft.name}) native_ipv6 does not go with IPv4 addresses",
-                draft.where["native_ipv6"], 0,
-            )  # fmt: skip
-            del values["native_ipv6"]
 
     def _version(self, draft: Draft, family: Family) -> int:
         version = int(draft.get("version", self._settings.get("version", 2)))
@@ -217,78 +157,6 @@ class InstanceBuilder:
                 help="write `version 3`",
             )
         return 3
-
-    def _addresses(self, draft: Draft, family: Family) -> tuple[tuple[VirtualAddress, ...], tuple[VirtualAddress, ...]]:
-        context = self._context
-        carried: list[VirtualAddress] = []
-        seen: dict[str, Entry] = {}
-        for entry in draft.get("addresses", ()):
-            prefix = entry.values["prefix"]
-            if family_of(prefix.address) is not family:
-                context.error(
-                    "mixed-families",
-                    f"({draft.name}) `{prefix.address}` is of another family than the first address, it is left out",
-                    entry.statement,
-                    entry.places["prefix"],
-                    help="move it to `virtual_ipaddress_excluded`",
-                )
-                continue
-            if self._is_new(draft, entry, seen):
-                carried.append(build_address(context, entry))
-        excluded = [
-            build_address(context, entry)
-            for entry in draft.get("excluded_addresses", ())
-            if self._is_new(draft, entry, seen)
-        ]
-        for entry in (*draft.get("addresses", ()), *draft.get("excluded_addresses", ())):
-            self._check_device(draft, entry)
-        if len(carried) > _MOST_ADDRESSES:
-            context.error(
-                "too-many-addresses",
-                f"({draft.name}) an advert carries {_MOST_ADDRESSES} addresses, the rest is taken as excluded",
-                draft.where["addresses"],
-                0,
-            )
-            excluded = carried[_MOST_ADDRESSES:] + excluded
-        return tuple(carried[:_MOST_ADDRESSES]), tuple(excluded)
-
-    def _is_new(self, draft: Draft, entry: Entry, seen: dict[str, Entry]) -> bool:
-        address = entry.values["prefix"].address
-        first = seen.setdefault(address, entry)
-        if first is entry:
-            return True
-        self._context.error(
-            "duplicate-address",
-            f"({draft.name}) `{address}` is given twice, the first one stays",
-            entry.statement,
-            entry.places["prefix"],
-            secondary=(Label(first.statement.span(first.places["prefix"]), "first given here"),),
-        )
-        return False
-
-    def _enough_addresses(
-        self,
-        draft: Draft,
-        addresses: tuple[VirtualAddress, ...],
-        excluded: tuple[VirtualAddress, ...],
-        values: dict[str, Any],
-    ) -> bool:
-        del excluded
-        if addresses:
-            return True
-        needed = values["version"] == 3 or values["strict"]
-        silenced = draft.get("no_virtual_ipaddress") and not values["strict"]
-        if silenced:
-            return True
-        tail = "; version 3 needs one, it is left out" if needed else "; one at least is sensible"
-        self._context.error(
-            "no-addresses",
-            f"({draft.name}) has no virtual_ipaddress{tail}",
-            draft.statement,
-            1,
-            help="write `no_virtual_ipaddress` if that is meant" if not values["strict"] else None,
-        )
-        return not needed
 
     def _priority(self, draft: Draft) -> dict[str, Any]:
         state = draft.get("initial_state", VrrpState.BACKUP)
