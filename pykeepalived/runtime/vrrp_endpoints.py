@@ -26,6 +26,7 @@ from pykeepalived.netio.links import IFA_F_DADFAILED, IFA_F_SECONDARY, SCOPE_LIN
 from pykeepalived.netio.sockets import Place, SocketPool, Wish
 from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.vrrp_addresses import Placed
+from pykeepalived.vrrp.authentication import AhCounter
 from pykeepalived.vrrp.facts import InstanceKey, all_addresses, instance_family, instance_key, is_unicast
 
 _MAC_BYTES: Final = 6
@@ -64,6 +65,11 @@ class Endpoint:
         """Continue for the same virtual router of an earlier configuration."""
         self.source = old.source
         self._counters = old._counters
+
+    @property
+    def ah_counter(self) -> AhCounter:
+        """The sequence number that sending and hearing share."""
+        return self._counters.ah
 
     def prepare(self) -> bool:
         """Have the adverts built, so that no election waits for it. False: they were built already, or cannot be."""

@@ -5,6 +5,7 @@ Everything that happens becomes an event for the router; what the router wants i
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -90,7 +91,8 @@ class VrrpProgram:
         self._voice.configure(config.globals)
         self._add_static(config.static_addresses)
         self._open_sockets()
-        self._ladder = Ladder(expectation(item) for item in config.instances)
+        self._ladder = Ladder()
+        self._expect()
         self._reactor.watch(self._monitor.fileno(), READ, self._on_netlink)
         self._feed(
             [
@@ -113,7 +115,7 @@ class VrrpProgram:
         self._change_static(old.config.static_addresses, config.static_addresses)
         self._voice.configure(config.globals)
         self._open_sockets()
-        self._ladder.replace(expectation(item) for item in config.instances)
+        self._expect()
         sources = self._source_events(new.endpoints.values())
         kept = {name for name, item in new.endpoints.items() if name in old.endpoints}
         # The router knows an old name as the old virtual router until it has reloaded.
@@ -213,6 +215,11 @@ class VrrpProgram:
         for descriptor, place in receivers.items():
             self._reactor.watch(descriptor, READ, partial(self._on_packets, place))
 
+    def _expect(self) -> None:
+        """Tell the ladder what the instances of this generation accept."""
+        counters = {name: endpoint.ah_counter for name, endpoint in self._now.endpoints.items()}
+        self._ladder.replace((expectation(item) for item in self._now.config.instances), counters)
+
     def _link_events(self, names: Iterable[str]) -> list[Event]:
         found: list[Event] = []
         for name in sorted(names):
@@ -254,9 +261,11 @@ class VrrpProgram:
         self._feed([self._read(place, packet) for packet in found])
 
     def _read(self, place: Place, packet: Received) -> Event:
+        wall_us = time.time_ns() // 1000
         if place.family is Family.INET:
-            return self._ladder.ipv4(packet.data, place.ifname)
-        return self._ladder.ipv6(packet.data, packet.source, packet.destination, packet.hop_limit, place.ifname)
+            return self._ladder.ipv4(packet.data, place.ifname, wall_us=wall_us)
+        source, destination = packet.source, packet.destination
+        return self._ladder.ipv6(packet.data, source, destination, packet.hop_limit, place.ifname, wall_us=wall_us)
 
     def _on_netlink(self, _ready: int) -> None:
         self._take_netlink()

@@ -23,10 +23,17 @@ class Refusal(Enum):
     TTL = "ttl"
     UNKNOWN_VRID = "unknown-vrid"
     VERSION = "version"
+    HMAC_MISSING = "hmac-missing"
+    HMAC_MALFORMED = "hmac-malformed"
+    HMAC_STALE = "hmac-stale"
+    HMAC_UNKNOWN_KEY = "hmac-unknown-key"
+    HMAC_INVALID = "hmac-invalid"
+    HMAC_REPLAY = "hmac-replay"
     AUTH_TYPE_MISMATCH = "auth-type-mismatch"
     AUTH_TYPE_INVALID = "auth-type-invalid"
     AUTH_FAILURE = "auth-failure"
     AH_MALFORMED = "ah-malformed"
+    AH_REPLAY = "ah-replay"
     ADVERT_INTERVAL = "advert-interval"
     TYPE = "type"
     CHECKSUM = "checksum"
@@ -51,6 +58,8 @@ class Advert(msgspec.Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...]
     other_checksum_form: bool = False
     """IPv4 v3: the checksum fits the form (with or without pseudo-header) that we do not send."""
+    clock_skew_s: int = 0
+    """`auth_hmac`: how far the sender's clock is off, once that is more than half the time window."""
 
 
 # ---- events ----
@@ -248,6 +257,12 @@ class InstanceStats(msgspec.Struct):
     invalid_authtype: int = 0
     authtype_mismatch: int = 0
     auth_failure: int = 0
+    auth_ext_missing: int = 0
+    auth_ext_malformed: int = 0
+    auth_ext_unknown_key: int = 0
+    auth_ext_invalid_hmac: int = 0
+    auth_ext_stale: int = 0
+    auth_ext_replay: int = 0
     pri_zero_rcvd: int = 0
     pri_zero_sent: int = 0
     refusals: dict[str, int] = {}

@@ -15,6 +15,7 @@ from typing import Final
 
 from pykeepalived.units import format_seconds
 from pykeepalived.vrrp.events import Advert, InstanceStats, PacketRefused, Refusal
+from pykeepalived.vrrp.hmac_trailer import time_window_s
 from pykeepalived.vrrp.instance import BACKUP, MASTER, Instance
 from pykeepalived.vrrp.output import Output
 from pykeepalived.vrrp.timers import OWNER, address_order
@@ -28,6 +29,13 @@ _COUNTERS: Final[dict[Refusal, str]] = {
     Refusal.AUTH_TYPE_INVALID: "invalid_authtype",
     Refusal.AUTH_FAILURE: "auth_failure",
     Refusal.AH_MALFORMED: "auth_failure",
+    Refusal.AH_REPLAY: "auth_failure",
+    Refusal.HMAC_MISSING: "auth_ext_missing",
+    Refusal.HMAC_MALFORMED: "auth_ext_malformed",
+    Refusal.HMAC_STALE: "auth_ext_stale",
+    Refusal.HMAC_UNKNOWN_KEY: "auth_ext_unknown_key",
+    Refusal.HMAC_INVALID: "auth_ext_invalid_hmac",
+    Refusal.HMAC_REPLAY: "auth_ext_replay",
     Refusal.ADVERT_INTERVAL: "advert_interval_err",
     Refusal.TYPE: "invalid_type_rcvd",
 }
@@ -171,6 +179,10 @@ def _remember_master(instance: Instance, advert: Advert, now_us: int, out: Outpu
 def _check_content(instance: Instance, advert: Advert, now_us: int, out: Output) -> None:
     if advert.other_checksum_form:
         _note_other_form(instance, advert.source, out)
+    if advert.clock_skew_s:
+        window_s = time_window_s(instance.config, instance.config.auth_hmac) if instance.config.auth_hmac else None
+        text = f"authentication clock skew {advert.clock_skew_s} sec from {advert.source}"
+        _report(instance, ("clock-skew", advert.source), f"{text} approaching window {window_s} sec", now_us, out)
     if advert.addresses != instance.advertised and not (
         instance.config.skip_check_adv_addr and advert.source == instance.master_address
     ):

@@ -4,10 +4,10 @@ Every packet that arrives is hostile until it has climbed all rungs, and an atta
 checks stand in a fixed order, cheap and general ones first, each refusal has one name (`Refusal`), and nothing here
 raises for any bytes. The order is keepalived's (keepalived-behaviour 7.3), which monitoring and counters depend on:
 
-    IP header, protocol, lengths, TTL, VRID, version, authentication (v2), interval (v2), type, checksum,
+    IP header, protocol, lengths, TTL, VRID, version, HMAC trailer, authentication (v2), interval (v2), type, checksum,
     unicast or multicast, owner, peer, TTL range of the peer
 
-What is tolerated on purpose: bytes behind the expected end (Ethernet padding, the trailer of `auth_hmac`), both forms
+What is tolerated on purpose: bytes behind the expected end (Ethernet padding, a trailer that nobody wants), both forms
 of the IPv4 VRRPv3 checksum (RFC 5798 with, RFC 9568 without the pseudo-header; which one came is reported), an
 interval that differs from ours in v3 (adopted later), and a list of addresses that differs from ours (counted later).
 
@@ -21,16 +21,17 @@ from __future__ import annotations
 
 import hmac
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address
 from typing import Final
 
 import msgspec
 
 from pykeepalived.model.common import Family
-from pykeepalived.model.vrrp import AuthType, VrrpInstance
+from pykeepalived.model.vrrp import AuthHmac, AuthType, VrrpInstance
 from pykeepalived.units import CENTISECOND_US, SECOND_US
-from pykeepalived.vrrp.authentication import AH_LENGTH, ah_digest_fits
+from pykeepalived.vrrp import hmac_trailer
+from pykeepalived.vrrp.authentication import AH_LENGTH, AhCounter, ah_digest_fits, ah_sequence
 from pykeepalived.vrrp.events import Advert, AdvertReceived, PacketRefused, Refusal
 from pykeepalived.vrrp.facts import advert_interval_us, instance_family, is_unicast
 from pykeepalived.vrrp.timers import OWNER
@@ -71,6 +72,9 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     ignores_adverts: bool = False
     sends_plain_checksum: bool = False
     """IPv4 v3: our own adverts carry RFC 9568's checksum, without the pseudo-header."""
+    hmac: AuthHmac | None = None
+    hmac_window_s: int | None = None
+    """How far the clock of a sender may be off; None: that does not count."""
 
 
 def expectation(config: VrrpInstance) -> Expectation:
@@ -88,19 +92,24 @@ def expectation(config: VrrpInstance) -> Expectation:
         unicast=is_unicast(config),
         peers={peer.address: (peer.min_ttl, peer.max_ttl) for peer in config.unicast_peers},
         check_peers=config.check_unicast_src
+        or config.auth_hmac is not None
         or any(peer.min_ttl > 0 or peer.max_ttl < 255 for peer in config.unicast_peers),
         ignores_adverts=config.owner_ignore_adverts and config.priority == OWNER,
         sends_plain_checksum=config.v3_checksum_as_v2,
+        hmac=config.auth_hmac,
+        hmac_window_s=hmac_trailer.time_window_s(config, config.auth_hmac) if config.auth_hmac else None,
     )
 
 
 class _Slot:
     """An expectation and the adverts that lately fitted it."""
 
-    __slots__ = ("expected", "passed")
+    __slots__ = ("ah_counter", "expected", "guard", "passed")
 
-    def __init__(self, expected: Expectation) -> None:
+    def __init__(self, expected: Expectation, ah_counter: AhCounter) -> None:
         self.expected = expected
+        self.ah_counter = ah_counter
+        self.guard = hmac_trailer.ReplayGuard(len(expected.peers) if expected.unicast else None)
         self.passed: dict[bytes, AdvertReceived] = {}
 
 
@@ -114,6 +123,11 @@ class _Packet(msgspec.Struct):
     multicast: bool
     header: bytes = b""
     """IP and AH header, of packets that have an AH header."""
+    wall_us: int = 0
+    """When it came, in microseconds since 1970."""
+    clock_skew_s: int = 0
+    sequence: int | None = None
+    """Of its HMAC trailer, once that was found right."""
 
 
 class Ladder:
@@ -123,15 +137,25 @@ class Ladder:
         self._slots: dict[tuple[str | None, int, int], list[_Slot]] = {}
         self.replace(expectations)
 
-    def replace(self, expectations: Iterable[Expectation]) -> None:
-        """Expect something else from now on (start, reload)."""
-        self._slots = {}
+    def replace(self, expectations: Iterable[Expectation], ah_counters: Mapping[str, AhCounter] | None = None) -> None:
+        """Expect something else from now on (start, reload).
+
+        `ah_counters`, by instance, are shared with those who send; see `AhCounter`.
+        """
+        before, self._slots = self._slots, {}
         for expected in expectations:
             key = (expected.interface, int(expected.family), expected.vrid)
-            self._slots.setdefault(key, []).append(_Slot(expected))
+            slot = _Slot(expected, (ah_counters or {}).get(expected.instance) or AhCounter())
+            for old in before.get(key, ()):
+                if old.expected.instance == expected.instance:
+                    slot.guard.continue_from(old.guard)
+            self._slots.setdefault(key, []).append(slot)
 
-    def ipv4(self, packet: bytes, interface: str | None) -> AdvertReceived | PacketRefused:
-        """Read an IPv4 packet with its IP header, as a raw or packet socket delivers it on `interface`."""
+    def ipv4(self, packet: bytes, interface: str | None, *, wall_us: int = 0) -> AdvertReceived | PacketRefused:
+        """Read an IPv4 packet with its IP header, as a raw or packet socket delivers it on `interface`.
+
+        `wall_us` is the wall clock, microseconds since 1970; only `auth_hmac` needs it.
+        """
         size = len(packet)
         if size < 20:
             return PacketRefused("", Refusal.SHORT_IP_HEADER, "", f"packet of {size} bytes has no whole IP header")
@@ -156,18 +180,26 @@ class Ladder:
                 ttl,
                 destination[0] in _MULTICAST4,
                 packet[:start] if start > header else b"",
+                wall_us,
             ),
             interface,
             Family.INET,
         )
 
     def ipv6(
-        self, message: bytes, source: bytes, destination: bytes, hop_limit: int, interface: str | None
+        self,
+        message: bytes,
+        source: bytes,
+        destination: bytes,
+        hop_limit: int,
+        interface: str | None,
+        *,
+        wall_us: int = 0,
     ) -> AdvertReceived | PacketRefused:
         """Read the payload of an IPv6 packet of protocol 112; addresses are their 16 bytes."""
         if len(source) != 16 or len(destination) != 16:
             return PacketRefused("", Refusal.SHORT_IP_HEADER, "", "addresses of an IPv6 packet are missing")
-        packet = _Packet(message, source, destination, hop_limit, destination[0] == 0xFF)
+        packet = _Packet(message, source, destination, hop_limit, destination[0] == 0xFF, wall_us=wall_us)
         return self._climb(packet, interface, Family.INET6)
 
     def _climb(self, packet: _Packet, interface: str | None, family: Family) -> AdvertReceived | PacketRefused:
@@ -177,7 +209,7 @@ class Ladder:
         slot = self._find(packet, interface, family)
         name = slot.expected.instance if slot else ""
         fingerprint = b""
-        if slot and not packet.header:
+        if slot and not packet.header and slot.expected.hmac is None:
             fingerprint = b"%b%b%c%b" % (source, packet.destination, packet.ttl & 255, message)
             known = slot.passed.get(fingerprint)
             if known is not None:
@@ -197,13 +229,16 @@ class Ladder:
         if version != slot.expected.version:
             detail = f"wrong VRRP version from {{}}. Received {version} and expect {slot.expected.version}"
             return _refuse(name, Refusal.VERSION, source, detail)
-        packet.message = message = message[:needed]
-        refused = _check_authentication(packet, slot.expected) or _check_message(packet, slot.expected)
+        packet.message = message[:needed]
+        refused = _check_trailer(packet, message[needed:], slot) if slot.expected.hmac else None
+        refused = refused or _check_authentication(packet, slot) or _check_message(packet, slot.expected)
         if isinstance(refused, PacketRefused):
             return refused
         refused = _check_place(packet, slot.expected)
         if refused is not None:
             return refused
+        if packet.sequence is not None:
+            slot.guard.take(packet.source, packet.sequence)
         event = AdvertReceived(name, _advert(packet, slot.expected, other_form=_other_form(packet, slot.expected)))
         if fingerprint:
             if len(slot.passed) >= _REMEMBERED:
@@ -227,8 +262,50 @@ class Ladder:
         return found[0]
 
 
-def _check_authentication(packet: _Packet, expected: Expectation) -> PacketRefused | None:
+def _check_trailer(packet: _Packet, behind: bytes, slot: _Slot) -> PacketRefused | None:
+    """`auth_hmac`: what stands behind the message, in the order of keepalived 2.4.3 (keepalived-behaviour 7.2)."""
+    expected, source = slot.expected, packet.source
+    name, settings = expected.instance, expected.hmac
+    assert settings is not None
+    if len(behind) < hmac_trailer.LENGTH:
+        if settings.mode != "enforce":
+            return None
+        return _refuse(name, Refusal.HMAC_MISSING, source, "missing authentication trailer from {}")
+    found = hmac_trailer.Trailer(behind)
+    if not found.well_formed:
+        return _refuse(name, Refusal.HMAC_MALFORMED, source, "malformed authentication trailer from {}")
+    skew_s = abs(packet.wall_us // SECOND_US - found.seconds)
+    window_s = expected.hmac_window_s
+    if window_s is not None and skew_s > window_s:
+        detail = (
+            f"stale authentication trailer from {{}}, clock skew {skew_s} sec exceeds window {window_s} sec, "
+            "compare the clocks of both routers"
+        )
+        return _refuse(name, Refusal.HMAC_STALE, source, detail)
+    key = next((each.value for each in settings.keys if each.id == found.key_id), None)
+    if key is None:
+        return _refuse(
+            name, Refusal.HMAC_UNKNOWN_KEY, source, f"unknown authentication key id {found.key_id} from {{}}"
+        )
+    if not hmac_trailer.fits(found, key, expected.family, source, packet.message):
+        return _refuse(name, Refusal.HMAC_INVALID, source, "invalid authentication HMAC from {}")
+    if expected.unicast and _text(source) not in expected.peers:
+        return _not_a_peer(name, _text(source))
+    if not slot.guard.is_new(source, found.sequence):
+        return _refuse(name, Refusal.HMAC_REPLAY, source, "replayed authentication trailer from {}")
+    if window_s is not None and 2 * skew_s > window_s:
+        packet.clock_skew_s = skew_s
+    packet.sequence = found.sequence
+    return None
+
+
+def _not_a_peer(instance: str, source: str) -> PacketRefused:
+    return PacketRefused(instance, Refusal.NOT_A_PEER, source, f"unicast source address {source} not a unicast peer")
+
+
+def _check_authentication(packet: _Packet, slot: _Slot) -> PacketRefused | None:
     """RFC 2338 section 5.3.6. VRRPv3 has no such field; an AH header in front of v3 is as foreign as before v2."""
+    expected = slot.expected
     with_ah = bool(packet.header)
     name, source = expected.instance, packet.source
     if with_ah != (expected.auth_type is AuthType.AH):
@@ -250,6 +327,10 @@ def _check_authentication(packet: _Packet, expected: Expectation) -> PacketRefus
             return _refuse(name, Refusal.AH_MALFORMED, source, "malformed AH header from {}")
         if not fits:
             return _refuse(name, Refusal.AUTH_FAILURE, source, "AH digest from {} is wrong")
+        sequence, last = ah_sequence(packet.header), slot.ah_counter.value
+        if not slot.ah_counter.take(sequence):
+            detail = f"AH sequence number {sequence} from {{}} was used already, the last one is {last}"
+            return _refuse(name, Refusal.AH_REPLAY, source, detail)
     return None
 
 
@@ -280,7 +361,7 @@ def _check_place(packet: _Packet, expected: Expectation) -> PacketRefused | None
         text = _text(source)
         limits = expected.peers.get(text)
         if limits is None:
-            return PacketRefused(name, Refusal.NOT_A_PEER, text, f"unicast source address {text} not a unicast peer")
+            return _not_a_peer(name, text)
         if not limits[0] <= packet.ttl <= limits[1]:
             detail = f"TTL/HL {packet.ttl} from {text} is not within {limits[0]} to {limits[1]}"
             return PacketRefused(name, Refusal.PEER_TTL, text, detail)
@@ -333,6 +414,7 @@ def _advert(packet: _Packet, expected: Expectation, *, other_form: bool) -> Adve
         interval_us=_interval_us(message, expected.version),
         addresses=tuple(_text(message[at : at + width]) for at in range(_HEADER, end, width)),
         other_checksum_form=other_form,
+        clock_skew_s=packet.clock_skew_s,
     )
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pykeepalived.model.common import Family
 from pykeepalived.model.vrrp import Authentication, AuthType, UnicastPeer
 from pykeepalived.vrrp import receive
-from pykeepalived.vrrp.authentication import ah_digest, ah_digest_fits
+from pykeepalived.vrrp.authentication import AhCounter, ah_digest, ah_digest_fits
 from pykeepalived.vrrp.events import AdvertReceived, PacketRefused, Refusal
 from pykeepalived.vrrp.receive import Ladder, expectation
 from tests.vrrp.packets import IP, VRRP, VRRPv3, expected, ladder, packet, v2, v3, v3_ipv6
@@ -189,8 +189,36 @@ def test_refused(name):
 
 
 def test_every_refusal_of_the_ladder_has_a_case():
-    # The start-up delay is the router's own.
-    assert {refusal for _, _, refusal in CASES.values()} == set(Refusal) - {Refusal.STARTUP_DELAY}
+    # The start-up delay is the router's own, a replay needs two packets, and HMAC has a file of tests for itself.
+    elsewhere = {Refusal.STARTUP_DELAY, Refusal.AH_REPLAY}
+    elsewhere |= {refusal for refusal in Refusal if refusal.value.startswith("hmac-")}
+    assert {refusal for _, _, refusal in CASES.values()} == set(Refusal) - elsewhere
+
+
+def ah_packet(sequence: int, source: str = "10.0.0.2") -> bytes:
+    header = b"\x70\x04\0\0" + socket.inet_aton(source) + sequence.to_bytes(4, "big") + bytes(12)
+    data = bytearray(packet(header + bytes(v2(authtype=2)), source, proto=51))
+    data[32:44] = ah_digest(bytes(data[:44]), bytes(data[44:]), b"s3cret")
+    return bytes(data)
+
+
+def test_an_ah_sequence_number_is_used_once_and_shared_with_what_we_send():
+    """As 2.2.7 and 2.4.3: one counter for an instance, so a router that starts anew continues from what it heard."""
+    counter = AhCounter()
+    reader = Ladder()
+    accepts = expected(**V2, auth_type=AuthType.AH, password=b"s3cret")
+    reader.replace([accepts], {"A": counter})
+    assert isinstance(reader.ipv4(ah_packet(100), "eth0"), AdvertReceived)
+    for sequence, source in ((100, "10.0.0.2"), (1, "10.0.0.2"), (99, "10.0.0.3")):
+        event = reader.ipv4(ah_packet(sequence, source), "eth0")
+        assert isinstance(event, PacketRefused)
+        assert event.refusal is Refusal.AH_REPLAY
+        assert event.detail.endswith("the last one is 100")
+    assert isinstance(reader.ipv4(ah_packet(101, "10.0.0.3"), "eth0"), AdvertReceived)
+    assert counter.next() == 102
+    assert isinstance(reader.ipv4(ah_packet(102), "eth0"), PacketRefused)
+    counter.value = 2**32 - 1
+    assert isinstance(reader.ipv4(ah_packet(3), "eth0"), AdvertReceived), "32 bits end"
 
 
 def test_the_texts_that_monitoring_scripts_match():

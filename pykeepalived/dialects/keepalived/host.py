@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
@@ -60,6 +61,10 @@ class HostFacts(Protocol):
 
     def file(self, path: str) -> FileFacts:
         """Facts of a file, links followed. Raises OSError."""
+        ...
+
+    def content(self, path: str, most: int) -> bytes:
+        """The first bytes of a regular file, at most `most`. Raises OSError; for what is no file too."""
         ...
 
     def real_path(self, path: str) -> str:
@@ -122,6 +127,15 @@ class RealHost:
     def file(self, path: str) -> FileFacts:
         facts = Path(path).stat()
         return FileFacts(facts.st_mode, facts.st_uid, facts.st_gid)
+
+    def content(self, path: str, most: int) -> bytes:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "no regular file", path)
+            return os.read(descriptor, most)
+        finally:
+            os.close(descriptor)
 
     def real_path(self, path: str) -> str:
         return os.path.realpath(path, strict=True)

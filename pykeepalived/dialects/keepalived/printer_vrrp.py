@@ -202,7 +202,7 @@ def instance(writer: Writer, found: VrrpInstance, references: References) -> Non
         if found.authentication is not None:
             _authentication(writer, found.name, found.authentication)
         if found.auth_hmac is not None:
-            _hmac(writer, found.name, found.auth_hmac)
+            _hmac(writer, found.auth_hmac)
         _garp(writer, found.garp)
         addresses(writer, "virtual_ipaddress", found.addresses)
         addresses(writer, "virtual_ipaddress_excluded", found.excluded_addresses)
@@ -295,10 +295,7 @@ def _authentication(writer: Writer, name: str, found: Authentication) -> None:
         writer.line("auth_pass", password)
 
 
-def _hmac(writer: Writer, name: str, found: AuthHmac) -> None:
-    if not found.keys:
-        writer.cannot(f"auth_hmac of {name}: its keys are in files that the model does not name")
-        return
+def _hmac(writer: Writer, found: AuthHmac) -> None:
     with writer.block("auth_hmac"):
         for key in found.keys:
             writer.line("key", key.id, f"hex:{key.value.hex()}")

@@ -23,6 +23,7 @@ from pykeepalived.units import SECOND_US
 _PASSWORD: Final = 8
 _KEY_SHORTEST: Final = 32
 _KEY_LONGEST: Final = 64
+_KEY_FILE_BYTES: Final = 4096
 
 
 def build_authentication(context: Context, draft: Draft, version: int, has_hmac: bool) -> Authentication | None:
@@ -60,18 +61,14 @@ def build_authentication(context: Context, draft: Draft, version: int, has_hmac:
 
 
 def build_hmac(context: Context, draft: Draft) -> AuthHmac | None:
+    """None, which is reported, without a key that could be used: keepalived 2.4.3 then does without the trailer."""
     inner: Draft | None = draft.get("auth_hmac")
     if inner is None:
         return None
     at = inner.statement
     keys: dict[int, HmacKey] = {}
-    files = False
     for number, text in inner.get("keys", ()):
         statement = inner.where["keys"]
-        if text.startswith("file:"):
-            # Read, with a check of its rights, when HMAC comes into effect.
-            files = _key_file_is_there(context, text[len("file:") :], statement) or files
-            continue
         value = _key_value(context, text, statement)
         if value is None:
             continue
@@ -86,12 +83,16 @@ def build_hmac(context: Context, draft: Draft) -> AuthHmac | None:
             )
         else:
             keys[number] = HmacKey(number, value)
-    if not keys and not files:
+    if not keys:
         context.error("missing-key", f"({draft.name}) auth_hmac has no usable key, it is not looked at", at, 0)
         return None
     active = inner.get("active_key")
-    if active not in keys and not files:
-        context.error("missing-key", f"({draft.name}) auth_hmac has no usable active_key", at, 0)
+    if active not in keys:
+        context.error(
+            "missing-key", f"({draft.name}) auth_hmac has no usable active_key, it is not looked at", at, 0,
+            help=f"write `active_key {min(keys)}`",
+        )  # fmt: skip
+        return None
     return AuthHmac(
         keys=tuple(keys.values()),
         active_key=active,
@@ -101,12 +102,14 @@ def build_hmac(context: Context, draft: Draft) -> AuthHmac | None:
     )
 
 
-def _key_file_is_there(context: Context, path: str, statement: Any) -> bool:
+def _key_of_file(context: Context, path: str, statement: Any) -> bytes | None:
+    """What is in a key file, without the end of its line; a text, or hexadecimal digits behind `hex:`."""
     try:
         facts = context.host.file(path)
+        content = context.host.content(path, _KEY_FILE_BYTES)
     except (OSError, ValueError):
         context.error("bad-key", f"the key file `{path}` cannot be opened", statement, 2)
-        return False
+        return None
     if facts.mode & 0o077:
         context.error(
             "key-file-rights",
@@ -116,17 +119,20 @@ def _key_file_is_there(context: Context, path: str, statement: Any) -> bool:
             help=f"chmod go= {path}",
             exit_class=ExitClass.SECURITY,
         )
-    return True
+    return content.removesuffix(b"\n")
 
 
 def _key_value(context: Context, text: str, statement: Any) -> bytes | None:
-    if text.startswith("hex:"):
-        try:
-            return bytes.fromhex(text[4:])
-        except ValueError:
-            context.error("bad-key", "the key is not of hexadecimal digits", statement, 2)
-            return None
-    return text.encode()
+    value: bytes | None = text.encode()
+    if text.startswith("file:"):
+        value = _key_of_file(context, text[len("file:") :], statement)
+    if value is None or not value.startswith(b"hex:"):
+        return value
+    try:
+        return bytes.fromhex(value[4:].decode("ascii"))
+    except ValueError:
+        context.error("bad-key", "the key is not of hexadecimal digits", statement, 2)
+        return None
 
 
 def build_garp(context: Context, draft: Draft, settings: Draft) -> GarpSettings:

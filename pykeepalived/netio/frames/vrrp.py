@@ -16,15 +16,19 @@ include the pseudo-header, RFC 9568 does not (`v3_checksum_as_v2`).
 With authentication type AH an IPSEC authentication header stands between the IP header and the message; how keepalived
 computes its digest is told in `vrrp.authentication`.
 
+With `auth_hmac` a trailer stands behind the message; `vrrp.hmac_trailer` tells of it.
+
 scapy builds a datagram, from the IP header on, once for a configuration and source address. `Datagram` keeps the bytes
 and changes what varies from one advert to the next: the priority (with its checksum, RFC 1624), the IPv4
-identification, and with AH the sequence number and the digest. The kernel fills in the IPv4 header checksum.
+identification, with AH or a trailer the sequence number and the digest. The kernel fills in the IPv4 header checksum.
 """
 
 from __future__ import annotations
 
+import socket
 import struct
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +37,8 @@ from pykeepalived.model.common import Family, family_of
 from pykeepalived.model.vrrp import AuthType, VrrpInstance
 from pykeepalived.netio.frames import scapy_quietly  # noqa: F401 - must come before any other import of scapy
 from pykeepalived.units import CENTISECOND_US, SECOND_US
-from pykeepalived.vrrp.authentication import AH_LENGTH, ah_digest
+from pykeepalived.vrrp import hmac_trailer
+from pykeepalived.vrrp.authentication import AH_LENGTH, AhCounter, ah_digest
 from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses
 
 # isort: split
@@ -46,6 +51,7 @@ from scapy.fields import (
     IntField,
     IP6Field,
     IPField,
+    LongField,
     ShortField,
     StrFixedLenField,
     XShortField,
@@ -147,6 +153,19 @@ class VrrpV3Ipv6(VrrpV3):
         return int(in6_chksum(PROTOCOL_VRRP, self.underlayer, message))
 
 
+class HmacTrailer(Packet):  # type: ignore[misc]
+    """What `auth_hmac` puts behind a message; `Datagram` fills in sequence and digest."""
+
+    name = "VRRP HMAC trailer"
+    fields_desc = [  # noqa: RUF012
+        ByteField("type", 1),
+        ByteField("key_id", 1),
+        ShortField("reserved", 0),
+        LongField("sequence", 0),
+        StrFixedLenField("digest", bytes(16), 16),
+    ]
+
+
 class AdvertSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the bytes of an advert depend on, except its priority."""
 
@@ -161,11 +180,17 @@ class AdvertSpec(msgspec.Struct, frozen=True, kw_only=True):
     auth_type: AuthType = AuthType.NONE
     password: bytes = b""
     message_only_checksum: bool = False
+    hmac_key_id: int | None = None
+    """With `auth_hmac`: the key of what is sent; None: no trailer."""
+    hmac_key: bytes = b""
+    """Empty: there is no such key, and the digest is zero."""
 
 
 def advert_specs(instance: VrrpInstance, source: str, group: str) -> tuple[AdvertSpec, ...]:
     """One spec for the multicast group, or one for each unicast peer."""
     authentication = instance.authentication if instance.version == 2 else None
+    hmac = instance.auth_hmac if instance.auth_hmac and instance.auth_hmac.mode != "receive-only" else None
+    keys = {key.id: key.value for key in hmac.keys} if hmac else {}
     destinations = tuple(peer.address for peer in instance.unicast_peers) or (group,)
     return tuple(
         AdvertSpec(
@@ -179,6 +204,8 @@ def advert_specs(instance: VrrpInstance, source: str, group: str) -> tuple[Adver
             auth_type=authentication.type if authentication else AuthType.NONE,
             password=authentication.password if authentication else b"",
             message_only_checksum=instance.v3_checksum_as_v2,
+            hmac_key_id=hmac.active_key if hmac else None,
+            hmac_key=keys.get(hmac.active_key or 0, b"") if hmac else b"",
         )
         for destination in destinations
     )
@@ -186,6 +213,11 @@ def advert_specs(instance: VrrpInstance, source: str, group: str) -> tuple[Adver
 
 def packet(spec: AdvertSpec, priority: int) -> Any:
     """The whole advert as scapy layers, IP header included."""
+    advert = _message(spec, priority)
+    return advert if spec.hmac_key_id is None else advert / HmacTrailer(key_id=spec.hmac_key_id)
+
+
+def _message(spec: AdvertSpec, priority: int) -> Any:
     if family_of(spec.destination) is Family.INET6:
         # The traffic class stays zero, as keepalived leaves it.
         below = IPv6(src=spec.source, dst=spec.destination, hlim=spec.ttl, nh=PROTOCOL_VRRP, tc=0, fl=0)
@@ -220,33 +252,54 @@ def _v3_fields(spec: AdvertSpec, priority: int) -> dict[str, Any]:
 class Counters:
     """What counts up from one advert of an instance to the next, whatever is sent and to whom."""
 
-    __slots__ = ("identification", "sequence")
+    __slots__ = ("ah", "identification", "stamp", "wall_us")
 
-    def __init__(self) -> None:
+    def __init__(self, wall_us: Callable[[], int] | None = None) -> None:
+        """`wall_us` tells the wall clock, microseconds since 1970."""
         self.identification = 0
-        self.sequence = 0
+        self.ah = AhCounter()
+        self.stamp = 0
+        self.wall_us = wall_us or _wall_us
 
     def next_identification(self) -> int:
         # Never zero: the kernel would put a number of its own there (raw(7), IP_HDRINCL).
         self.identification = self.identification % 0xFFFF + 1
         return self.identification
 
-    def next_sequence(self) -> int:
-        self.sequence = self.sequence % 0xFFFFFFFF + 1
-        return self.sequence
+    def next_stamp(self) -> int:
+        """The sequence of the next trailer."""
+        self.stamp = hmac_trailer.next_sequence(self.stamp, self.wall_us())
+        return self.stamp
+
+
+def _wall_us() -> int:
+    return time.time_ns() // 1000
 
 
 class Datagram:
     """The bytes of one advert, kept between sends."""
 
-    __slots__ = ("_bytes", "_counters", "_ipv4", "_message", "_password", "_priority", "destination")
+    __slots__ = (
+        "_bytes",
+        "_counters",
+        "_family",
+        "_hmac_key",
+        "_hmac_key_id",
+        "_message",
+        "_password",
+        "_priority",
+        "_source",
+        "destination",
+    )
 
     def __init__(self, spec: AdvertSpec, priority: int, counters: Counters) -> None:
         """Lets scapy build the advert."""
         self.destination = spec.destination
-        self._ipv4 = family_of(spec.destination) is Family.INET
+        self._family = family_of(spec.destination)
+        self._hmac_key_id, self._hmac_key = spec.hmac_key_id, spec.hmac_key
+        self._source = socket.inet_pton(self._family, spec.source)
         self._password = spec.password if spec.auth_type is AuthType.AH else None
-        self._message = _IPV4_HEADER if self._ipv4 else _IPV6_HEADER
+        self._message = _IPV4_HEADER if self._family is Family.INET else _IPV6_HEADER
         if self._password is not None:
             self._message += AH_LENGTH
         self._bytes = bytearray(bytes(packet(spec, priority)))
@@ -257,14 +310,25 @@ class Datagram:
         """The bytes to send next, with this priority and the next numbers. Valid until the next call."""
         if priority != self._priority:
             self._set_priority(priority)
-        if self._ipv4:
+        if self._family is Family.INET:
             _U16.pack_into(self._bytes, 4, self._counters.next_identification())
         if self._password is not None:
             start = self._message
-            _U32.pack_into(self._bytes, start - 16, self._counters.next_sequence())
+            _U32.pack_into(self._bytes, start - 16, self._counters.ah.next())
             digest = ah_digest(bytes(self._bytes[:start]), bytes(self._bytes[start:]), self._password)
             self._bytes[start - 12 : start] = digest
+        if self._hmac_key_id is not None:
+            self._sign(self._hmac_key_id)
         return self._bytes
+
+    def _sign(self, key_id: int) -> None:
+        """Give the trailer the next sequence and its digest, which stays zero without a key."""
+        end = len(self._bytes) - hmac_trailer.LENGTH
+        head = hmac_trailer.head(key_id, self._counters.next_stamp())
+        self._bytes[end : end + len(head)] = head
+        if self._hmac_key:
+            message = bytes(self._bytes[self._message : end])
+            self._bytes[-16:] = hmac_trailer.digest(self._hmac_key, self._family, self._source, message, head)
 
     def _set_priority(self, priority: int) -> None:
         """Change the priority and update the checksum: HC' = ~(~HC + ~m + m'), RFC 1624 section 3."""

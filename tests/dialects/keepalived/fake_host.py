@@ -57,6 +57,10 @@ class FakeHost:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
         return FILES[path]
 
+    def content(self, path: str, most: int) -> bytes:
+        self.file(path)
+        return b"".join(bytes((48 + number % 10,)) for number in range(40))[:most] + b"\n"
+
     def real_path(self, path: str) -> str:
         self.file(path)
         return path

@@ -49,7 +49,6 @@ from pykeepalived.syntax import Statement
 from pykeepalived.units import CENTISECOND_US, SECOND_US
 
 _VMAC = "virtual MAC"
-_HMAC = "HMAC authentication"
 
 
 def _mac(tokens: pp.ParseResults) -> bytes:
@@ -254,7 +253,7 @@ VRRP_INSTANCE: Final = Table(
           help="obsolete form of the global word"),
     block("authentication", AUTHENTICATION, field="authentication", repeat=Repeat.LAST,
           help="VRRPv2 authentication"),
-    block("auth_hmac", AUTH_HMAC, field="auth_hmac", repeat=Repeat.LAST, later=_HMAC, since="2.4",
+    block("auth_hmac", AUTH_HMAC, field="auth_hmac", repeat=Repeat.LAST, since="2.4",
           help="HMAC-SHA256 behind every advert"),
 )
 
