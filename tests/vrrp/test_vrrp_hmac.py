@@ -17,6 +17,9 @@ from pykeepalived.vrrp.hmac_trailer import LENGTH, ReplayGuard, clock_sequence, 
 from pykeepalived.vrrp.receive import Ladder, expectation
 from tests.vrrp.playbook import Playbook, address, config, instance
 
+pytestmark = pytest.mark.shows(
+    "vrrp_instance.auth_hmac", "vrrp_instance.auth_hmac.{key,active_key,anti_replay,mode,time_window}"
+)
 NOW_US = 1_800_000_000 * SECOND_US + 250_000
 KEY = b"0123456789abcdef0123456789abcdef"
 OTHER = b"the other key of 32 bytes or more"
