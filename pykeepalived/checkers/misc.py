@@ -6,6 +6,8 @@ from pykeepalived.checkers.conversation import Conversation, Outcome, RunProgram
 from pykeepalived.model.checks import ExternalCheck, MiscCheck
 from pykeepalived.model.common import Script
 
+#: What keepalived calls the end at a time limit, in its log and mails.
+TIMED_OUT = "timed out"
 #: A killed program takes a moment to be reaped and reported; the conversation must not end before its own program.
 PROGRAM_GRACE_US = 2_000_000
 
@@ -37,7 +39,7 @@ def external(check: ExternalCheck) -> Conversation:
 def _abnormal(status: object) -> Outcome | None:
     """A time limit and a signal are failures (ldirectord takes death by signal for success, by mistake)."""
     if status is None:
-        return Outcome(False, "timed out", "timeout")
+        return Outcome(False, TIMED_OUT, "timeout")
     if isinstance(status, int) and status < 0:
         return Outcome(False, f"killed by signal {-status}", "signal")
     return None

@@ -172,6 +172,18 @@ class CheckSucceeded(msgspec.Struct, frozen=True):
     text: str
 
 
+class CheckChanged(msgspec.Struct, frozen=True):
+    """One of several checks of a server changed, and the server did not: another check still decides."""
+
+    service: ServiceRef
+    server: RealServer
+    checker: CheckerSpec
+    up: bool
+    alive: bool
+    """The server's state, which stays."""
+    text: str
+
+
 class CheckingStarted(msgspec.Struct, frozen=True):
     """A checker of a server begins its work."""
 
@@ -267,6 +279,7 @@ LvsEvent = (
     | SoftFailureReset
     | CheckFailed
     | CheckSucceeded
+    | CheckChanged
     | CheckingStarted
     | QuorumLost
     | QuorumGained

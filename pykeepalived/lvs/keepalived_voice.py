@@ -10,6 +10,7 @@ import msgspec
 
 from pykeepalived.lvs.events import (
     Cause,
+    CheckChanged,
     CheckFailed,
     CheckingStarted,
     CheckSucceeded,
@@ -48,10 +49,11 @@ from pykeepalived.model.lvs import RealServer
 
 
 class KeepalivedVoice:
-    """Speaks for keepalived.conf. `init_notifies`: `rs_init_notifies` of global_defs."""
+    """Speaks for keepalived.conf. `init_notifies`: `rs_init_notifies`; `mails_checks`: not `no_checker_emails`."""
 
-    def __init__(self, *, init_notifies: bool = False) -> None:
+    def __init__(self, *, init_notifies: bool = False, mails_checks: bool = True) -> None:
         self._init_notifies = init_notifies
+        self._mails_checks = mails_checks
 
     def tell(self, event: LvsEvent) -> Notice:
         match event:
@@ -61,6 +63,8 @@ class KeepalivedVoice:
                 return _server_down(event)
             case ServerLeft():
                 return _server_left(event)
+            case CheckChanged():
+                return self._check_changed(event)
             case QuorumLost() | QuorumGained():
                 return _quorum(event)
             case ServiceRemoved():
@@ -85,8 +89,17 @@ class KeepalivedVoice:
         )
         if event.cause is Cause.RELOAD:
             return Notice(lines=(Line(text),))
-        notice = _server_notices(service, server, "UP", server.notify_up, _mail_text(event.checker, True))
+        notice = _server_notices(service, server, "UP", server.notify_up, _mail_text(event.checker, True, event.text))
         return msgspec.structs.replace(notice, lines=(Line(text),))
+
+    def _check_changed(self, event: CheckChanged) -> Notice:
+        """The subject says what the server is, the text what the check found."""
+        service, server = event.service, event.server
+        if not self._mails_checks or not server.smtp_alert:
+            return SILENCE
+        state = "UP" if event.alive else "DOWN"
+        text = _mail_text(event.checker, event.up, event.text)
+        return Notice(mails=(_server_mail(service, server, state, text),))
 
 
 def _server_down(event: ServerDown) -> Notice:
@@ -99,7 +112,7 @@ def _server_down(event: ServerDown) -> Notice:
         if server.inhibit_on_failure
         else f"Removing service {name} from VS {service.name}"
     )
-    notice = _server_notices(service, server, "DOWN", server.notify_down, _mail_text(event.checker, False))
+    notice = _server_notices(service, server, "DOWN", server.notify_down, _mail_text(event.checker, False, event.text))
     return msgspec.structs.replace(notice, lines=(Line(text),))
 
 
@@ -135,7 +148,8 @@ def _quorum(event: QuorumLost | QuorumGained) -> Notice:
     thresholds = thresholds_of(service.server)
     if isinstance(event, QuorumGained):
         sum_text = f"{thresholds.quorum}+{thresholds.hysteresis}={thresholds.gained_at} <= {event.weight}"
-        notice = _quorum_notices(service, "UP", service.server.quorum_up, f"=> Gained quorum {sum_text} <=")
+        words = "Starting with quorum up" if event.cause is Cause.START else "Gained quorum"
+        notice = _quorum_notices(service, "UP", service.server.quorum_up, f"=> {words} {sum_text} <=")
         return msgspec.structs.replace(notice, lines=(Line(f"Gained quorum {sum_text} for VS {service.name}"),))
     sum_text = f"{thresholds.quorum}-{thresholds.hysteresis}={thresholds.lost_below} > {event.weight}"
     words = "Lost quorum"
@@ -155,8 +169,12 @@ def _server_notices(
     scripts = (ScriptIntent(script, f"{service.key} {name}"),) if script else ()
     mails: tuple[Mail, ...] = ()
     if mail_text is not None and server.smtp_alert:
-        mails = (Mail(f"Realserver {name} of virtual server {service.name} - {state}", mail_text),)
+        mails = (_server_mail(service, server, state, mail_text),)
     return Notice(scripts=scripts, fifo=(f"RS {name} {service.name} {state}",), mails=mails)
+
+
+def _server_mail(service: ServiceRef, server: RealServer, state: str, text: str) -> Mail:
+    return Mail(f"Realserver {service.server_name(server)} of virtual server {service.name} - {state}", text)
 
 
 def _quorum_notices(service: ServiceRef, state: str, script: Script | None, mail_text: str) -> Notice:
@@ -248,8 +266,8 @@ _CHECK_WORDS: dict[type[msgspec.Struct], str] = {
 }
 
 
-def _mail_text(checker: CheckerSpec | None, up: bool) -> str:
-    """The body of a real server's mail (keepalived-behaviour 6.4)."""
+def _mail_text(checker: CheckerSpec | None, up: bool, text: str) -> str:
+    """The body of a real server's mail (keepalived-behaviour 6.4); `text` is the check's own word."""
     question = None if checker is None else checker.question
     match question:
         case TcpCheck():
@@ -261,7 +279,10 @@ def _mail_text(checker: CheckerSpec | None, up: bool) -> str:
         case DnsCheck():
             return f"=> DNS_CHECK: {'succeed' if up else 'failed'} on service <="
         case MiscCheck():
-            return f"=> MISC CHECK {'succeeded' if up else 'failed'} on service <="
+            word = "succeeded" if up else "timed out" if text == "timed out" else "failed"
+            return f"=> MISC CHECK {word} on service <="
+        case SmtpCheck() if not up:
+            return f"=> CHECK failed on service : {text} <="
         case HttpCheck():
             return "=> CHECK succeed on service <=" if up else "=> CHECK failed on service : HTTP/SSL request failed <="
         case _:

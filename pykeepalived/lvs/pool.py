@@ -21,6 +21,7 @@ import msgspec
 
 from pykeepalived.lvs.events import (
     Cause,
+    CheckChanged,
     Effect,
     LvsEvent,
     PoolRestored,
@@ -133,7 +134,8 @@ class Pool:
         self, health: ServerHealth, check: CheckHealth, up: bool, asked_weight: int | None, text: str
     ) -> list[LvsEvent]:
         """Take the verdict of one checker. No event when nothing changes."""
-        old_weight = health.weight
+        old_weight, was_alive = health.weight, health.alive
+        changed = check.up is not up
         check.checked = True
         check.up = up
         if up:
@@ -144,6 +146,8 @@ class Pool:
                 WeightChanged(self.service, health.server, old_weight, health.weight, health.alive, Cause.CHECK)
             )
         events += self._settle_server(health, Cause.CHECK, check, text)
+        if changed and health.alive is was_alive:
+            events.append(CheckChanged(self.service, health.server, check.spec, up, health.alive, text))
         if events:
             events += self._settle_quorum(Cause.CHECK)
         return events

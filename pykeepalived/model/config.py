@@ -23,11 +23,18 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`smtp_*` and `notification_*` of global_defs."""
 
     server: str | None = None
+    """As it was written: an address or a name."""
+    address: str | None = None
+    """What the name meant when the file was read; None: no server, or its name was unknown then."""
     port: int = 25
     helo_name: str | None = None
     connect_timeout_us: int = 30 * SECOND_US
     sender: str | None = None
     recipients: tuple[str, ...] = ()
+    faults: bool = True
+    """False: no mails when an instance or group enters FAULT."""
+    checks: bool = True
+    """Mails also when one of several checkers changes and the real server does not."""
 
 
 class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):

@@ -148,6 +148,7 @@ class CheckerProgram:
         return {
             "dataplane": None if self._dataplane is None else self._dataplane.name,
             "table": {} if self._keeper is None else self._keeper.status(),
+            "mails": self._herald.mail_status(),
             "probes": {} if self._engine is None else self._engine.status(),
             "services": [
                 service_status(pool, self._subscriptions, served=bool(self._keys[key]))
@@ -182,7 +183,9 @@ class CheckerProgram:
         self._config = config
         is_ldirectord = config.ldirectord is not None
         self._policy = Policy(counts_servers=is_ldirectord, keeps_found_alive=is_ldirectord)
-        voice = self._own_voice or KeepalivedVoice(init_notifies=config.globals.rs_init_notifies)
+        voice = self._own_voice or KeepalivedVoice(
+            init_notifies=config.globals.rs_init_notifies, mails_checks=config.globals.mail.checks
+        )
         self._herald.configure(voice, config.globals)
 
     def _refs(self, config: Config) -> dict[str, ServiceRef]:

@@ -22,6 +22,7 @@ from pykeepalived.lvs.keepalived_voice import KeepalivedVoice
 from pykeepalived.lvs.voice import Level, Line, Mail, ScriptIntent, Voice
 from pykeepalived.model.config import GlobalDefs
 from pykeepalived.notify.fifo import NotifyFifo, lvs_line
+from pykeepalived.notify.mail import Mailer, keepalived_letter, relay_of
 from pykeepalived.processes.scripts import RunResult
 from pykeepalived.reactor import Timer
 from pykeepalived.runtime.program import Context
@@ -34,6 +35,8 @@ class Herald:
         self._context = context
         self._voice: Voice = KeepalivedVoice()
         self._fifos: dict[str, NotifyFifo] = {}
+        self._mailer = Mailer(context.reactor, context.log)
+        self._globals = GlobalDefs()
         self._running = 0
         self._quiet: Callable[[], None] | None = None
         self._limit: Timer | None = None
@@ -41,6 +44,7 @@ class Herald:
     def configure(self, voice: Voice, globals_: GlobalDefs) -> None:
         """Take a new configuration's voice and FIFOs; FIFOs of the same path stay open."""
         self._voice = voice
+        self._globals = globals_
         paths = [path for path in (globals_.notify_fifo, globals_.lvs_notify_fifo) if path is not None]
         for path in [path for path in self._fifos if path not in paths]:
             self._fifos.pop(path).close()
@@ -64,7 +68,18 @@ class Herald:
             self._context.emit(*named)
 
     def when_quiet(self, limit_us: int, done: Callable[[], None]) -> None:
-        """Call when all scripts have ended, at the latest after `limit_us`."""
+        """Call when all scripts have ended and all mails are gone, at the latest after `limit_us`."""
+        left = {"mails", "scripts"}
+
+        def ended(what: str) -> None:
+            left.discard(what)
+            if not left:
+                done()
+
+        self._mailer.when_idle(limit_us, lambda: ended("mails"))
+        self._when_scripts_end(limit_us, lambda: ended("scripts"))
+
+    def _when_scripts_end(self, limit_us: int, done: Callable[[], None]) -> None:
         self._quiet = done
         self._limit = self._context.reactor.call_later(limit_us, self._be_quiet)
         if self._running == 0:
@@ -103,6 +118,14 @@ class Herald:
                 "recipients": None if mail.recipients is None else list(mail.recipients),
             },
         )
+        globals_ = self._globals
+        relay = relay_of(globals_.mail)
+        if relay is not None:
+            letter = keepalived_letter(globals_.mail, globals_.router_id, mail.subject, mail.body, mail.recipients)
+            self._mailer.send(relay, letter)
+
+    def mail_status(self) -> dict[str, Any]:
+        return self._mailer.status()
 
     def _be_quiet(self) -> None:
         done, self._quiet = self._quiet, None

@@ -28,6 +28,7 @@ from pykeepalived.runtime.vrrp_leftovers import bare, clean_up, take_away
 from pykeepalived.runtime.vrrp_performer import Performer
 from pykeepalived.runtime.vrrp_view import View, counters
 from pykeepalived.runtime.vrrp_voice import Voice
+from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.events import Action, Event
 from pykeepalived.vrrp.receive import Ladder, expectation
@@ -41,6 +42,8 @@ _LATE_BURSTS: Final = 16
 #: Time given to building adverts ahead in one turn of the loop.
 _PREPARE_US: Final = 2_000
 _NETLINK_FATAL: Final = 1
+#: Everything is taken down and said; the last mails have this long to reach their server.
+_MAIL_LIMIT_US: Final = 2 * SECOND_US
 
 
 class VrrpProgram:
@@ -142,10 +145,10 @@ class VrrpProgram:
             self._keeper.remove(STATIC)
             self._keeper.flush()
         self._close()
-        self._context.finished(0)
+        self._voice.when_quiet(_MAIL_LIMIT_US, lambda: self._context.finished(0))
 
     def status(self) -> dict[str, Any]:
-        return vrrp_dump.status(self._view())
+        return {**vrrp_dump.status(self._view()), "mails": self._voice.mail_status()}
 
     def dump(self, kind: str) -> str | None:
         view = self._view()

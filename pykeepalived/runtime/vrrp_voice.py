@@ -1,11 +1,16 @@
-"""Who is told of a transition: FIFOs, scripts, and whoever listens to the parent."""
+"""Who is told of a transition: FIFOs, scripts, mail readers, and whoever listens to the parent."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from pykeepalived.model.config import GlobalDefs
 from pykeepalived.model.vrrp import SyncGroup, VrrpInstance
 from pykeepalived.notify.fifo import NotifyFifo, vrrp_line
+from pykeepalived.notify.mail import Mailer, keepalived_letter, relay_of
 from pykeepalived.notify.scripts import ScriptNotifier
+from pykeepalived.notify.vrrp_mail import VrrpMails
 from pykeepalived.runtime.program import Context
 from pykeepalived.vrrp.events import Notify
 
@@ -17,9 +22,13 @@ class Voice:
         self._context = context
         self._scripts = ScriptNotifier(context.scripts, context.log.error)
         self._fifos: dict[str, NotifyFifo] = {}
+        self._mailer = Mailer(context.reactor, context.log)
+        self._mails = VrrpMails()
+        self._settings = GlobalDefs()
 
     def configure(self, settings: GlobalDefs) -> None:
-        """Open and close FIFOs until they are those of the configuration."""
+        """Take a new configuration; open and close FIFOs until they are those of it."""
+        self._settings = settings
         paths = [path for path in (settings.notify_fifo, settings.vrrp_notify_fifo) if path is not None]
         for path in set(self._fifos).difference(paths):
             self._fifos.pop(path).close()
@@ -35,8 +44,24 @@ class Voice:
             self._scripts.group(who, event.state)
         elif who is not None:
             self._scripts.instance(who, event.state, event.priority)
+        if who is not None and who.smtp_alert:
+            self._mail(event)
         fields = {"kind": event.kind.value, "name": event.name, "state": event.state, "priority": event.priority}
         self._context.emit("vrrp-state", fields)
+
+    def _mail(self, event: Notify) -> None:
+        settings = self._settings
+        relay = relay_of(settings.mail)
+        text = self._mails.text(event, faults=settings.mail.faults) if relay is not None else None
+        if relay is not None and text is not None:
+            self._mailer.send(relay, keepalived_letter(settings.mail, settings.router_id, *text))
+
+    def mail_status(self) -> dict[str, Any]:
+        return self._mailer.status()
+
+    def when_quiet(self, limit_us: int, done: Callable[[], None]) -> None:
+        """Call when all mails are gone, at the latest after `limit_us`."""
+        self._mailer.when_idle(limit_us, done)
 
     def close(self) -> None:
         for fifo in self._fifos.values():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pykeepalived.lvs.events import (
     Cause,
+    CheckChanged,
     Effect,
     LvsEvent,
     PoolRestored,
@@ -104,8 +105,13 @@ def test_alpha_of_the_service_and_of_one_check() -> None:
 def test_all_checks_must_be_well() -> None:
     made = pool(real(1, checkers=(TCP, PING)), real(2))
     assert kinds(check(made, 1, False, index=1)) == [ServerDown]
+    [second] = check(made, 1, False, index=0)
+    assert isinstance(second, CheckChanged)
+    assert (second.up, second.alive) == (False, False)
     assert check(made, 1, False, index=0) == []
-    assert check(made, 1, True, index=1) == []
+    [back] = check(made, 1, True, index=1)
+    assert isinstance(back, CheckChanged)
+    assert (back.up, back.alive) == (True, False)
     assert table(made) == {2: 1}
     assert kinds(check(made, 1, True, index=0)) == [ServerUp]
     assert table(made) == {1: 1, 2: 1}

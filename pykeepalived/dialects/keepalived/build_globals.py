@@ -43,17 +43,19 @@ def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs
 
 
 def _mail(draft: Draft) -> MailSettings:
-    server, port = draft.get("smtp_server", (None, None))
+    server, port, address = draft.get("smtp_server", (None, None, None))
     sender = draft.get("sender")
-    taken: dict[str, Any] = {}
+    taken: dict[str, Any] = {"checks": not draft.get("no_checker_emails", False)}
     if "smtp_connect_timeout_us" in draft.values:
         taken["connect_timeout_us"] = draft.values["smtp_connect_timeout_us"]
     return MailSettings(
         server=server,
         port=port or 25,
+        address=address,
         helo_name=draft.get("smtp_helo_name"),
         sender=sender[0] if sender else None,
         recipients=tuple(address for address, _, _ in draft.get("recipients", ())),
+        faults=draft.get("email_faults", True),
         **taken,
     )
 

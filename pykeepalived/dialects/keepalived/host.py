@@ -83,6 +83,10 @@ class HostFacts(Protocol):
         """Whether the interface is a macvlan or an ipvlan, as we make them ourselves."""
         ...
 
+    def resolve(self, name: str) -> str | None:
+        """The first address of a host name, or an address as it is; None when it is unknown."""
+        ...
+
     def routing_names(self, kind: str) -> frozenset[str]:
         """The names that iproute2's list `kind` (rt_tables, rt_protos, …) holds besides the numbers."""
         ...
@@ -99,6 +103,12 @@ class RealHost:
 
     def hostname(self) -> str:
         return socket.gethostname()
+
+    def resolve(self, name: str) -> str | None:
+        try:
+            return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
+        except (OSError, UnicodeError):
+            return None
 
     def interfaces(self) -> frozenset[str] | None:
         if not self._asked:

@@ -205,6 +205,8 @@ class _Globals:
         writer.value("smtp_helo_name", found.helo_name)
         if found.connect_timeout_us != plain.connect_timeout_us:
             writer.line("smtp_connect_timeout", decimal(found.connect_timeout_us))
+        writer.flag("no_email_faults", not found.faults)
+        writer.switch("no_checker_emails", not found.checks)
 
     def _sync_daemon(self, found: SyncDaemon) -> None:
         pairs = (

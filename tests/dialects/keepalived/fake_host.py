@@ -71,6 +71,9 @@ class FakeHost:
     def own_user(self) -> User:
         return self.own
 
+    def resolve(self, name: str) -> str | None:
+        return {"mail.example.net": "192.0.2.25"}.get(name, name if name[:1].isdigit() or ":" in name else None)
+
     def is_stacked_link(self, name: str) -> bool:
         return name.startswith("vrrp.")
 

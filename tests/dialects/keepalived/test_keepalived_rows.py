@@ -126,7 +126,8 @@ def test_fields_of_global_words_exist_in_the_model() -> None:
     model = set(GlobalDefs.__struct_fields__)
     inherited = {
         "sender", "smtp_server", "smtp_helo_name", "smtp_connect_timeout_us", "recipients", "smtp_alert",
-        "smtp_alert_vrrp", "smtp_alert_checker", "use_symlink_paths", "include_check", "v3_checksum_as_v2",
+        "smtp_alert_vrrp", "smtp_alert_checker", "email_faults", "no_checker_emails",
+        "use_symlink_paths", "include_check", "v3_checksum_as_v2",
         "garp_delay_us", "garp_repeat", "garp_refresh_us", "garp_refresh_repeat", "garp_lower_prio_delay_us",
         "garp_lower_prio_repeat", "down_timer_adverts", "min_garp", "garp_extra_if", "lower_prio_no_advert",
         "higher_prio_send_advert", "version", "check_unicast_src", "skip_check_adv_addr", "strict",

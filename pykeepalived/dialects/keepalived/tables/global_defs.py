@@ -108,6 +108,21 @@ def _recipients(context: Context, statement: Statement, draft: Draft, words: Any
     return [*draft.get("recipients", []), *words]
 
 
+def _known_host(context: Context, statement: Statement, draft: Draft, given: Any) -> Any:
+    """A name is looked up once, here; a server that is unknown gets no mails, and the word stays as it is."""
+    del draft
+    address = context.host.resolve(given[0])
+    if address is None:
+        context.error(
+            "unknown-host",
+            f"the mail server `{given[0]}` is not known, no mails are sent",
+            statement,
+            1,
+            help="write an address, or a name that this machine can look up",
+        )
+    return (*given, address)
+
+
 def _not_zero(context: Context, statement: Statement, draft: Draft, duration_us: Any) -> Any:
     del draft
     if duration_us == 0:
@@ -131,7 +146,6 @@ def _old_sync_id(context: Context, statement: Statement, draft: Draft, entry: An
 
 _PROCESS = "process names"
 _FIFO = "notify FIFOs"
-_MAIL = "mail alerts"
 
 GENERAL_ROWS: Final[tuple[Row, ...]] = (
     flag("process_names", later=_PROCESS, help="names the children keepalived_vrrp, keepalived_lvs, keepalived_bfd"),
@@ -145,19 +159,20 @@ GENERAL_ROWS: Final[tuple[Row, ...]] = (
     switch("set_supplementary_groups", later="script groups", since="2.4", help="scripts get all groups of their user"),
     value("router_id", STRING, field="router_id", default="host name", soft=True,
           help="name of this machine in mails and SNMP"),
-    value("notification_email_from", STRING, maybe(STRING), field="sender", later=_MAIL, soft=True,
+    value("notification_email_from", STRING, maybe(STRING), field="sender", soft=True,
           help="sender of alert mails"),
-    value("smtp_server", HOST, maybe(PORT), field="smtp_server", later=_MAIL, help="mail relay; no mail without it"),
+    value("smtp_server", HOST, maybe(PORT), field="smtp_server", after=_known_host,
+          help="mail relay; no mail without it"),
     value("smtp_helo_name", NAME, field="smtp_helo_name", default="host name", soft=True, help="name in HELO"),
-    value("smtp_connect_timeout", WHOLE_SECONDS, field="smtp_connect_timeout_us", default="30", later=_MAIL,
-          after=_not_zero, help="time limit of alert mails"),
-    word_list("notification_email", STRING, field="recipients", later=_MAIL, after=_recipients,
+    value("smtp_connect_timeout", WHOLE_SECONDS, field="smtp_connect_timeout_us", default="30", after=_not_zero,
+          help="time limit of alert mails"),
+    word_list("notification_email", STRING, field="recipients", after=_recipients,
               help="recipients of alert mails"),
-    switch("smtp_alert", field="smtp_alert", later=_MAIL, help="default of smtp_alert everywhere"),
-    switch("smtp_alert_vrrp", field="smtp_alert_vrrp", later=_MAIL,
+    switch("smtp_alert", field="smtp_alert", help="default of smtp_alert everywhere"),
+    switch("smtp_alert_vrrp", field="smtp_alert_vrrp",
            help="default of smtp_alert for instances and groups"),
-    switch("smtp_alert_checker", field="smtp_alert_checker", later=_MAIL, help="default of smtp_alert for servers"),
-    flag("no_email_faults", later=_MAIL, help="no mails for FAULT"),
+    switch("smtp_alert_checker", field="smtp_alert_checker", help="default of smtp_alert for servers"),
+    flag("no_email_faults", field="email_faults", constant=False, help="no mails for FAULT"),
     script("startup_script", field="startup_script", soft=True, help="run once before the children start"),
     value("startup_script_timeout", Integer(1, 1000, "seconds", scale=SECOND_US), field="startup_script_timeout_us",
           default="10", soft=True, help="time limit of startup_script"),
@@ -203,7 +218,8 @@ GENERAL_ROWS: Final[tuple[Row, ...]] = (
     flag("enable_script_security", field="enable_script_security",
          help="refuse scripts of root that others than root could change"),
     switch("rs_init_notifies", field="rs_init_notifies", help="notify_up also when servers are added at start"),
-    switch("no_checker_emails", later=_MAIL, help="mails on changes of servers only, not of single checks"),
+    switch("no_checker_emails", field="no_checker_emails",
+           help="mails on changes of servers only, not of single checks"),
     value("umask", UMASK, field="umask", default="0177", help="umask of the daemon and of what it starts"),
     value("random_seed", UNSIGNED, later="random seed", help="seed of random times, for tests"),
 )

@@ -157,7 +157,6 @@ def _plain_flag(name: str, bit: int) -> Row:
 
 
 _WEIGHT: Final = Integer(0, INT_MAX)
-_ALERT: Final = "mail alerts"
 
 REAL_SERVER: Final = Table(
     "virtual_server.real_server",
@@ -170,7 +169,7 @@ REAL_SERVER: Final = Table(
     script("notify_down", field="notify_down", help="run when the server goes down"),
     switch("alpha", field="alpha", help="starts down"),
     *timing_rows(checker=False),
-    switch("smtp_alert", field="smtp_alert", later=_ALERT, help="mail on up and down"),
+    switch("smtp_alert", field="smtp_alert", help="mail on up and down"),
     value("virtualhost", NAME, field="virtualhost", soft=True, help="default Host header of its checks"),
     value("snmp_name", NAME, field="snmp_name", later="SNMP", soft=True, help="name in SNMP"),
     *CHECKER_ROWS,
@@ -201,7 +200,7 @@ VIRTUAL_SERVER: Final = Table(
     value("protocol", Choice({"TCP": Protocol.TCP, "UDP": Protocol.UDP, "SCTP": Protocol.SCTP}, any_case=True,
                              what="protocol"), field="protocol", default="UDP", help="layer-4 protocol"),
     flag("ha_suspend", field="ha_suspend", later="ha_suspend", help="check only while the address is on this host"),
-    switch("smtp_alert", field="smtp_alert", later=_ALERT, help="mail on gain and loss of quorum"),
+    switch("smtp_alert", field="smtp_alert", help="mail on gain and loss of quorum"),
     value("virtualhost", NAME, field="virtualhost", soft=True, help="default Host header of checks"),
     value("snmp_name", NAME, field="snmp_name", later="SNMP", soft=True, help="name in SNMP"),
     flag("alpha", field="alpha", help="real servers start down"),

@@ -1,0 +1,353 @@
+"""Sends mails without ever waiting for the mail server: a bounded queue, a few connections, deadlines.
+
+    mailer = Mailer(reactor, log)
+    mailer.send(Relay(address="127.0.0.1"), Letter(sender=…, recipients=(…,), message=compose(headers, body)))
+
+A mail that cannot be delivered is lost, as in keepalived: the log says why, and counters are kept by the reason's name.
+`keepalived_letter` makes the messages of keepalived (keepalived-behaviour 6.4); other programs compose their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import os
+import pwd
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from email.utils import formatdate
+from enum import Enum
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from pykeepalived.model.config import MailSettings
+from pykeepalived.notify.smtp import QUIT, Dialogue, DialogueError, Letter, compose
+from pykeepalived.reactor import READ, WRITE, Reactor, Timer
+from pykeepalived.units import SECOND_US
+
+__all__ = ["Letter", "MailFailure", "Mailer", "Relay", "compose", "keepalived_letter", "relay_of"]
+
+#: Mails that wait; more are refused. A thousand servers that die at once still get theirs.
+QUEUE_LIMIT: Final = 2000
+#: Connections at a time. Mails leave in order, so with more than one they may arrive a little out of it.
+SESSIONS: Final = 4
+#: A whole dialogue may take as many of its reply limits as this.
+_WHOLE: Final = 4
+_READ_SIZE: Final = 16384
+
+
+class Relay(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail server."""
+
+    address: str
+    """IPv4 or IPv6, no name: nothing here asks a resolver."""
+    port: int = 25
+    helo_name: str = ""
+    """Empty: this machine's name."""
+    timeout_us: int = 30 * SECOND_US
+    """Limit of the connect and of each reply; the whole dialogue has four times that."""
+
+
+class MailFailure(Enum):
+    """Why a mail was lost. The value is counter, log word and test id."""
+
+    QUEUE_FULL = "queue-full"
+    BAD_ADDRESS = "bad-address"
+    CONNECT = "connect"
+    CONNECT_TIMEOUT = "connect-timeout"
+    REPLY_TIMEOUT = "reply-timeout"
+    CLOSED = "closed"
+    REFUSED = "refused"
+    REPLY_TOO_LONG = "reply-too-long"
+    STOPPED = "stopped"
+
+
+class Log(Protocol):
+    """The two levels that a mailer writes on."""
+
+    def detail(self, text: str) -> None: ...
+
+    def error(self, text: str) -> None: ...
+
+
+class Mailer:
+    """Sends letters. One per process, on its reactor's thread."""
+
+    def __init__(self, reactor: Reactor, log: Log) -> None:
+        self._reactor = reactor
+        self._log = log
+        self._waiting: deque[tuple[Relay, Letter]] = deque()
+        self._sessions: set[_Session] = set()
+        self._idle: Callable[[], None] | None = None
+        self._limit: Timer | None = None
+        self._full = False
+        self.sent = 0
+        self.lost: Counter[str] = Counter()
+        """By the values of `MailFailure`."""
+
+    def send(self, relay: Relay, letter: Letter) -> bool:
+        """Take a letter; False: it is lost at once, and the log has said so."""
+        if len(self._waiting) >= QUEUE_LIMIT:
+            self.lost[MailFailure.QUEUE_FULL.value] += 1
+            if not self._full:
+                self._full = True
+                self._log.error(f"{QUEUE_LIMIT} mails wait for SMTP server {_name(relay)} - dropping further ones")
+            return False
+        self._waiting.append((relay, letter))
+        self._begin()
+        return True
+
+    def when_idle(self, limit_us: int, done: Callable[[], None]) -> None:
+        """Call once when nothing waits or is on its way, at the latest after `limit_us`; what is left then is lost."""
+        self._idle = done
+        self._limit = self._reactor.call_later(limit_us, self._give_up)
+        if not self._sessions and not self._waiting:
+            self._reactor.call_soon(self._be_idle)
+
+    def close(self) -> None:
+        """End all connections; what waits is lost."""
+        left = len(self._waiting) + len(self._sessions)
+        self._waiting.clear()
+        for session in list(self._sessions):
+            session.abandon()
+        self._sessions.clear()
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+        if left:
+            self.lost[MailFailure.STOPPED.value] += left
+            self._log.error(f"{left} mails were not sent before the end")
+
+    def status(self) -> dict[str, Any]:
+        return {"sent": self.sent, "waiting": len(self._waiting) + len(self._sessions), "lost": dict(self.lost)}
+
+    def _begin(self) -> None:
+        while self._waiting and len(self._sessions) < SESSIONS:
+            relay, letter = self._waiting.popleft()
+            session = _Session(self._reactor, self._log, relay, letter, self._ended)
+            self._sessions.add(session)
+            session.start()
+        self._full = self._full and len(self._waiting) >= QUEUE_LIMIT
+
+    def _ended(self, session: _Session, failure: MailFailure | None) -> None:
+        self._sessions.discard(session)
+        if failure is None:
+            self.sent += 1
+        else:
+            self.lost[failure.value] += 1
+        self._begin()
+        if not self._sessions and not self._waiting:
+            self._be_idle()
+
+    def _give_up(self) -> None:
+        self._limit = None
+        self.close()
+        self._be_idle()
+
+    def _be_idle(self) -> None:
+        done, self._idle = self._idle, None
+        if done is None:
+            return
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
+        done()
+
+
+class _Session:
+    """One connection for one letter."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        log: Log,
+        relay: Relay,
+        letter: Letter,
+        ended: Callable[[_Session, MailFailure | None], None],
+    ) -> None:
+        self._reactor = reactor
+        self._log = log
+        self._relay = relay
+        self._ended = ended
+        self._dialogue = Dialogue(letter, relay.helo_name or socket.gethostname())
+        self._socket: socket.socket | None = None
+        self._connected = False
+        self._abandoned = False
+        self._to_send = b""
+        self._timer: Timer | None = None
+        self._until_us = reactor.now_us() + _WHOLE * relay.timeout_us
+
+    def start(self) -> None:
+        """Begin; the end is always told from a later turn of the loop, never from inside."""
+        self._reactor.call_soon(self._connect)
+
+    def abandon(self) -> None:
+        """End without a word."""
+        self._abandoned = True
+        self._release()
+        self._ended = lambda session, failure: None
+
+    def _connect(self) -> None:
+        if self._abandoned:
+            return
+        relay = self._relay
+        try:
+            family = socket.AF_INET6 if ipaddress.ip_address(relay.address).version == 6 else socket.AF_INET
+        except ValueError:
+            self._lose(MailFailure.BAD_ADDRESS, f"SMTP server `{relay.address}` is not an address - mail lost")
+            return
+        try:
+            self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+            number = self._socket.connect_ex((relay.address, relay.port))
+        except OSError as error:
+            number = error.errno or errno.EIO
+        if self._socket is None or number not in {0, errno.EINPROGRESS}:
+            self._lose(MailFailure.CONNECT, f"SMTP connection ERROR to {_name(relay)}. ({os.strerror(number)})")
+            return
+        self._reactor.watch(self._socket.fileno(), WRITE, self._ready)
+        self._arm()
+
+    def _ready(self, events: int) -> None:
+        if self._socket is None:
+            return
+        if not self._connected:
+            number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if number:
+                name = _name(self._relay)
+                self._lose(MailFailure.CONNECT, f"SMTP connection ERROR to {name}. ({os.strerror(number)})")
+                return
+            self._connected = True
+            self._log.detail(f"Remote SMTP server {_name(self._relay)} connected.")
+            self._arm()
+        if events & ~WRITE:
+            self._read()
+        self._write()
+
+    def _read(self) -> None:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(_READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._closed()
+            return
+        step = self._dialogue.step
+        try:
+            self._to_send += self._dialogue.feed(data)
+        except DialogueError as error:
+            self._refuse(error)
+            return
+        if self._dialogue.ended:
+            self._succeed()
+        elif self._dialogue.step != step:
+            # A step forward earns a new limit; a server that only drips does not.
+            self._arm()
+
+    def _write(self) -> None:
+        if self._socket is None:
+            return
+        if self._to_send:
+            try:
+                self._to_send = self._to_send[self._socket.send(self._to_send) :]
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                self._closed()
+                return
+        self._reactor.watch(self._socket.fileno(), READ | WRITE if self._to_send else READ, self._ready)
+
+    def _closed(self) -> None:
+        if self._dialogue.accepted:
+            self._succeed()
+        else:
+            text = f"Remote SMTP server {_name(self._relay)} has closed the connection."
+            self._lose(MailFailure.CLOSED, text)
+
+    def _refuse(self, error: DialogueError) -> None:
+        name = _name(self._relay)
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.send(QUIT)
+        if not error.code and error.step == "reply-too-long":
+            self._lose(MailFailure.REPLY_TOO_LONG, f"SMTP server {name} sends an endless reply - mail lost")
+            return
+        text = f"Error processing {error.step} cmd on SMTP server {name}. SMTP status code = {error.code}"
+        self._lose(MailFailure.REFUSED, text)
+
+    def _timed_out(self) -> None:
+        self._timer = None
+        name = _name(self._relay)
+        if not self._connected:
+            self._lose(MailFailure.CONNECT_TIMEOUT, f"Timeout connecting SMTP server {name}.")
+        elif self._dialogue.accepted:
+            self._succeed()
+        else:
+            self._lose(MailFailure.REPLY_TIMEOUT, f"Timeout reading data to remote SMTP server {name}.")
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due_us = min(self._reactor.now_us() + self._relay.timeout_us, self._until_us)
+        self._timer = self._reactor.call_at(due_us, self._timed_out)
+
+    def _succeed(self) -> None:
+        self._log.detail("SMTP alert successfully sent.")
+        self._release()
+        self._ended(self, None)
+
+    def _lose(self, failure: MailFailure, text: str) -> None:
+        self._log.error(text)
+        self._release()
+        self._ended(self, failure)
+
+    def _release(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._socket is not None:
+            self._reactor.unwatch(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+
+def _name(relay: Relay) -> str:
+    return f"[{relay.address}]:{relay.port}"
+
+
+# ---- keepalived's mails ----
+
+
+def relay_of(settings: MailSettings) -> Relay | None:
+    """The mail server of global_defs; None: no mails are sent."""
+    if settings.address is None or not settings.recipients:
+        return None
+    return Relay(
+        address=settings.address,
+        port=settings.port,
+        helo_name=settings.helo_name or "",
+        timeout_us=settings.connect_timeout_us,
+    )
+
+
+def keepalived_letter(
+    settings: MailSettings, router_id: str | None, subject: str, body: str, recipients: tuple[str, ...] | None = None
+) -> Letter:
+    """keepalived's message; `subject` without the router's name. Without a sender: our user at this machine."""
+    host = socket.gethostname()
+    sender = settings.sender or f"{pwd.getpwuid(os.geteuid()).pw_name}@{host}"
+    to = settings.recipients if recipients is None else recipients
+    headers = (
+        ("Date", formatdate(time.time(), localtime=True)),
+        ("From", sender),
+        ("Subject", f"[{router_id or host}] {subject}"),
+        ("X-Mailer", "Keepalived"),
+        ("To", ",\n ".join(to)),
+    )
+    return Letter(sender=sender, recipients=to, message=compose(headers, f"{body}\n\n"))

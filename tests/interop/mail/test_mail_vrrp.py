@@ -1,0 +1,115 @@
+"""The mails of a VRRP router: Debian's keepalived and ours say the same about the same fates."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pykeepalived.tools.lab import Lab, Namespace
+from tests.notify.postbox import Postbox
+
+DAEMONS = {
+    "theirs": ["/usr/sbin/keepalived"],
+    "ours": [sys.executable, "-m", "pykeepalived.cli.keepalived"],
+}
+CONFIGURATION = """
+global_defs {
+    router_id LVS_MAIN
+    notification_email {
+        ops@example.net
+    }
+    notification_email_from lb@example.org
+    smtp_server 127.0.0.1 @PORT@
+    smtp_helo_name lb1.example
+    smtp_alert
+    @EXTRA@
+}
+vrrp_sync_group G1 {
+    group {
+        V1
+    }
+}
+vrrp_instance V1 {
+    state BACKUP
+    interface eth0
+    virtual_router_id 51
+    priority 100
+    advert_int 0.2
+    virtual_ipaddress {
+        10.9.0.5/24
+    }
+}
+vrrp_instance V2 {
+    state BACKUP
+    interface eth0
+    virtual_router_id 52
+    priority 100
+    advert_int 0.2
+    smtp_alert false
+    virtual_ipaddress {
+        10.9.0.6/24
+    }
+}
+"""
+
+
+@contextmanager
+def running(daemon: str, space: Namespace, directory: Path, extra: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    file = directory / f"{daemon}.conf"
+    file.write_text(CONFIGURATION.replace("@PORT@", str(port)).replace("@EXTRA@", extra))
+    with (directory / f"{daemon}.log").open("wb") as log:
+        process = space.popen(*DAEMONS[daemon], "-n", "-l", "-D", "-f", str(file), stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def mails(daemon: str, directory: Path, extra: str, faults: int) -> Postbox:
+    """Start, become MASTER, lose the link, get it back."""
+    with Lab("mail") as lab:
+        space, far = lab.namespace("a"), lab.namespace("far")
+        lab.link(space, "eth0", far, "eth0")
+        space.address("eth0", "10.9.0.1/24")
+        with space.inside():
+            box = Postbox()
+        try:
+            with running(daemon, space, directory, extra, box.port):
+                box.until(lambda: len(box.mails) == 4)
+                far.down("eth0")
+                box.until(lambda: len(box.mails) == 4 + faults)
+                far.up("eth0")
+                box.until(lambda: len(box.mails) == 8 + faults)
+        finally:
+            box.close()
+    return box
+
+
+@pytest.mark.netns
+@pytest.mark.peer
+@pytest.mark.parametrize(("extra", "faults"), [("", 2), ("no_email_faults", 0)])
+def test_the_same_mails(tmp_path: Path, extra: str, faults: int) -> None:
+    theirs, ours = (mails(daemon, tmp_path, extra, faults) for daemon in ("theirs", "ours"))
+    expected = sorted(_undated(mail) for mail in theirs.mails[: 8 + faults])
+    assert sorted(_undated(mail) for mail in ours.mails[: 8 + faults]) == expected
+    assert any(b"Group G1 - Entering MASTER" in mail for mail in expected)
+    assert not any(b"Instance V2" in mail for mail in expected)
+    assert ours.dialogues[0] == theirs.dialogues[0]
+    # keepalived ends before its last mails have left; ours hands them over.
+    assert {text for text in ours.texts() if "Stopping" in text[0]} == {
+        ("[LVS_MAIN] VRRP Instance V1 - Stopping", "=> VRRP Instance stopping <="),
+        ("[LVS_MAIN] VRRP Group G1 - Stopping", "=> All VRRP group instances are now stopping <="),
+    }
+
+
+def _undated(mail: bytes) -> bytes:
+    date, _, rest = mail.partition(b"\r\n")
+    assert date.startswith(b"Date: ")
+    return rest
