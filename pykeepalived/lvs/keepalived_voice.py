@@ -158,7 +158,9 @@ def _quorum(event: QuorumLost | QuorumGained) -> Notice:
         if service.server.sorry_server is None:
             return SILENCE
         words = "Starting with quorum down"
-    notice = _quorum_notices(service, "DOWN", service.server.quorum_down, f"=> {words} {sum_text} <=")
+    # The mail writes the signs of the gain, also here; the log does not.
+    mail_sum = f"{thresholds.quorum}+{thresholds.hysteresis}={thresholds.lost_below} <= {event.weight}"
+    notice = _quorum_notices(service, "DOWN", service.server.quorum_down, f"=> {words} {mail_sum} <=")
     return msgspec.structs.replace(notice, lines=(Line(f"{words} {sum_text} for VS {service.name}"),))
 
 

@@ -370,4 +370,4 @@ def test_events_for_the_parent(stage: Stage, one: Backend) -> None:
     assert names == ["mail", "real-server", "mail", "virtual-server"]
     assert stage.memo.events[0][1]["subject"].endswith(f"of virtual server [{VIP}]:tcp:80 - DOWN")
     assert stage.memo.events[0][1]["body"] == "=> TCP CHECK failed on service <="
-    assert stage.memo.events[2][1]["body"] == "=> Lost quorum 1-0=1 > 0 <="
+    assert stage.memo.events[2][1]["body"] == "=> Lost quorum 1+0=1 <= 0 <="

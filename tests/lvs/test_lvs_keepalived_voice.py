@@ -240,4 +240,4 @@ def test_mails_of_servers(question: Any, up: str, down: str) -> None:
 def test_mails_of_services_are_off_unless_asked_for() -> None:
     assert tell(QuorumLost(S, 1, Cause.CHECK)).mails == ()
     told = tell(QuorumLost(service(smtp_alert=True), 1, Cause.CHECK))
-    assert told.mails == (Mail(f"Virtualserver {VS} - DOWN", "=> Lost quorum 3-1=2 > 1 <="),)
+    assert told.mails == (Mail(f"Virtualserver {VS} - DOWN", "=> Lost quorum 3+1=2 <= 1 <="),)

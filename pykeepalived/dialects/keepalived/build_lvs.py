@@ -326,7 +326,8 @@ class ServerBuilder:
             alpha=draft.get("alpha", virtual.get("alpha", False)),
             notify_up=resolve(draft.get("notify_up")),
             notify_down=resolve(draft.get("notify_down")),
-            smtp_alert=draft.get("smtp_alert", virtual.get("smtp_alert", self._alert(True))),
+            # The virtual server's own word is not asked (seen by running 2.2.7 and 2.4.3).
+            smtp_alert=draft.get("smtp_alert", self._alert(True)),
             virtualhost=draft.get("virtualhost", virtual.get("virtualhost")),
             checkers=self._checks.build(draft, virtual, (key[0], check_port)),
             **values,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pykeepalived.tools.lab import Lab, Namespace
+from pykeepalived.tools.lab import Lab, Namespace, wait_until
 from tests.notify.postbox import Postbox
 
 DAEMONS = {
@@ -60,9 +61,11 @@ vrrp_instance V2 {
 
 
 @contextmanager
-def running(daemon: str, space: Namespace, directory: Path, extra: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    daemon: str, space: Namespace, directory: Path, extra: str, port: int, text: str = CONFIGURATION
+) -> Iterator[subprocess.Popen[bytes]]:
     file = directory / f"{daemon}.conf"
-    file.write_text(CONFIGURATION.replace("@PORT@", str(port)).replace("@EXTRA@", extra))
+    file.write_text(text.replace("@PORT@", str(port)).replace("@EXTRA@", extra))
     with (directory / f"{daemon}.log").open("wb") as log:
         process = space.popen(*DAEMONS[daemon], "-n", "-l", "-D", "-f", str(file), stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -94,6 +97,8 @@ def mails(daemon: str, directory: Path, extra: str, faults: int) -> Postbox:
 
 @pytest.mark.netns
 @pytest.mark.peer
+@pytest.mark.shows("global_defs.{smtp_server,smtp_alert,no_email_faults,notification_email,notification_email_from}")
+@pytest.mark.shows("global_defs.smtp_helo_name", "vrrp_instance.smtp_alert")
 @pytest.mark.parametrize(("extra", "faults"), [("", 2), ("no_email_faults", 0)])
 def test_the_same_mails(tmp_path: Path, extra: str, faults: int) -> None:
     theirs, ours = (mails(daemon, tmp_path, extra, faults) for daemon in ("theirs", "ours"))
@@ -113,3 +118,26 @@ def _undated(mail: bytes) -> bytes:
     date, _, rest = mail.partition(b"\r\n")
     assert date.startswith(b"Date: ")
     return rest
+
+
+@pytest.mark.netns
+@pytest.mark.peer
+@pytest.mark.shows("global_defs.smtp_alert_vrrp", "vrrp_sync_group.smtp_alert", "global_defs.smtp_connect_timeout")
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_a_silent_mail_server_and_a_group_of_its_own_mind(tmp_path: Path, daemon: str) -> None:
+    """`smtp_alert_vrrp` for all but the group; the mail server never greets, `smtp_connect_timeout` ends that."""
+    with Lab("mail") as lab:
+        space, far = lab.namespace("a"), lab.namespace("far")
+        lab.link(space, "eth0", far, "eth0")
+        space.address("eth0", "10.9.0.1/24")
+        with space.inside():
+            listener = socket.create_server(("127.0.0.1", 0))
+        with listener:
+            port = listener.getsockname()[1]
+            text = CONFIGURATION.replace("    smtp_alert\n", "    smtp_alert_vrrp\n    smtp_connect_timeout 1\n")
+            text = text.replace("vrrp_sync_group G1 {", "vrrp_sync_group G1 {\n    smtp_alert false")
+            with running(daemon, space, tmp_path, "", port, text):
+                log = tmp_path / f"{daemon}.log"
+                words = "Timeout reading data to remote SMTP server"
+                wait_until(lambda: log.read_text().count(words) >= 2, 8, "two mails given up")
+                assert log.read_text().count(" connected.") == 2, "the instance's, not the group's"

@@ -1,0 +1,28 @@
+"""Features of load balancing beside Debian's keepalived and ipvsadm: one boot of the test kernel for all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pykeepalived.tools.guest import run_in_guest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.uml
+@pytest.mark.netns
+@pytest.mark.peer
+@pytest.mark.shows("global_defs.{smtp_alert,smtp_alert_checker,no_checker_emails}")
+@pytest.mark.shows("virtual_server.smtp_alert", "virtual_server.real_server.smtp_alert")
+def test_features_are_keepalived_s() -> None:
+    tests = " ".join(f"tests/interop/lvs/guest_{name}.py" for name in ("mail",))
+    result = run_in_guest(
+        f"python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra {tests}",
+        timeout_s=240,
+        directory=ROOT,
+        memory_mb=768,
+    )
+    assert result.exit_code == 0, result.output
+    assert "skipped" not in result.output, result.output
