@@ -61,11 +61,9 @@ vrrp_instance V2 {
 
 
 @contextmanager
-def running(
-    daemon: str, space: Namespace, directory: Path, extra: str, port: int, text: str = CONFIGURATION
-) -> Iterator[subprocess.Popen[bytes]]:
+def running(daemon: str, space: Namespace, directory: Path, port: int, text: str) -> Iterator[subprocess.Popen[bytes]]:
     file = directory / f"{daemon}.conf"
-    file.write_text(text.replace("@PORT@", str(port)).replace("@EXTRA@", extra))
+    file.write_text(text.replace("@PORT@", str(port)).replace("@EXTRA@", ""))
     with (directory / f"{daemon}.log").open("wb") as log:
         process = space.popen(*DAEMONS[daemon], "-n", "-l", "-D", "-f", str(file), stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -84,7 +82,7 @@ def mails(daemon: str, directory: Path, extra: str, faults: int) -> Postbox:
         with space.inside():
             box = Postbox()
         try:
-            with running(daemon, space, directory, extra, box.port):
+            with running(daemon, space, directory, box.port, CONFIGURATION.replace("@EXTRA@", extra)):
                 box.until(lambda: len(box.mails) == 4)
                 far.down("eth0")
                 box.until(lambda: len(box.mails) == 4 + faults)
@@ -136,7 +134,7 @@ def test_a_silent_mail_server_and_a_group_of_its_own_mind(tmp_path: Path, daemon
             port = listener.getsockname()[1]
             text = CONFIGURATION.replace("    smtp_alert\n", "    smtp_alert_vrrp\n    smtp_connect_timeout 1\n")
             text = text.replace("vrrp_sync_group G1 {", "vrrp_sync_group G1 {\n    smtp_alert false")
-            with running(daemon, space, tmp_path, "", port, text):
+            with running(daemon, space, tmp_path, port, text):
                 log = tmp_path / f"{daemon}.log"
                 words = "Timeout reading data to remote SMTP server"
                 wait_until(lambda: log.read_text().count(words) >= 2, 8, "two mails given up")
