@@ -5,6 +5,7 @@ their own; a `:` in one means IPv6. Durations are integer microseconds. `None` m
 difference between unset and the default matters to somebody; otherwise the field holds the effective value.
 """
 
+from pykeepalived.model.bfd import BfdInstance
 from pykeepalived.model.checks import (
     BfdCheck,
     CheckerSpec,
@@ -56,6 +57,7 @@ from pykeepalived.model.vrrp import (
     TrackedProcess,
     TrackedScript,
     TrackFile,
+    TrackGroup,
     TrackProcess,
     UnicastPeer,
     VirtualAddress,
@@ -68,12 +70,13 @@ from pykeepalived.model.vrrp import (
 )
 
 __all__ = [
-    "AddressSelector", "AuthHmac", "AuthType", "Authentication", "BfdCheck", "CheckTiming", "CheckerSpec", "Config",
-    "DnsCheck", "ExternalCheck", "Family", "FileCheck", "Forwarding", "ForwardingMethod", "FwmarkSelector",
+    "AddressSelector", "AuthHmac", "AuthType", "Authentication", "BfdCheck", "BfdInstance", "CheckTiming",
+    "CheckerSpec", "Config", "DnsCheck", "ExternalCheck", "Family", "FileCheck", "Forwarding", "ForwardingMethod",
+    "FwmarkSelector",
     "GarpSettings", "GlobalDefs", "GroupAddress", "GroupFwmark", "GroupSelector", "HmacKey", "HttpCheck", "HttpUrl",
     "IpPrefix", "LdirectordSettings", "MailSettings", "MiscCheck", "NegotiateCheck", "OffCheck", "OnCheck",
     "PingCheck", "Protocol", "RealServer", "Script", "Selector", "SmtpCheck", "SocketOptions", "SorryServer",
-    "SyncDaemon", "SyncGroup", "TcpCheck", "TrackBfd", "TrackFile", "TrackProcess", "TrackedFile",
+    "SyncDaemon", "SyncGroup", "TcpCheck", "TrackBfd", "TrackFile", "TrackGroup", "TrackProcess", "TrackedFile",
     "TrackedInterface", "TrackedProcess", "TrackedScript", "TunnelType", "UdpCheck", "UnicastPeer", "User",
     "VirtualAddress", "VirtualRoute", "VirtualRule", "VirtualServer", "VirtualServerGroup", "VmacSettings",
     "VrrpInstance", "VrrpScript", "VrrpState", "family_of",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from pykeepalived.model.bfd import BfdInstance
 from pykeepalived.model.common import Script, User
 from pykeepalived.model.lvs import SyncDaemon, VirtualServer, VirtualServerGroup
 from pykeepalived.model.vrrp import (
     SyncGroup,
     TrackFile,
+    TrackGroup,
     TrackProcess,
     VirtualAddress,
     VirtualRoute,
@@ -75,6 +77,9 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     checker_rt_priority: int | None = None
     checker_no_swap: bool = False
     checker_priority: int | None = None
+    bfd_rt_priority: int | None = None
+    bfd_no_swap: bool = False
+    bfd_priority: int | None = None
     umask: int | None = None
     log_unknown_vrids: bool = False
     words: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -110,6 +115,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     scripts: tuple[VrrpScript, ...] = ()
     track_files: tuple[TrackFile, ...] = ()
     track_processes: tuple[TrackProcess, ...] = ()
+    track_groups: tuple[TrackGroup, ...] = ()
+    bfd_instances: tuple[BfdInstance, ...] = ()
     virtual_server_groups: tuple[VirtualServerGroup, ...] = ()
     virtual_servers: tuple[VirtualServer, ...] = ()
     ldirectord: LdirectordSettings | None = None

@@ -255,6 +255,13 @@ class TrackFile(msgspec.Struct, frozen=True, kw_only=True):
     init_overwrite: bool = False
 
 
+class TrackGroup(msgspec.Struct, frozen=True):
+    """Instances that are in FAULT while the interface of a static address, route or rule of the group is down."""
+
+    name: str
+    instances: tuple[str, ...]
+
+
 class ParamMatch(Enum):
     NONE = "none"
     EXACT = "exact"

@@ -11,6 +11,7 @@ from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import TrackedScript, VrrpInstance, VrrpState
 from pykeepalived.netio.links import Link
 from pykeepalived.netio.sockets import Place
+from pykeepalived.runtime import tracker_data
 from pykeepalived.runtime.vrrp_view import HIDDEN, View, address_texts, number, script_text
 from pykeepalived.units import MILLISECOND_US, SECOND_US
 from pykeepalived.vrrp.events import InstanceStatus
@@ -27,6 +28,8 @@ def data(view: View) -> str:
         ("VRRP Sockpool", _sockpool_lines(view)),
         ("VRRP Sync groups", _group_lines(view)),
         ("VRRP Scripts", _script_lines(view)),
+        ("VRRP Track files", tracker_data.file_lines(view)),
+        ("VRRP Track processes", tracker_data.process_lines(view)),
         ("Interfaces", _interface_lines(view.links)),
     ]
     lines: list[str] = []
@@ -146,6 +149,7 @@ def _list_lines(view: View, instance: VrrpInstance) -> Iterator[str]:
         f"Tracked scripts = {len(instance.track_scripts)} :",
         [_tracked_script(view, item) for item in instance.track_scripts],
     )
+    yield from tracker_data.tracked_lines(view, instance)
     yield from _block(f"Virtual IP ({len(instance.addresses)}):", address_texts(view, instance, instance.addresses))
     yield from _block("Virtual IP Excluded :", address_texts(view, instance, instance.excluded_addresses))
     yield from _block("Virtual Routes :", [" ".join(route.words) for route in instance.routes])

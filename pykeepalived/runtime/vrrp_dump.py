@@ -27,6 +27,14 @@ def status(view: View) -> dict[str, Any]:
             for item in view.groups
         ],
         "scripts": [_script_status(view, item) for item in view.scripts],
+        "files": [
+            {"name": item.name, "path": item.path, "value": view.files[item.name]}
+            for item in view.config.track_files
+            if item.name in view.files
+        ],
+        "processes": [
+            {"name": item.name, "up": item.up, "count": item.count, "waiting": item.waiting} for item in view.processes
+        ],
         "interfaces": [{"name": link.name, "up": link.up, "mac": link.mac.hex(":")} for link in view.links],
     }
 

@@ -8,6 +8,7 @@ from pykeepalived.model.config import Config
 from pykeepalived.runtime.vrrp_addresses import Placed
 from pykeepalived.runtime.vrrp_endpoints import Endpoint, endpoints_of, virtual_addresses
 from pykeepalived.vrrp.facts import interface_trackers
+from pykeepalived.vrrp.watched import static_trackers
 
 #: The owner of its addresses becomes MASTER at once, and they are the addresses of its interface.
 _OWNER_PRIORITY = 255
@@ -32,6 +33,7 @@ class Generation:
         """Every interface that the configuration names."""
         found = {tracker.ifname for item in self.config.instances for tracker in interface_trackers(item)}
         found |= {tracker.ifname for group in self.config.sync_groups for tracker in group.track_interfaces}
+        found |= {item.ifname for tracked in static_trackers(self.config).values() for item in tracked}
         return frozenset(found | set(self.on_interface) | {ifname for ifname, _ in self.virtual})
 
     def owned(self) -> list[Placed]:

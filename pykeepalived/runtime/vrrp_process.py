@@ -28,6 +28,7 @@ from pykeepalived.runtime.vrrp_leftovers import bare, clean_up, take_away
 from pykeepalived.runtime.vrrp_performer import Performer
 from pykeepalived.runtime.vrrp_view import View, counters
 from pykeepalived.runtime.vrrp_voice import Voice
+from pykeepalived.runtime.vrrp_watchers import Watchers
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.events import Action, Event
@@ -59,6 +60,7 @@ class VrrpProgram:
         self._timer_us: int | None = None
         self._preparing: deque[Endpoint] = deque()
         self._voice = Voice(context)
+        self._watchers = Watchers(context, self._feed)
         self._stopped = False
         self._baseline: dict[str, dict[str, int]] = {}
         self._old: Generation | None = None
@@ -101,6 +103,7 @@ class VrrpProgram:
             [
                 *self._link_events(self._now.interfaces),
                 *self._source_events(self._now.endpoints.values()),
+                *self._watchers.update(config),
                 events.Start(),
             ]
         )
@@ -128,7 +131,11 @@ class VrrpProgram:
                 *(item for item in sources if item.instance not in kept),
             ]
         )
+        watched = self._watchers.update(config)
+        # What is new must be known when instances are judged, and what was changed is known after it.
+        self._feed(watched)
         self._perform(self._router.reload(config, self._reactor.now_us()))
+        self._feed(watched)
         self._old = None
         self._feed([item for item in sources if item.instance in kept])
         self._open_sockets()
@@ -173,6 +180,8 @@ class VrrpProgram:
             instances=self._router.status(),
             groups=self._router.group_status(),
             scripts=self._router.script_status(),
+            processes=self._router.process_status(),
+            files=self._router.file_values(),
             links=tuple(self._monitor.links()),
             held=self._keeper.entries(),
             places=places,
@@ -386,6 +395,7 @@ class VrrpProgram:
         self._requests.close()
         self._journal.close()
         self._voice.close()
+        self._watchers.close()
 
 
 def _index(link: Link | None) -> int | None:

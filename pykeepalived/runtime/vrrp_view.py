@@ -15,7 +15,7 @@ from pykeepalived.netio.links import Link
 from pykeepalived.netio.sockets import Place
 from pykeepalived.runtime.vrrp_journal import Entry
 from pykeepalived.units import SECOND_US
-from pykeepalived.vrrp.events import GroupStatus, InstanceStats, InstanceStatus, ScriptStatus
+from pykeepalived.vrrp.events import GroupStatus, InstanceStats, InstanceStatus, ProcessStatus, ScriptStatus
 
 _SCOPES: Final = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
 #: Counters of the authentication extension stand between these two in keepalived 2.4.3's JSON.
@@ -55,6 +55,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     instances: tuple[InstanceStatus, ...]
     groups: tuple[GroupStatus, ...]
     scripts: tuple[ScriptStatus, ...]
+    processes: tuple[ProcessStatus, ...]
+    files: Mapping[str, int]
     links: tuple[Link, ...]
     held: frozenset[Entry]
     places: Mapping[str, Place]

@@ -118,6 +118,27 @@ class ScriptResult(msgspec.Struct, frozen=True):
     status: int | None
 
 
+class FileChanged(msgspec.Struct, frozen=True):
+    """A track_file holds this number now; 0 when it is empty, missing or no number. Also told before `Start`."""
+
+    name: str
+    value: int
+
+
+class ProcessCount(msgspec.Struct, frozen=True):
+    """So many processes fit a vrrp_track_process now. Also told before `Start`."""
+
+    name: str
+    count: int
+
+
+class BfdChanged(msgspec.Struct, frozen=True):
+    """A BFD session is Up, or not. One that was never told of is down."""
+
+    name: str
+    up: bool
+
+
 class Stop(msgspec.Struct, frozen=True):
     """Orderly stop of everything (keepalived-behaviour 7.6). `release` False: leave addresses (-V)."""
 
@@ -225,6 +246,9 @@ Event = (
     | SourceAddressChanged
     | AddressLost
     | ScriptResult
+    | FileChanged
+    | ProcessCount
+    | BfdChanged
     | Stop
 )
 Action = (
@@ -320,3 +344,14 @@ class ScriptStatus(msgspec.Struct, frozen=True, kw_only=True):
     skipped: int
     """Runs left out because the one before was still active."""
     next_run_us: int | None
+
+
+class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What one vrrp_track_process looks like from outside."""
+
+    name: str
+    up: bool
+    count: int | None
+    """None: nothing was counted yet."""
+    waiting: bool
+    """A change was seen and its delay runs."""

@@ -42,7 +42,7 @@ from pykeepalived.vrrp.facts import (
 from pykeepalived.vrrp.garp import GarpSchedule
 from pykeepalived.vrrp.output import Budget, Output
 from pykeepalived.vrrp.timers import HIGHEST_BACKUP, OWNER, master_down_us, skew_us
-from pykeepalived.vrrp.tracking import Fault, Standing
+from pykeepalived.vrrp.tracking import Fault, Standing, fault_lines
 
 #: An owner does not wait: it becomes MASTER in the same turn of the loop.
 _AT_ONCE_US: Final = 1
@@ -348,9 +348,8 @@ class Instance:
 
     def judge(self, standing: Standing, now_us: int, out: Output, *, init: bool = False) -> None:
         """Go where the trackers want it; for instances in no sync group. `init`: at the start of the daemon."""
-        for fault in standing.faults:
-            if fault not in self.faults:
-                out.log(self, f"({self.name}): entering FAULT state {fault.log}")
+        for line in fault_lines(self.name, self.faults, standing.faults):
+            out.log(self, line)
         self.faults = standing.faults
         self.set_priority(standing.priority, now_us, out)
         self.waits = self.state is VrrpState.INIT and bool(standing.waits_for)

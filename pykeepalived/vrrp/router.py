@@ -19,11 +19,15 @@ from pykeepalived.vrrp.events import (
     Action,
     AddressLost,
     AdvertReceived,
+    BfdChanged,
     Event,
+    FileChanged,
     GroupStatus,
     InstanceStatus,
     LinkChanged,
     PacketRefused,
+    ProcessCount,
+    ProcessStatus,
     Refusal,
     ScriptResult,
     ScriptStatus,
@@ -35,8 +39,10 @@ from pykeepalived.vrrp.events import (
 from pykeepalived.vrrp.hearing import hear, hear_refused, ignore_for_now
 from pykeepalived.vrrp.instance import MASTER, Instance
 from pykeepalived.vrrp.output import Budget, Output
+from pykeepalived.vrrp.processes import ProcessTracker
 from pykeepalived.vrrp.scripts import ScriptTracker
 from pykeepalived.vrrp.snapshot import instance_status
+from pykeepalived.vrrp.watched import Watched
 from pykeepalived.vrrp.world import World
 
 _UNKNOWN_VRID_LINES_PER_S: Final = 5
@@ -55,7 +61,7 @@ class _StartupDelay:
         return self.until_us
 
 
-_Timed = Instance | ScriptTracker | _StartupDelay
+_Timed = Instance | ScriptTracker | ProcessTracker | _StartupDelay
 
 
 class Router:
@@ -108,6 +114,8 @@ class Router:
                 self._address_lost(event, now_us, out)
             case ScriptResult():
                 self._script_result(event, now_us, out)
+            case FileChanged() | ProcessCount() | BfdChanged():
+                self._watched(event, now_us, out)
             case Start():
                 self._start(now_us, out)
             case Stop():
@@ -126,6 +134,7 @@ class Router:
         if not self._running:
             world = World(config)
             world.links, world.sources = self._world.links, self._world.sources
+            world.watched = Watched(config, self._world.watched)
             self._world = world
             return ()
         out = Output(log_detail=self._log_detail)
@@ -163,6 +172,14 @@ class Router:
         """All vrrp_scripts that something tracks, in file order; others never run."""
         return tuple(script.status() for script in self._world.scripts.values())
 
+    def process_status(self) -> tuple[ProcessStatus, ...]:
+        """All vrrp_track_process in file order."""
+        return tuple(tracker.status() for tracker in self._world.watched.processes.values())
+
+    def file_values(self) -> dict[str, int]:
+        """What each reported track_file holds."""
+        return dict(self._world.watched.files)
+
     # ---- deadlines ----
 
     def _schedule(self, timed: _Timed) -> None:
@@ -177,7 +194,7 @@ class Router:
             # The usual case: an advert that was believed, a packet that was counted.
             return ()
         for lane in out.lanes():
-            if isinstance(lane, Instance | ScriptTracker):
+            if isinstance(lane, Instance | ScriptTracker | ProcessTracker):
                 self._schedule(lane)
         return out.actions()
 
@@ -208,6 +225,9 @@ class Router:
                 timed.expire(now_us, out)
             elif isinstance(timed, ScriptTracker):
                 timed.run_due(now_us, out)
+            elif isinstance(timed, ProcessTracker):
+                if timed.expire(now_us, out):
+                    self._judge_users(ProcessCount(timed.config.name, timed.count or 0), now_us, out)
             else:
                 timed.until_us = None
                 out.log(_ROUTER, "Delayed start completed")
@@ -266,6 +286,18 @@ class Router:
         script = self._world.scripts.get(event.script)
         if script is not None and script.ended(event.status, out) and self._running:
             self._world.judge(self._world.depending_on_script(event.script), now_us, out)
+
+    def _watched(self, event: FileChanged | ProcessCount | BfdChanged, now_us: int, out: Output) -> None:
+        watched = self._world.watched
+        changed = watched.take(event, now_us, out, running=self._running)
+        if changed and self._running:
+            self._judge_users(event, now_us, out)
+        elif isinstance(event, ProcessCount) and (tracker := watched.processes.get(event.name)) is not None:
+            self._schedule(tracker)
+
+    def _judge_users(self, event: FileChanged | ProcessCount | BfdChanged, now_us: int, out: Output) -> None:
+        world = self._world
+        world.judge(world.depending_on(world.watched.users(event)), now_us, out)
 
     def _stop(self, event: Stop, now_us: int, out: Output) -> None:
         self._stopped = True

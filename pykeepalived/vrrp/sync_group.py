@@ -21,7 +21,7 @@ from pykeepalived.model.vrrp import SyncGroup, VrrpState
 from pykeepalived.vrrp.events import GroupStatus, Notify, NotifyKind
 from pykeepalived.vrrp.instance import BACKUP, FAULT, MASTER, Instance
 from pykeepalived.vrrp.output import Output
-from pykeepalived.vrrp.tracking import Fault, Standing
+from pykeepalived.vrrp.tracking import Fault, Standing, fault_lines
 
 
 class Group:
@@ -99,9 +99,8 @@ class Group:
         own = standing.faults
         if failing and not own:
             own = (Fault(f"sync group {self.name}", ""),)
-        for fault in own:
-            if fault.log and fault not in member.faults:
-                out.log(member, f"({member.name}): entering FAULT state {fault.log}")
+        for line in fault_lines(member.name, member.faults, own):
+            out.log(member, line)
         member.faults = own
 
     def _to_fault(self, first: Instance, now_us: int, out: Output, *, init: bool) -> None:

@@ -17,12 +17,15 @@ from typing import Final
 
 import msgspec
 
-from pykeepalived.model.vrrp import SyncGroup, TrackedInterface, TrackedScript, VrrpInstance
+from pykeepalived.model.vrrp import SyncGroup, TrackedFile, TrackedInterface, TrackedScript, VrrpInstance
 from pykeepalived.vrrp.facts import interface_trackers
 from pykeepalived.vrrp.scripts import ScriptTracker
 from pykeepalived.vrrp.timers import HIGHEST_BACKUP, OWNER
+from pykeepalived.vrrp.watched import Watched
 
 _MAX_WEIGHT: Final = 253
+#: The product of a file's content and its weight from which on it is a fault (keepalived-behaviour 8).
+_FILE_FAULT: Final = -254
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -30,6 +33,20 @@ class Fault(msgspec.Struct, frozen=True):
 
     words: str
     log: str
+    tracker: str = ""
+    """keepalived has a line of its own for this tracker, for its coming and its going."""
+
+
+def fault_lines(name: str, before: Sequence[Fault], after: Sequence[Fault]) -> Iterator[str]:
+    """What the log says when the faults of instance `name` change."""
+    for fault in after:
+        if fault not in before and fault.tracker:
+            yield f"({name}): {fault.tracker} now FAULT state"
+        elif fault not in before and fault.log:
+            yield f"({name}): entering FAULT state {fault.log}"
+    for fault in before:
+        if fault not in after and fault.tracker:
+            yield f"({name}): {fault.tracker} leaving FAULT state"
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -48,6 +65,18 @@ def interface_fault(tracker: TrackedInterface) -> Fault:
 
 def script_fault(name: str) -> Fault:
     return Fault(f"script {name} failed", f"due to script {name}")
+
+
+def file_fault(name: str) -> Fault:
+    return Fault(f"file {name}", f"due to file {name}", f"tracked file {name}")
+
+
+def process_fault(name: str) -> Fault:
+    return Fault(f"process {name} has no quorum", f"(tracked process {name} quorum not achieved)")
+
+
+def session_fault(name: str) -> Fault:
+    return Fault(f"BFD session {name}", f"due to BFD instance {name}")
 
 
 NO_SOURCE: Final = Fault("no source address", "(no address for interface)")
@@ -76,11 +105,13 @@ def assess(
     links: Mapping[str, bool],
     scripts: Mapping[str, ScriptTracker],
     source: str | None,
+    *,
+    watched: Watched | None = None,
 ) -> Standing:
     """The instance's own standing; what its sync group adds is in the result, what its mates suffer is not.
 
     `source` is the address that its adverts come from. Interfaces that nobody reported are down; a script of an unknown
-    name counts for nothing.
+    name counts for nothing. `watched`: None, there is nothing else to track.
     """
     weighted = group is None or group.tracking_weight
     total = _Sum()
@@ -91,6 +122,12 @@ def assess(
         script = scripts.get(tracked.name)
         if script is not None:
             _add_script(total, tracked, script, weighted=weighted)
+    if watched is not None:
+        for interface in watched.static_of(config.name):
+            total.add(0, False, links.get(interface.ifname, False), interface_fault(interface))
+        for owner in (config, group):
+            if owner is not None:
+                _add_watched(total, owner, watched, weighted=weighted)
     if source is None:
         total.faults.append(NO_SOURCE)
     priority = config.priority
@@ -110,6 +147,46 @@ def _add_script(total: _Sum, tracked: TrackedScript, script: ScriptTracker, *, w
             total.waits_for.append(tracked.name)
         return
     total.add(weight, reverse, script.up, script_fault(tracked.name))
+
+
+def _add_watched(total: _Sum, owner: VrrpInstance | SyncGroup, watched: Watched, *, weighted: bool) -> None:
+    for file in owner.track_files:
+        _add_file(total, file, watched, weighted=weighted)
+    for process in owner.track_processes:
+        tracker = watched.processes.get(process.name)
+        if tracker is not None:
+            weight = tracker.config.weight if process.weight is None else process.weight
+            if weighted or not weight:
+                total.add(weight, process.reverse, tracker.up, process_fault(process.name))
+    for tracked in owner.track_bfds:
+        session = watched.session_configs.get(tracked.name)
+        if session is not None:
+            weight = session.weight if tracked.weight is None else tracked.weight
+            if weighted or not weight:
+                up = watched.sessions.get(tracked.name, False)
+                total.add(weight, tracked.reverse, up, session_fault(tracked.name))
+
+
+def _add_file(total: _Sum, tracked: TrackedFile, watched: Watched, *, weighted: bool) -> None:
+    """A number, not a condition: it counts as often as the weight says, and far below zero it is a fault."""
+    config = watched.file_configs.get(tracked.name)
+    if config is None:
+        return
+    weight = config.weight if tracked.weight is None else tracked.weight
+    if weight and not weighted:
+        if tracked.weight is not None or weight != 1:
+            return
+        weight = 0
+    value = watched.files.get(tracked.name, 0)
+    if weight == 0:
+        if (value != 0) is not tracked.reverse:
+            total.faults.append(file_fault(tracked.name))
+        return
+    product = value * (-weight if tracked.reverse else weight)
+    if product <= _FILE_FAULT:
+        total.faults.append(file_fault(tracked.name))
+    else:
+        total.weight += min(_MAX_WEIGHT, product)
 
 
 def tracked_script_names(instances: Sequence[VrrpInstance], groups: Sequence[SyncGroup]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from pykeepalived.vrrp.output import Output
 from pykeepalived.vrrp.scripts import ScriptTracker
 from pykeepalived.vrrp.sync_group import Group
 from pykeepalived.vrrp.tracking import Standing, assess, tracked_script_names
+from pykeepalived.vrrp.watched import Watched
 
 
 class World:
@@ -33,6 +34,7 @@ class World:
         self.instances: dict[str, Instance] = {item.name: Instance(item) for item in config.instances}
         self.groups: dict[str, Group] = {}
         self.scripts: dict[str, ScriptTracker] = {}
+        self.watched = Watched(config)
         self._by_interface: dict[str, list[Instance]] = {}
         self._by_script: dict[str, list[Instance]] = {}
         self._bind()
@@ -46,6 +48,9 @@ class World:
 
     def depending_on_script(self, name: str) -> list[Instance]:
         return self._by_script.get(name, [])
+
+    def depending_on(self, names: Iterable[str]) -> list[Instance]:
+        return [self.instances[name] for name in names if name in self.instances]
 
     def _bind(self) -> None:
         """Couple groups and note dependencies; group states of the same name are kept."""
@@ -66,6 +71,7 @@ class World:
             instance.sync_daemon = daemon is not None and daemon.instance == instance.name
             group_config = self.group_config(instance)
             tracked = interface_trackers(instance.config) + (group_config.track_interfaces if group_config else ())
+            tracked += self.watched.static_of(instance.name)
             for ifname in dict.fromkeys(item.ifname for item in tracked):
                 self._by_interface.setdefault(ifname, []).append(instance)
             for name in dict.fromkeys(tracked_script_names([instance.config], [group_config] if group_config else [])):
@@ -82,7 +88,8 @@ class World:
 
     def standing(self, instance: Instance) -> Standing:
         instance.source = instance.config.source or self.sources.get(instance.name)
-        return assess(instance.config, self.group_config(instance), self.links, self.scripts, instance.source)
+        group = self.group_config(instance)
+        return assess(instance.config, group, self.links, self.scripts, instance.source, watched=self.watched)
 
     def judge(self, instances: Iterable[Instance], now_us: int, out: Output, *, init: bool = False) -> None:
         """Bring instances, or the whole groups that they are in, to where their trackers want them."""
@@ -124,6 +131,7 @@ class World:
             instance.adapt(item, now_us, out)
         by_name = {instance.name: instance for instance, _ in kept} | {item.name: Instance(item) for item in fresh}
         self.config = config
+        self.watched = Watched(config, self.watched)
         self.instances = {item.name: by_name[item.name] for item in config.instances}
         self._bind()
         self._adopt_scripts(config, now_us, out)

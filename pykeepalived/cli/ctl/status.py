@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from pykeepalived.cli.ctl.status_trackers import tracker_tables
 from pykeepalived.runtime import control
 from pykeepalived.runtime.boot import CONTROL_VARIABLE, state_base
 from pykeepalived.runtime.status import network_namespace
@@ -87,6 +88,7 @@ def render(status: dict[str, Any], now: float) -> Iterator[str]:
     if vrrp.get("scripts"):
         yield ""
         yield from _table(("SCRIPT", "STATE", "RESULT", "RUNS"), _scripts(vrrp["scripts"]))
+    yield from tracker_tables(status, _table)
     checker = status.get("checker") or {}
     if "error" in checker:
         yield f"Checkers: {checker['error']}"

@@ -14,7 +14,8 @@ _PLAIN: Final = (
     "router_id", "enable_script_security", "multicast_group4", "multicast_group6", "startup_delay_us",
     "startup_script_timeout_us", "shutdown_script_timeout_us", "lvs_flush", "lvs_dataplane",
     "checker_log_all_failures", "rs_init_notifies", "vrrp_rt_priority", "vrrp_no_swap", "vrrp_priority",
-    "checker_rt_priority", "checker_no_swap", "checker_priority", "umask", "log_unknown_vrids",
+    "checker_rt_priority", "checker_no_swap", "checker_priority", "bfd_rt_priority", "bfd_no_swap",
+    "bfd_priority", "umask", "log_unknown_vrids",
 )  # fmt: skip
 _ROOT_PLAIN: Final = ("instance", "net_namespace", "use_pid_dir", "child_wait_time_us")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pykeepalived.diagnostics import Label
+from pykeepalived.dialects.keepalived.build_bfd import build_sessions
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.scripts import Scripts
@@ -42,7 +43,7 @@ class Trackers:
         self.scripts = {s.name: s for draft in root.get("scripts", ()) if (s := self._script(draft, scripts))}
         self.files = {f.name: f for draft in root.get("track_files", ()) if (f := self._file(draft))}
         self.processes = {p.name: p for draft in root.get("track_processes", ()) if (p := self._process(draft))}
-        self.bfds = {draft.name for draft in root.get("bfd_instances", ()) if self._bfd(draft)}
+        self.bfds = build_sessions(context, root)
 
     # ── definitions ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -126,23 +127,6 @@ class Trackers:
             full_command=draft.get("full_command", False) or "param_match" in draft.values,
         )
 
-    def _bfd(self, draft: Draft) -> bool:
-        if "neighbor" not in draft.values:
-            self._context.error(
-                "missing-value", f"bfd_instance `{draft.name}` has no `neighbor_ip`", draft.statement, 1
-            )
-            return False
-        source = draft.get("source")
-        if source is not None and (":" in source) != (":" in draft.values["neighbor"]):
-            self._context.error(
-                "wrong-family",
-                f"bfd_instance `{draft.name}`: source_ip and neighbor_ip are of different families",
-                draft.where["source"],
-                1,
-            )
-            return False
-        return True
-
     # ── references ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def references(self, draft: Draft, who: str) -> dict[str, Any]:
@@ -152,7 +136,7 @@ class Trackers:
             "track_scripts": self._named(draft, "track_script", self.scripts, TrackedScript, who),
             "track_files": self._named(draft, "track_file", self.files, TrackedFile, who),
             "track_processes": self._named(draft, "track_process", self.processes, TrackedProcess, who),
-            "track_bfds": self._named(draft, "track_bfd", dict.fromkeys(self.bfds), TrackBfd, who),
+            "track_bfds": self._named(draft, "track_bfd", self.bfds, TrackBfd, who),
         }
 
     def _interfaces(self, draft: Draft, who: str) -> tuple[TrackedInterface, ...]:

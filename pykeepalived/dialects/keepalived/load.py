@@ -10,6 +10,7 @@ import msgspec
 
 from pykeepalived.diagnostics import ExitClass, Findings, Severity
 from pykeepalived.dialects.keepalived.addresses import build_address, words_of
+from pykeepalived.dialects.keepalived.build_bfd import build_track_groups
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.build_globals import build_globals
 from pykeepalived.dialects.keepalived.build_groups import build_groups
@@ -33,7 +34,7 @@ from pykeepalived.syntax import Limits, Source, read_tree
 _LAST: Final = Memory()
 _REFUSING: Final = frozenset({"no-such-interface", "duplicate-vrid"})
 #: Root blocks that are known, checked and in no part of the model yet.
-_UNOWNED: Final = {"bfd_instances": "bfd_instance", "track_groups": "track_group", "garp_groups": "garp_group"}
+_UNOWNED: Final = {"garp_groups": "garp_group"}
 
 
 class LoadResult(msgspec.Struct, frozen=True):
@@ -185,6 +186,8 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
         scripts=tuple(trackers.scripts.values()),
         track_files=tuple(trackers.files.values()),
         track_processes=tuple(trackers.processes.values()),
+        track_groups=build_track_groups(context, root, instances),
+        bfd_instances=tuple(trackers.bfds.values()),
         virtual_server_groups=virtual_groups,
         virtual_servers=tuple(virtual_servers),
         unowned_blocks=tuple(unowned),

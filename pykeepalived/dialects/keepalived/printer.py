@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from pykeepalived.dialects.keepalived.printer_bfd import bfd_instance, track_group
 from pykeepalived.dialects.keepalived.printer_lvs import virtual_server, virtual_server_group
 from pykeepalived.dialects.keepalived.printer_text import Accounts, CannotSay, SystemAccounts, Writer, decimal, word
 from pykeepalived.dialects.keepalived.printer_vrrp import (
@@ -89,6 +90,9 @@ def _vrrp(writer: Writer, config: Config) -> None:
     addresses(writer, "static_ipaddress", config.static_addresses)
     lines(writer, "static_routes", config.static_routes)
     lines(writer, "static_rules", config.static_rules)
+    for tracked in config.track_groups:
+        writer.gap()
+        track_group(writer, tracked)
     for script in config.scripts:
         writer.gap()
         vrrp_script(writer, script)
@@ -98,6 +102,9 @@ def _vrrp(writer: Writer, config: Config) -> None:
     for process in config.track_processes:
         writer.gap()
         track_process(writer, process)
+    for session in config.bfd_instances:
+        writer.gap()
+        bfd_instance(writer, session)
     for group in config.sync_groups:
         writer.gap()
         sync_group(writer, group, references)
@@ -117,9 +124,17 @@ def _lvs(writer: Writer, config: Config) -> None:
 
 _SWITCHES: Final = ("checker_log_all_failures", "rs_init_notifies")
 _FLAGS: Final = (
-    "enable_script_security", "dynamic_interfaces", "lvs_flush", "vrrp_no_swap", "checker_no_swap", "log_unknown_vrids",
+    "enable_script_security", "dynamic_interfaces", "lvs_flush", "vrrp_no_swap", "checker_no_swap", "bfd_no_swap",
+    "log_unknown_vrids",
 )  # fmt: skip
-_NUMBERS: Final = ("vrrp_priority", "vrrp_rt_priority", "checker_priority", "checker_rt_priority")
+_NUMBERS: Final = (
+    "vrrp_priority",
+    "vrrp_rt_priority",
+    "checker_priority",
+    "checker_rt_priority",
+    "bfd_priority",
+    "bfd_rt_priority",
+)
 
 
 class _Globals:

@@ -85,7 +85,7 @@ def checker(writer: Writer, spec: CheckerSpec, server: RealServer, inherited: In
     """One checker block; a question that keepalived.conf has no word for is listed."""
     question = spec.question
     kind = kind_of(question)
-    if kind is None or isinstance(question, BfdCheck):
+    if kind is None:
         writer.cannot(f"check `{question.__struct_config__.tag}` of {server.address}:{server.port}")
         return
     with writer.block(kind):
@@ -94,6 +94,10 @@ def checker(writer: Writer, spec: CheckerSpec, server: RealServer, inherited: In
             _socket(writer, socket, server, isinstance(question, PingCheck))
         if isinstance(question, FileCheck):
             _file(writer, question)
+            return
+        if isinstance(question, BfdCheck):
+            writer.line("name", question.name)
+            writer.switch("alpha", spec.timing.alpha, server.alpha)
             return
         timing(writer, spec, kind, inherited, alpha=server.alpha, log_all=log_all)
         if isinstance(question, HttpCheck):

@@ -143,6 +143,7 @@ class References:
             "track_script": {item.name for item in config.scripts if item.reverse},
             "track_file": {item.name for item in config.track_files if item.reverse},
             "track_process": {item.name for item in config.track_processes if item.reverse},
+            "track_bfd": {item.name for item in config.bfd_instances if item.reverse},
         }
 
     def write(self, writer: Writer, owner: VrrpInstance | SyncGroup) -> None:
@@ -154,8 +155,7 @@ class References:
         self._named(writer, "track_script", owner.track_scripts)
         self._named(writer, "track_file", owner.track_files)
         self._named(writer, "track_process", owner.track_processes)
-        for session in owner.track_bfds:
-            writer.cannot(f"track_bfd {session.name} of {owner.name}: the session's own block is not in the model")
+        self._named(writer, "track_bfd", owner.track_bfds)
 
     def _named(
         self,

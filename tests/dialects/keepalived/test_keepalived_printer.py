@@ -17,7 +17,7 @@ from pykeepalived.diagnostics import ExitClass
 from pykeepalived.dialects.keepalived import load
 from pykeepalived.dialects.keepalived.printer import Printed, print_config
 from pykeepalived.dialects.keepalived.printer_text import command, pattern
-from pykeepalived.model import BfdCheck, Config, VrrpInstance
+from pykeepalived.model import Config, VrrpInstance
 from pykeepalived.syntax import script_words
 from tests.dialects.keepalived.fake_host import FakeHost
 
@@ -50,21 +50,8 @@ def load_text(text: str, tmp_path: Path) -> Config:
 
 
 def sayable(config: Config) -> Config:
-    """The model without what the printer says it cannot say: BFD sessions and other blocks known by name only."""
-    replace = msgspec.structs.replace
-    servers = tuple(
-        replace(
-            service,
-            real_servers=tuple(
-                replace(real, checkers=tuple(spec for spec in real.checkers if not isinstance(spec.question, BfdCheck)))
-                for real in service.real_servers
-            ),
-        )
-        for service in config.virtual_servers
-    )
-    instances = tuple(replace(found, track_bfds=()) for found in config.instances)
-    groups = tuple(replace(found, track_bfds=()) for found in config.sync_groups)
-    return replace(config, virtual_servers=servers, instances=instances, sync_groups=groups, unowned_blocks=())
+    """The model without what the printer says it cannot say: blocks known by name only."""
+    return msgspec.structs.replace(config, unowned_blocks=())
 
 
 @pytest.mark.parametrize("everything", [False, True], ids=["brief", "everything"])
@@ -122,14 +109,11 @@ def test_debians_keepalived_accepts_what_is_printed(tmp_path: Path, monkeypatch:
     assert {name for name, code in theirs.items() if code != "0"} <= TERMINATED
 
 
-def test_blocks_known_by_name_only_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(HERE / "valid")
-    result = printed(load("vrrp-trackers.conf", config_id="lb1", host=FakeHost()).config)
-    assert len(result.unsaid) == 2
-    assert "bfd_instance gateway" in result.unsaid[0]
-    assert "track_bfd gateway" in result.unsaid[1]
-    for line in result.unsaid:
-        assert f"# not expressed: {line}" in result.text
+def test_blocks_known_by_name_only_are_listed() -> None:
+    result = printed(Config(unowned_blocks=("garp_group eth0",)))
+    assert len(result.unsaid) == 1
+    assert "garp_group eth0" in result.unsaid[0]
+    assert f"# not expressed: {result.unsaid[0]}" in result.text
 
 
 def test_a_name_that_cannot_be_written_is_listed() -> None:

@@ -73,7 +73,7 @@ class PreferredLife(Reader):
 
 def _rows(static: bool) -> tuple[Row, ...]:
     own = (
-        value("track_group", NAME, field="track_group", later="track groups", help="group that the loss of dev faults")
+        value("track_group", NAME, field="track_group", help="group that the loss of dev faults")
         if static
         else flag("use_vmac", field="use_vmac", later="virtual MAC", help="put the address on a virtual MAC of dev")
     )

@@ -151,13 +151,13 @@ FIREWALL_ROWS: Final[tuple[Row, ...]] = (
 )
 
 
-def _process_rows(name: str, effect: str | None) -> tuple[Row, ...]:
+def _process_rows(name: str) -> tuple[Row, ...]:
     """The five words that each child has."""
     return (
-        value(f"{name}_priority", NICE, field=f"{name}_priority", later=effect, default="0", soft=True,
+        value(f"{name}_priority", NICE, field=f"{name}_priority", default="0", soft=True,
               help=f"nice value of the {name} child"),
-        flag(f"{name}_no_swap", field=f"{name}_no_swap", later=effect, help=f"lock the memory of the {name} child"),
-        value(f"{name}_rt_priority", REAL_TIME_PRIORITY, field=f"{name}_rt_priority", later=effect, soft=True,
+        flag(f"{name}_no_swap", field=f"{name}_no_swap", help=f"lock the memory of the {name} child"),
+        value(f"{name}_rt_priority", REAL_TIME_PRIORITY, field=f"{name}_rt_priority", soft=True,
               help=f"real-time priority of the {name} child"),
         value(f"{name}_cpu_affinity", many(CPU), later=_PRIORITY, soft=True, help=f"CPUs of the {name} child"),
         value(f"{name}_rlimit_rttime", RTTIME, later=_PRIORITY, default="10000",
@@ -168,9 +168,9 @@ def _process_rows(name: str, effect: str | None) -> tuple[Row, ...]:
 
 
 PROCESS_ROWS: Final[tuple[Row, ...]] = (
-    *_process_rows("vrrp", None),
-    *_process_rows("checker", None),
-    *_process_rows("bfd", "BFD"),
+    *_process_rows("vrrp"),
+    *_process_rows("checker"),
+    *_process_rows("bfd"),
     value("max_auto_priority", Integer(-1, 99), later=_PRIORITY, default="0",
           soft=True, help="ceiling to which a late child may raise its priority"),
     value("min_auto_priority_delay", Integer(1, 10_000_000, "microseconds"), later=_PRIORITY, default="1000000",

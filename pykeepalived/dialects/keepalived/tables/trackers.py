@@ -55,9 +55,9 @@ def track_rows(context: str, who: str) -> tuple[Row, ...]:
         entries("track_script", track_options(f"{context}.track_script", NAME, WEIGHT_253),
                 field="track_script", help="scripts that do"),
         entries("track_file", track_options(f"{context}.track_file", NAME, WEIGHT_254),
-                field="track_file", later="track files", help="files that do"),
+                field="track_file", help="files that do"),
         entries("track_process", track_options(f"{context}.track_process", NAME, WEIGHT_254),
-                field="track_process", later="track processes", help="processes that do"),
+                field="track_process", help="processes that do"),
         entries("track_bfd", track_options(f"{context}.track_bfd", NAME, WEIGHT_253),
                 field="track_bfd", later="BFD", help="BFD sessions that do"),
     )
