@@ -135,6 +135,7 @@ def test_a_directory_that_is_made_again_is_found_again(reactor, tmp_path):
     watcher.close()
 
 
+@pytest.mark.shows("{track_file,vrrp_track_file}.init_file", "track_file.init_file.overwrite")
 @pytest.mark.parametrize(
     ("before", "overwrite", "after"), [(None, False, 42), (None, True, 42), ("7", False, 7), ("7", True, 42)]
 )
@@ -169,6 +170,7 @@ def ab(match):
     return {"process": "x", "parameters": ("a", "b"), "param_match": match}
 
 
+@pytest.mark.shows("vrrp_track_process.{param_match,full_command}")
 @pytest.mark.parametrize(
     ("config", "comm", "words", "fitting"),
     [

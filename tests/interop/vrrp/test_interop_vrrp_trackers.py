@@ -83,6 +83,7 @@ def machine(tmp_path):
         yield lambda program, text: Machine(lab, program, tmp_path, text)
 
 
+@pytest.mark.shows("track_file", "track_file.file")
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_log_of_tracked_files(machine, program, tmp_path):
     load, gate = tmp_path / "load", tmp_path / "gate"
@@ -144,6 +145,7 @@ vrrp_instance V1 {{
     ]
 
 
+@pytest.mark.shows("vrrp_track_process", "vrrp_track_process.process")
 def test_a_process_that_dies_faults_the_instance_and_one_that_returns_heals_it(machine, tmp_path):
     name = f"trkd{os.getpid() % 100000}"
     program = tmp_path / name
@@ -194,6 +196,7 @@ vrrp_instance V1 {{
     ]
 
 
+@pytest.mark.shows("track_group", "track_group.group", "static_ipaddress.track_group")
 def test_the_interface_of_a_static_address_faults_the_instances_of_its_group(machine):
     host = machine(
         OURS,
