@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pykeepalived.tools.lab import Lab, wait_until, why_no_namespaces
+from pykeepalived.tools.lab import Lab, wait_until
+from pykeepalived.tools.lab_rights import why_no_namespaces
 
 pytestmark = [
     pytest.mark.netns,
