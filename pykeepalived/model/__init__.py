@@ -48,6 +48,7 @@ from pykeepalived.model.vrrp import (
     Authentication,
     AuthHmac,
     AuthType,
+    GarpGroup,
     GarpSettings,
     HmacKey,
     SyncGroup,
@@ -72,7 +73,7 @@ from pykeepalived.model.vrrp import (
 __all__ = [
     "AddressSelector", "AuthHmac", "AuthType", "Authentication", "BfdCheck", "BfdInstance", "CheckTiming",
     "CheckerSpec", "Config", "DnsCheck", "ExternalCheck", "Family", "FileCheck", "Forwarding", "ForwardingMethod",
-    "FwmarkSelector",
+    "FwmarkSelector", "GarpGroup",
     "GarpSettings", "GlobalDefs", "GroupAddress", "GroupFwmark", "GroupSelector", "HmacKey", "HttpCheck", "HttpUrl",
     "IpPrefix", "LdirectordSettings", "MailSettings", "MiscCheck", "NegotiateCheck", "OffCheck", "OnCheck",
     "PingCheck", "Protocol", "RealServer", "Script", "Selector", "SmtpCheck", "SocketOptions", "SorryServer",

@@ -8,6 +8,7 @@ from pykeepalived.model.bfd import BfdInstance
 from pykeepalived.model.common import Script, User
 from pykeepalived.model.lvs import SyncDaemon, VirtualServer, VirtualServerGroup
 from pykeepalived.model.vrrp import (
+    GarpGroup,
     SyncGroup,
     TrackFile,
     TrackGroup,
@@ -49,6 +50,14 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     multicast_group4: str = "224.0.0.18"
     multicast_group6: str = "ff02::12"
     startup_delay_us: int = 0
+    delay_after_boot_us: int = 0
+    garp_interval_us: int = 0
+    """Least gap between two gratuitous ARP messages on one interface; of unsolicited NA: the next one."""
+    gna_interval_us: int = 0
+    rx_bufs_policy: str | int | None = None
+    """How receive buffers for adverts are sized: "MTU", "ADVERT", a number of bytes, or None for our own size."""
+    rx_bufs_multiplier: int = 3
+    """How many packets of each instance such a buffer holds."""
     dynamic_interfaces: bool = False
     startup_script: Script | None = None
     startup_script_timeout_us: int = 10 * SECOND_US
@@ -112,6 +121,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     static_rules: tuple[VirtualRule, ...] = ()
     instances: tuple[VrrpInstance, ...] = ()
     sync_groups: tuple[SyncGroup, ...] = ()
+    garp_groups: tuple[GarpGroup, ...] = ()
     scripts: tuple[VrrpScript, ...] = ()
     track_files: tuple[TrackFile, ...] = ()
     track_processes: tuple[TrackProcess, ...] = ()

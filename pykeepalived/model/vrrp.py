@@ -121,6 +121,14 @@ class TrackBfd(msgspec.Struct, frozen=True):
     reverse: bool = False
 
 
+class GarpGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Interfaces that share the least gaps between announcements (`garp_group`); 0 is no gap."""
+
+    interfaces: tuple[str, ...]
+    garp_interval_us: int = 0
+    gna_interval_us: int = 0
+
+
 class GarpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Gratuitous ARP and unsolicited NA: counts and times."""
 
@@ -163,6 +171,8 @@ class VrrpInstance(msgspec.Struct, frozen=True, kw_only=True):
     unicast_peers: tuple[UnicastPeer, ...] = ()
     unicast_ttl: int = 255
     unicast_fault_no_peer: bool = False
+    unicast_without_peers: bool = False
+    """A `unicast_peer` block was given and no peer in it could be used."""
     check_unicast_src: bool = False
     old_unicast_checksum: str | None = None
     addresses: tuple[VirtualAddress, ...] = ()

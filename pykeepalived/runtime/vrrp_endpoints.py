@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from pykeepalived.model.common import Family, family_of
-from pykeepalived.model.config import Config
+from pykeepalived.model.config import Config, GlobalDefs
 from pykeepalived.model.vrrp import AuthType, VirtualAddress, VrrpInstance
-from pykeepalived.netio.arp import FrameSender
-from pykeepalived.netio.frames.neighbour import AnnouncementCache
 from pykeepalived.netio.frames.vrrp import (
     PROTOCOL_AH,
     PROTOCOL_VRRP,
@@ -21,6 +17,7 @@ from pykeepalived.netio.frames.vrrp import (
     Datagram,
     advert_specs,
     datagrams,
+    largest_advert,
 )
 from pykeepalived.netio.links import IFA_F_DADFAILED, IFA_F_SECONDARY, SCOPE_LINK, Monitor
 from pykeepalived.netio.sockets import Place, SocketPool, Wish
@@ -29,15 +26,16 @@ from pykeepalived.runtime.vrrp_addresses import Placed
 from pykeepalived.vrrp.authentication import AhCounter
 from pykeepalived.vrrp.facts import InstanceKey, all_addresses, instance_family, instance_key, is_unicast
 
-_MAC_BYTES: Final = 6
-_RECEIVE_BUFFER: Final = 1 << 20
+#: Of an instance without an interface.
+_MTU: Final = 1500
 
 
 class Endpoint:
     """One instance at the edge."""
 
-    def __init__(self, instance: VrrpInstance, group: str) -> None:
-        """`group` is the multicast group when the instance names none."""
+    def __init__(self, instance: VrrpInstance, group: str, settings: GlobalDefs | None = None) -> None:
+        """`group` is the multicast group when the instance names none; `settings` tell how buffers are sized."""
+        self._settings = settings or GlobalDefs()
         self.instance = instance
         self.key: InstanceKey = instance_key(instance)
         self.family: Family = instance_family(instance)
@@ -54,6 +52,7 @@ class Endpoint:
         self._datagrams: tuple[Datagram, ...] = ()
         self._counters = Counters()
         self._send_error: int | None = None
+        self._old_checksum = False
 
     def use_source(self, source: str | None) -> None:
         """Adverts come from this address from now on; None: there is none, and nothing can be sent."""
@@ -65,6 +64,12 @@ class Endpoint:
         """Continue for the same virtual router of an earlier configuration."""
         self.source = old.source
         self._counters = old._counters
+        self._old_checksum = old._old_checksum
+
+    def use_old_checksum(self) -> None:
+        """A peer knows only the checksum of old versions."""
+        self._old_checksum = True
+        self._datagrams = ()
 
     @property
     def ah_counter(self) -> AhCounter:
@@ -75,7 +80,7 @@ class Endpoint:
         """Have the adverts built, so that no election waits for it. False: they were built already, or cannot be."""
         if self._datagrams or self.source is None:
             return False
-        specs = advert_specs(self.instance, self.source, self.group or "")
+        specs = advert_specs(self.instance, self.source, self.group or "", old_checksum=self._old_checksum)
         self._datagrams = datagrams(specs, self.instance.priority, self._counters)
         return True
 
@@ -92,6 +97,21 @@ class Endpoint:
                 if failed != self._send_error:
                     log.info(f"({self.instance.name}) cannot send advert to {datagram.destination} - {error.strerror}")
         self._send_error = failed
+
+    def receive_buffer(self, mtu: int) -> int | None:
+        """Bytes that the file wants the receiving socket to hold for this instance; None: it does not say."""
+        settings, instance = self._settings, self.instance
+        if instance.kernel_rx_buf_size is not None:
+            return instance.kernel_rx_buf_size
+        match settings.rx_bufs_policy:
+            case "MTU":
+                return mtu * settings.rx_bufs_multiplier
+            case "ADVERT":
+                return largest_advert(instance) * settings.rx_bufs_multiplier
+            case int(size):
+                return size
+            case _:
+                return None
 
     def addresses(self) -> list[Placed]:
         """Everything that a MASTER puts on interfaces, in its order."""
@@ -115,11 +135,15 @@ class Endpoint:
 def endpoints_of(config: Config) -> dict[str, Endpoint]:
     """By name, in file order."""
     groups = {Family.INET: config.globals.multicast_group4, Family.INET6: config.globals.multicast_group6}
-    return {item.name: Endpoint(item, groups[instance_family(item)]) for item in config.instances}
+    return {item.name: Endpoint(item, groups[instance_family(item)], config.globals) for item in config.instances}
 
 
 def wishes(endpoints: Iterable[Endpoint], monitor: Monitor) -> dict[Place, Wish]:
-    """The sockets that the instances need, shared by those at one place. An interface that is missing needs none."""
+    """The sockets that the instances need, shared by those at one place. An interface that is missing needs none.
+
+    What the file says of buffers adds up over the instances of a place; where it says nothing, ours is large.
+    """
+    buffers: dict[Place, int] = {}
     found: dict[Place, Wish] = {}
     for endpoint in endpoints:
         place = endpoint.place
@@ -127,9 +151,12 @@ def wishes(endpoints: Iterable[Endpoint], monitor: Monitor) -> dict[Place, Wish]
         if (place.ifname is not None and link is None) or (place.ifname is None and place.local is None):
             continue
         wish = found.get(place, Wish(link.index if link else None))
-        size = max(wish.receive_buffer, endpoint.instance.kernel_rx_buf_size or 0)
+        size = endpoint.receive_buffer(link.mtu if link else _MTU)
+        if size is not None:
+            buffers[place] = buffers.get(place, 0) + size
         groups = wish.groups | {endpoint.group} if endpoint.group else wish.groups
-        found[place] = msgspec.structs.replace(wish, groups=groups, receive_buffer=size)
+        buffer = buffers.get(place, wish.receive_buffer)
+        found[place] = msgspec.structs.replace(wish, groups=groups, receive_buffer=buffer)
     return found
 
 
@@ -152,9 +179,11 @@ class SourceFinder:
         self._known: dict[tuple[str, Family, bool], str | None] = {}
 
     def source(self, endpoint: Endpoint) -> str | None:
-        """None: the interface has no address that would do."""
-        if endpoint.instance.source is not None:
-            return endpoint.instance.source
+        """None: the interface has no address that would do, or the one of the file is missing and tracked."""
+        named = endpoint.instance.source
+        if named is not None:
+            gone = endpoint.instance.track_src_ip and self._monitor.interface_with(named) is None
+            return None if gone else named
         ifname = endpoint.instance.interface
         if ifname is None:
             return None
@@ -170,49 +199,3 @@ class SourceFinder:
         own = [item for item in found if (ifname, item.address) not in self._virtual] or found
         primary = [item for item in own if not item.flags & IFA_F_SECONDARY] or own
         return primary[0].address if primary else None
-
-
-class Announcer:
-    """Sends gratuitous ARP and unsolicited neighbour advertisements."""
-
-    def __init__(self, monitor: Monitor, log: Logger) -> None:
-        """Raises OSError without the right to open a packet socket."""
-        self._monitor = monitor
-        self._log = log
-        self._sender = FrameSender()
-        self._cache = AnnouncementCache()
-        self._last_error: int | None = None
-
-    def frames(self, placed: Sequence[Placed]) -> list[tuple[str, bytes]]:
-        """Interface and frame for each address whose interface can carry it (Ethernet, up)."""
-        found = []
-        for item in placed:
-            link = self._monitor.link(item.ifname)
-            if link is None or not link.up or len(link.mac) != _MAC_BYTES or not any(link.mac):
-                continue
-            address = item.address.prefix.address
-            router = family_of(address) is Family.INET6 and _forwards6(item.ifname)
-            found.append((item.ifname, self._cache.frame(link.mac, address, router=router)))
-        return found
-
-    def send(self, frames: Iterable[tuple[str, bytes]]) -> None:
-        for ifname, frame in frames:
-            try:
-                self._sender.send(ifname, frame)
-                self._last_error = None
-            except OSError as error:
-                if error.errno in {errno.ENETDOWN, errno.ENXIO, errno.ENODEV}:
-                    continue  # the interface has just gone; netlink will say so
-                if error.errno != self._last_error:
-                    self._last_error = error.errno
-                    self._log.info(f"Cannot send gratuitous ARP on {ifname} - {error.strerror}")
-
-    def close(self) -> None:
-        self._sender.close()
-
-
-def _forwards6(ifname: str) -> bool:
-    try:
-        return Path(f"/proc/sys/net/ipv6/conf/{ifname}/forwarding").read_text().strip() == "1"
-    except OSError:
-        return False

@@ -23,6 +23,8 @@ class Generation:
         self.groups = {item.name: item for item in config.sync_groups}
         self.scripts = {item.name: item for item in config.scripts}
         self.virtual = virtual_addresses(self.endpoints.values())
+        self.tracked_sources = [each for each in self.endpoints.values() if each.instance.track_src_ip]
+        """Of these it matters whether the source address that the file names is there, on whichever interface."""
         self.on_interface: dict[str, list[Endpoint]] = {}
         for endpoint in self.endpoints.values():
             if endpoint.instance.interface is not None:

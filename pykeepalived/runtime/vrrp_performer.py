@@ -15,11 +15,13 @@ from pykeepalived.netio.links import Monitor
 from pykeepalived.netio.sockets import SocketPool
 from pykeepalived.runtime.program import Context
 from pykeepalived.runtime.vrrp_addresses import AddressKeeper, Placed
-from pykeepalived.runtime.vrrp_endpoints import Announcer, Endpoint
+from pykeepalived.runtime.vrrp_announcer import Announcer
+from pykeepalived.runtime.vrrp_endpoints import Endpoint
 from pykeepalived.runtime.vrrp_generation import Generation
 from pykeepalived.runtime.vrrp_voice import Voice
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.events import Action
+from pykeepalived.vrrp.pacing import Announcement
 
 
 class Performer:
@@ -54,12 +56,13 @@ class Performer:
             if isinstance(action, events.SendAdvert):
                 self._send(action)
         names = self._change_all_addresses(wanted)
-        rounds: list[tuple[int, list[tuple[str, bytes]]]] = []
+        rounds: list[tuple[int, list[Announcement]]] = []
         for action in wanted:
             if isinstance(action, events.Announce):
-                rounds.append((action.repeat, self._announcer.frames(self._announced(action))))
+                rounds.append((action.repeat, self._announcer.frames(action.instance, self._announced(action))))
             elif isinstance(action, events.AnnounceSource):
-                rounds.append((1, self._announcer.frames(self._announced_source(action.instance))))
+                source = self._announced_source(action.instance)
+                rounds.append((1, self._announcer.frames(action.instance, source)))
         for number in range(max((repeat for repeat, _ in rounds), default=0)):
             for repeat, frames in rounds:
                 if number < repeat:
@@ -99,6 +102,7 @@ class Performer:
                 if endpoint := self._endpoint(name):
                     self._keeper.add(name, endpoint.addresses())
             case events.RemoveAddresses(instance=name):
+                self._announcer.drop(name)
                 self._keeper.remove(name)
             case events.ReplaceAddresses(instance=name, removed=removed, added=added):
                 if endpoint := self._endpoint(name):
@@ -127,6 +131,9 @@ class Performer:
         match action:
             case events.Log(text=text, detail=detail):
                 (self._log.detail if detail else self._log.info)(text)
+            case events.UseOldChecksum(instance=name):
+                if endpoint := self._endpoint(name):
+                    endpoint.use_old_checksum()
             case events.Notify():
                 self._notify(action)
             case events.RunScript(script=name, timeout_us=timeout_us):

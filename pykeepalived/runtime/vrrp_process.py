@@ -21,7 +21,8 @@ from pykeepalived.reactor import HANGUP, READ, Timer
 from pykeepalived.runtime import vrrp_data, vrrp_dump
 from pykeepalived.runtime.program import Context, RunResult
 from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Placed
-from pykeepalived.runtime.vrrp_endpoints import Announcer, Endpoint, SourceFinder, wishes
+from pykeepalived.runtime.vrrp_announcer import Announcer
+from pykeepalived.runtime.vrrp_endpoints import Endpoint, SourceFinder, wishes
 from pykeepalived.runtime.vrrp_generation import Generation, not_owned
 from pykeepalived.runtime.vrrp_journal import Journal
 from pykeepalived.runtime.vrrp_leftovers import bare, clean_up, take_away
@@ -72,7 +73,7 @@ class VrrpProgram:
         try:
             self._requests = netlink.Requests()
             self._monitor = Monitor(self._requests)
-            self._announcer = Announcer(self._monitor, self._log)
+            self._announcer = Announcer(self._monitor, self._log, self._reactor)
         except OSError as error:
             self._log.error(f"VRRP cannot start: {error.strerror or error}")
             self._stopped = True
@@ -97,6 +98,7 @@ class VrrpProgram:
         self._add_static(config.static_addresses)
         self._open_sockets()
         self._ladder = Ladder()
+        self._announcer.configure(config)
         self._expect()
         self._reactor.watch(self._monitor.fileno(), READ, self._on_netlink)
         self._feed(
@@ -104,7 +106,7 @@ class VrrpProgram:
                 *self._link_events(self._now.interfaces),
                 *self._source_events(self._now.endpoints.values()),
                 *self._watchers.update(config),
-                events.Start(),
+                events.Start(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000),
             ]
         )
         self._prepare_ahead()
@@ -121,6 +123,7 @@ class VrrpProgram:
         self._change_static(old.config.static_addresses, config.static_addresses)
         self._voice.configure(config.globals)
         self._open_sockets()
+        self._announcer.configure(config)
         self._expect()
         sources = self._source_events(new.endpoints.values())
         kept = {name for name, item in new.endpoints.items() if name in old.endpoints}
@@ -258,7 +261,7 @@ class VrrpProgram:
         while self._preparing and self._reactor.now_us() < until_us and not self._stopped:
             endpoint = self._preparing.popleft()
             endpoint.prepare()
-            self._announcer.frames(endpoint.addresses())
+            self._announcer.frames(endpoint.instance.name, endpoint.addresses())
         if self._preparing and not self._stopped:
             self._reactor.call_soon(self._prepare_some)
 
@@ -320,8 +323,8 @@ class VrrpProgram:
                 touched[link.name] = None
         if reopen:
             self._open_sockets()
-        for ifname in touched:
-            endpoints = self._now.on_interface.get(ifname, ())
+        concerned = [self._now.on_interface.get(ifname, ()) for ifname in touched]
+        for endpoints in [*concerned, self._now.tracked_sources] if touched else ():
             before = [endpoint.source for endpoint in endpoints]
             for event, endpoint, old in zip(self._source_events(endpoints), endpoints, before, strict=True):
                 if event.address != old:

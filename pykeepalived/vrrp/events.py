@@ -58,6 +58,8 @@ class Advert(msgspec.Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...]
     other_checksum_form: bool = False
     """IPv4 v3: the checksum fits the form (with or without pseudo-header) that we do not send."""
+    old_checksum: bool = False
+    """IPv4 v3 unicast: the checksum is that of keepalived before 1.3.6, with the multicast group in it."""
     clock_skew_s: int = 0
     """`auth_hmac`: how far the sender's clock is off, once that is more than half the time window."""
 
@@ -67,6 +69,9 @@ class Advert(msgspec.Struct, frozen=True, kw_only=True):
 
 class Start(msgspec.Struct, frozen=True):
     """The edges are ready; trackers' first values are known (`LinkChanged` for every interface came before)."""
+
+    uptime_us: int | None = None
+    """How long the machine has been up; None: unknown, and `vrrp_delay_after_boot` is not waited for."""
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -200,6 +205,12 @@ class AnnounceSource(msgspec.Struct, frozen=True):
     instance: str
 
 
+class UseOldChecksum(msgspec.Struct, frozen=True):
+    """A peer of this unicast instance knows only the old checksum; adverts carry it from now on."""
+
+    instance: str
+
+
 class Renamed(msgspec.Struct, frozen=True):
     """A reload gave a running instance another name; later actions use the new one."""
 
@@ -258,6 +269,7 @@ Action = (
     | ReplaceAddresses
     | Announce
     | AnnounceSource
+    | UseOldChecksum
     | Renamed
     | Notify
     | RunScript

@@ -14,11 +14,11 @@ from __future__ import annotations
 from typing import Final
 
 from pykeepalived.units import format_seconds
-from pykeepalived.vrrp.events import Advert, InstanceStats, PacketRefused, Refusal
+from pykeepalived.vrrp.events import Advert, InstanceStats, PacketRefused, Refusal, UseOldChecksum
 from pykeepalived.vrrp.hmac_trailer import time_window_s
-from pykeepalived.vrrp.instance import BACKUP, MASTER, Instance
+from pykeepalived.vrrp.instance import BACKUP, MASTER, Instance, Rival
 from pykeepalived.vrrp.output import Output
-from pykeepalived.vrrp.timers import OWNER, address_order
+from pykeepalived.vrrp.timers import HIGHEST_BACKUP, OWNER, address_order
 
 #: The counters of keepalived.json that refusals belong to; every refusal is counted by its own name as well.
 _COUNTERS: Final[dict[Refusal, str]] = {
@@ -114,12 +114,37 @@ def _hear_as_master(instance: Instance, advert: Advert, now_us: int, out: Output
     if advert.priority == ours and source == instance.source:
         _say(instance, "WARNING - equal priority advert received from remote host with our IP address.", now_us, out)
         return
-    if advert.priority > ours or (
-        advert.priority == ours and address_order(source) > address_order(instance.source or "")
+    if (
+        advert.priority > ours
+        or (advert.priority == ours and address_order(source) > address_order(instance.source or ""))
+        or (ours == OWNER and _outlasted_by(instance, advert, now_us, out))
     ):
         _yield_to(instance, advert, now_us, out)
     elif instance.answers.spend(now_us):
         _contradict(instance, advert, now_us, out)
+
+
+def _outlasted_by(instance: Instance, advert: Advert, now_us: int, out: Output) -> bool:
+    """An owner with a lower address goes on although it heard us: then we are the one who steps down, to 254.
+
+    It has had the time in which it should have heard two adverts of ours (seen in 2.4.3; the RFCs have no two owners).
+    """
+    if advert.priority != OWNER:
+        return False
+    rival = instance.rival
+    if rival is None:
+        instance.rival = Rival(now_us, instance.stats.advert_sent)
+        line = f"CONFIGURATION ERROR: {advert.source} is configured as address owner too, please fix"
+        out.log(instance, f"({instance.name}) {line}")
+        return False
+    patience_us = max(instance.own_interval_us(), advert.interval_us) * 6 // 5
+    if instance.stats.advert_sent < rival.advert_sent + 2 or now_us < rival.since_us + patience_us:
+        return False
+    line = f"{advert.source} is still advertising as address owner, please resolve - reducing our priority"
+    out.log(instance, f"({instance.name}) {line}")
+    instance.stepped_down = True
+    instance.priority = HIGHEST_BACKUP
+    return True
 
 
 def _yield_to(instance: Instance, advert: Advert, now_us: int, out: Output) -> None:
@@ -147,9 +172,6 @@ def _contradict(instance: Instance, advert: Advert, now_us: int, out: Output) ->
     text = f"({instance.name}) Received advert from {advert.source} with lower priority {advert.priority}"
     text += f", ours {instance.priority}"
     out.log(instance, text if config.lower_prio_no_advert else f"{text}, forcing new election")
-    if advert.priority == instance.priority == OWNER:
-        line = f"CONFIGURATION ERROR: {advert.source} is configured as address owner too, please fix"
-        out.log(instance, f"({instance.name}) {line}")
     if not config.lower_prio_no_advert:
         instance.send_advert(out)
         instance.timer_us = now_us + instance.own_interval_us()
@@ -179,6 +201,10 @@ def _remember_master(instance: Instance, advert: Advert, now_us: int, out: Outpu
 def _check_content(instance: Instance, advert: Advert, now_us: int, out: Output) -> None:
     if advert.other_checksum_form:
         _note_other_form(instance, advert.source, out)
+    if advert.old_checksum and not instance.uses_old_checksum:
+        instance.uses_old_checksum = True
+        out.log(instance, f"({instance.name}) Setting unicast VRRPv3 checksum to old version")
+        out.put(instance, UseOldChecksum(instance.name))
     if advert.clock_skew_s:
         window_s = time_window_s(instance.config, instance.config.auth_hmac) if instance.config.auth_hmac else None
         text = f"authentication clock skew {advert.clock_skew_s} sec from {advert.source}"

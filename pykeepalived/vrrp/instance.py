@@ -9,7 +9,8 @@ States and transitions (keepalived-behaviour 7.5, RFC 3768 and RFC 9568 section 
     STOP    the end; DELETED the end of one instance at a reload
 
 The instance does not decide alone when it is in a sync group: `Coupling` is asked before it becomes MASTER and told of
-every transition. What it hears from other routers is in `hearing`, what its trackers say in `tracking`.
+every transition. What it hears from other routers is in `hearing`, what its trackers say in `tracking`, what a reload
+makes of it in `adaptation`, what it says about its addresses in `announcing`.
 
 `timer_us` is the one deadline of the protocol: the down timer in BACKUP, the next advert in MASTER, nothing otherwise.
 """
@@ -18,25 +19,22 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from pykeepalived.model.common import Family, family_of
-from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance, VrrpState
+from pykeepalived.model.vrrp import VrrpInstance, VrrpState
 from pykeepalived.units import format_seconds
+from pykeepalived.vrrp.announcing import announce, log_addresses
 from pykeepalived.vrrp.events import (
     AddAddresses,
-    Announce,
     AnnounceSource,
     InstanceStats,
     Notify,
     NotifyKind,
     RemoveAddresses,
-    ReplaceAddresses,
     SendAdvert,
     SyncDaemonRole,
 )
 from pykeepalived.vrrp.facts import (
     advert_interval_us,
     advertised_addresses,
-    all_addresses,
     is_unicast,
 )
 from pykeepalived.vrrp.garp import GarpSchedule
@@ -75,6 +73,16 @@ class Coupling(Protocol):
     def all_owners(self) -> bool: ...
 
 
+class Rival:
+    """When another owner of the same addresses was first heard, and how many adverts we had sent until then."""
+
+    __slots__ = ("advert_sent", "since_us")
+
+    def __init__(self, since_us: int, advert_sent: int) -> None:
+        self.since_us = since_us
+        self.advert_sent = advert_sent
+
+
 class Instance:
     """One virtual router. Methods put what is to be done into `out`."""
 
@@ -104,6 +112,11 @@ class Instance:
         self.stats = InstanceStats()
         self.lines = Budget(_LINES_PER_S)
         self.answers = Budget(_ANSWERS_PER_S)
+        self.rival: Rival | None = None
+        """As an owner that is MASTER: somebody with a lower address who says that it owns the addresses too."""
+        self.uses_old_checksum = config.old_unicast_checksum == "always"
+        self.stepped_down = False
+        """As an owner: 254 is the priority until that rival is gone."""
         self.reported: dict[str, str] = {}
         """The sender that each kind of packet error was last logged for."""
         self.other_form_senders: dict[str, None] = {}
@@ -185,7 +198,7 @@ class Instance:
 
     def clean(self, out: Output) -> None:
         """Before anything else: take away what an earlier life may have left behind."""
-        self._log_addresses("removing", out)
+        log_addresses(self, "removing", out)
         out.put(self, RemoveAddresses(self.name))
 
     def become_master(self, now_us: int, out: Output) -> None:
@@ -193,8 +206,13 @@ class Instance:
         self._enter(MASTER, now_us)
         self.wanted = MASTER
         self.stats.become_master += 1
+        restored, self.stepped_down = self.stepped_down, False
+        if restored:
+            self.priority = OWNER
         self.send_advert(out)
         out.log(self, f"({self.name}) Entering MASTER STATE")
+        if restored:
+            out.log(self, f"({self.name}) Restoring our priority to 255 since other address owner has disappeared")
         if self.master_interval_us != self.own_interval_us():
             out.log(
                 self,
@@ -205,7 +223,7 @@ class Instance:
         self.master_address = self.source
         self.master_priority = self.priority
         self.timer_us = now_us + self.master_interval_us
-        self._log_addresses("setting", out)
+        log_addresses(self, "setting", out)
         out.put(self, AddAddresses(self.name))
         self.announce(self.garp.became_master(now_us), out)
         self.notify("MASTER", out)
@@ -264,6 +282,7 @@ class Instance:
         self.last_transition_us = now_us
         self.preempt_from_us = None
         self.reported.clear()
+        self.rival = None
         self.garp.clear()
 
     def _first_timer_us(self, before: VrrpState) -> int:
@@ -298,7 +317,7 @@ class Instance:
         out.detail(self, f"({self.name}) sent 0 priority")
 
     def _take_away(self, out: Output) -> None:
-        self._log_addresses("removing", out)
+        log_addresses(self, "removing", out)
         out.put(self, RemoveAddresses(self.name))
 
     # ---- what it says ----
@@ -312,39 +331,15 @@ class Instance:
     def notify(self, state: str, out: Output) -> None:
         out.put(self, Notify(NotifyKind.INSTANCE, self.name, state, self.priority))
 
-    def announce(self, repeat: int, out: Output, only: tuple[VirtualAddress, ...] = ()) -> None:
-        """Announce all addresses, or only some, `repeat` times."""
-        if not repeat or not all_addresses(self.config):
-            return
-        if out.log_detail:
-            for item in only or all_addresses(self.config):
-                ipv6 = family_of(item.prefix.address) is Family.INET6
-                what = "Unsolicited Neighbour Adverts" if ipv6 else "gratuitous ARPs"
-                where = item.dev or self.config.interface
-                out.detail(self, f"({self.name}) Sending/queueing {what} on {where} for {item.prefix.address}")
-        out.put(self, Announce(self.name, repeat, tuple(item.prefix.address for item in only)))
+    def announce(self, repeat: int, out: Output) -> None:
+        """Announce all addresses `repeat` times."""
+        announce(self, repeat, out)
 
     def announce_against_lower(self, now_us: int, out: Output) -> None:
         """A router of lower priority was MASTER beside us; caches may point to it."""
         self.announce(self.garp.heard_lower(now_us), out)
 
-    def _log_addresses(self, verb: str, out: Output) -> None:
-        if not out.log_detail:
-            return
-        config = self.config
-        words = [
-            (config.addresses, "VIPs."),
-            (config.excluded_addresses, "E-VIPs."),
-            (config.routes, "Virtual Routes"),
-            (config.rules, "Virtual Rules"),
-        ]
-        if verb == "removing":
-            words = [words[3], words[2], words[0], words[1]]
-        for present, word in words:
-            if present:
-                out.detail(self, f"({self.name}) {verb} {word}")
-
-    # ---- trackers, priority, configuration ----
+    # ---- trackers and priority ----
 
     def judge(self, standing: Standing, now_us: int, out: Output, *, init: bool = False) -> None:
         """Go where the trackers want it; for instances in no sync group. `init`: at the start of the daemon."""
@@ -361,6 +356,8 @@ class Instance:
 
     def set_priority(self, priority: int, now_us: int, out: Output) -> None:
         """Take a new effective priority; a running down timer moves by the difference in skew."""
+        if self.stepped_down:
+            priority = min(priority, HIGHEST_BACKUP)
         if priority == self.priority:
             return
         out.log(self, f"({self.name}) Changing effective priority from {self.priority} to {priority}")
@@ -372,35 +369,3 @@ class Instance:
             self.timer_us = max(now_us, self.timer_us + self.skew_us() - before_us)
         if self.config.notify_priority_changes and self.state in {MASTER, BACKUP}:
             self.notify(f"{self.state.name}_PRIORITY", out)
-
-    def adapt(self, config: VrrpInstance, now_us: int, out: Output) -> None:
-        """Follow a reload without leaving the state (keepalived-behaviour 7.9)."""
-        old = self.config
-        before_us = self.master_down_us()
-        heard_other = self.master_interval_us != self.own_interval_us()
-        self.config = config
-        if self.state is MASTER:
-            # Peers' down timers start anew, however long the edges take for the rest of the reload.
-            self.send_advert(out)
-        self.advertised = advertised_addresses(config)
-        self.reported.clear()
-        self.garp.adapt(config.garp, now_us)
-        if self.state is not MASTER:
-            self.garp.clear()
-        if not heard_other or self.state is MASTER or config.version == 2:
-            self.master_interval_us = self.own_interval_us()
-        if self.state is BACKUP and self.timer_us is not None:
-            self.timer_us = max(now_us, self.timer_us + self.master_down_us() - before_us)
-        elif self.state is MASTER and self.timer_us is not None:
-            self.timer_us = min(self.timer_us, now_us + self.master_interval_us)
-            self._replace_addresses(old, out)
-
-    def _replace_addresses(self, old: VrrpInstance, out: Output) -> None:
-        before, after = all_addresses(old), all_addresses(self.config)
-        removed = tuple(item for item in before if item not in after)
-        added = tuple(item for item in after if item not in before)
-        routes_changed = (old.routes, old.rules) != (self.config.routes, self.config.rules)
-        if removed or added or routes_changed:
-            out.put(self, ReplaceAddresses(self.name, removed, added, routes_changed))
-        if added:
-            self.announce(self.config.garp.repeat, out, added)

@@ -40,6 +40,8 @@ _VRRP: Final = 112
 _AH: Final = 51
 _ADVERTISEMENT: Final = 1
 _HEADER: Final = 8
+#: What keepalived before 1.3.6 had for a destination in the checksum of every VRRPv3 advert over IPv4.
+OLD_DESTINATION: Final = bytes((224, 0, 0, 18))
 _COMPATIBLE: Final = bytes(12)
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _AUTH_DATA: Final = 8
@@ -72,6 +74,8 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     ignores_adverts: bool = False
     sends_plain_checksum: bool = False
     """IPv4 v3: our own adverts carry RFC 9568's checksum, without the pseudo-header."""
+    takes_old_checksum: bool = False
+    """IPv4 v3 unicast: the checksum of keepalived before 1.3.6 is accepted too."""
     hmac: AuthHmac | None = None
     hmac_window_s: int | None = None
     """How far the clock of a sender may be off; None: that does not count."""
@@ -96,6 +100,7 @@ def expectation(config: VrrpInstance) -> Expectation:
         or any(peer.min_ttl > 0 or peer.max_ttl < 255 for peer in config.unicast_peers),
         ignores_adverts=config.owner_ignore_adverts and config.priority == OWNER,
         sends_plain_checksum=config.v3_checksum_as_v2,
+        takes_old_checksum=is_unicast(config) and config.version == 3 and config.old_unicast_checksum != "never",
         hmac=config.auth_hmac,
         hmac_window_s=hmac_trailer.time_window_s(config, config.auth_hmac) if config.auth_hmac else None,
     )
@@ -126,6 +131,7 @@ class _Packet(msgspec.Struct):
     wall_us: int = 0
     """When it came, in microseconds since 1970."""
     clock_skew_s: int = 0
+    old_checksum: bool = False
     sequence: int | None = None
     """Of its HMAC trailer, once that was found right."""
 
@@ -345,7 +351,9 @@ def _check_message(packet: _Packet, expected: Expectation) -> PacketRefused | No
         return _refuse(name, Refusal.ADVERT_INTERVAL, source, detail)
     if message[0] & 15 != _ADVERTISEMENT:
         return _refuse(name, Refusal.TYPE, source, f"invalid packet type {message[0] & 15} from {{}}")
-    if not (_plain_fits(message, expected) or _pseudo_fits(packet, expected)):
+    fits = _plain_fits(message, expected) or _pseudo_fits(packet, expected)
+    packet.old_checksum = not fits and _old_fits(packet, expected)
+    if not fits and not packet.old_checksum:
         return _refuse(name, Refusal.CHECKSUM, source, f"invalid VRRPv{expected.version} checksum from {{}}")
     return None
 
@@ -380,13 +388,22 @@ def _pseudo_fits(packet: _Packet, expected: Expectation) -> bool:
     """Whether it fits with the pseudo-header: IPv6, and IPv4 v3 as RFC 5798 has it."""
     if expected.version == 2:
         return False
-    pseudo = int.from_bytes(packet.source + packet.destination, "big") + _VRRP + len(packet.message)
+    return _fits_with(packet, packet.destination)
+
+
+def _old_fits(packet: _Packet, expected: Expectation) -> bool:
+    """Whether it fits with the multicast group as destination, whatever it was sent to (seen in 2.2.7)."""
+    return expected.takes_old_checksum and expected.family is Family.INET and _fits_with(packet, OLD_DESTINATION)
+
+
+def _fits_with(packet: _Packet, destination: bytes) -> bool:
+    pseudo = int.from_bytes(packet.source + destination, "big") + _VRRP + len(packet.message)
     return (pseudo + int.from_bytes(packet.message, "big")) % 0xFFFF == 0
 
 
 def _other_form(packet: _Packet, expected: Expectation) -> bool:
     """Whether only the checksum form that we do not send ourselves fits."""
-    if expected.version == 2 or expected.family is Family.INET6:
+    if packet.old_checksum or expected.version == 2 or expected.family is Family.INET6:
         return False
     if expected.sends_plain_checksum:
         return not _plain_fits(packet.message, expected)
@@ -414,6 +431,7 @@ def _advert(packet: _Packet, expected: Expectation, *, other_form: bool) -> Adve
         interval_us=_interval_us(message, expected.version),
         addresses=tuple(_text(message[at : at + width]) for at in range(_HEADER, end, width)),
         other_checksum_form=other_form,
+        old_checksum=packet.old_checksum,
         clock_skew_s=packet.clock_skew_s,
     )
 

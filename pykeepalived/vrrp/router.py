@@ -117,7 +117,7 @@ class Router:
             case FileChanged() | ProcessCount() | BfdChanged():
                 self._watched(event, now_us, out)
             case Start():
-                self._start(now_us, out)
+                self._start(event, now_us, out)
             case Stop():
                 self._stop(event, now_us, out)
         return self._finish(out)
@@ -200,12 +200,15 @@ class Router:
 
     # ---- one method per event ----
 
-    def _start(self, now_us: int, out: Output) -> None:
+    def _start(self, event: Start, now_us: int, out: Output) -> None:
         if self._running:
             return
         self._running = True
         world = self._world
-        delay_us = world.config.globals.startup_delay_us
+        settings = world.config.globals
+        delay_us = settings.startup_delay_us
+        if event.uptime_us is not None:
+            delay_us = max(delay_us, settings.delay_after_boot_us - event.uptime_us)
         if delay_us:
             out.log(_ROUTER, f"Delaying startup for {delay_us / SECOND_US:g} seconds")
             world.not_before_us = self._delay.until_us = now_us + delay_us

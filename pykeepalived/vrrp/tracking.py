@@ -79,6 +79,7 @@ def session_fault(name: str) -> Fault:
     return Fault(f"BFD session {name}", f"due to BFD instance {name}")
 
 
+NO_PEER: Final = Fault("no unicast peer", "(cannot use unicast without any peers)")
 NO_SOURCE: Final = Fault("no source address", "(no address for interface)")
 
 
@@ -128,6 +129,8 @@ def assess(
         for owner in (config, group):
             if owner is not None:
                 _add_watched(total, owner, watched, weighted=weighted)
+    if config.unicast_fault_no_peer and config.unicast_without_peers:
+        total.faults.append(NO_PEER)
     if source is None:
         total.faults.append(NO_SOURCE)
     priority = config.priority

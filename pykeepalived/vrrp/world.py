@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import SyncGroup, VrrpInstance, VrrpState
+from pykeepalived.vrrp.adaptation import adapt
 from pykeepalived.vrrp.events import Renamed
 from pykeepalived.vrrp.facts import instance_key, interface_trackers
 from pykeepalived.vrrp.instance import Instance
@@ -87,9 +88,10 @@ class World:
     # ---- judging ----
 
     def standing(self, instance: Instance) -> Standing:
-        instance.source = instance.config.source or self.sources.get(instance.name)
-        group = self.group_config(instance)
-        return assess(instance.config, group, self.links, self.scripts, instance.source, watched=self.watched)
+        config, group = instance.config, self.group_config(instance)
+        reported = self.sources.get(instance.name)
+        instance.source = reported if config.track_src_ip else config.source or reported
+        return assess(config, group, self.links, self.scripts, instance.source, watched=self.watched)
 
     def judge(self, instances: Iterable[Instance], now_us: int, out: Output, *, init: bool = False) -> None:
         """Bring instances, or the whole groups that they are in, to where their trackers want them."""
@@ -128,7 +130,7 @@ class World:
         names = {item.name for item in config.instances}
         self.sources = {name: source for name, source in self.sources.items() if name in names}
         for instance, item in kept:
-            instance.adapt(item, now_us, out)
+            adapt(instance, item, now_us, out)
         by_name = {instance.name: instance for instance, _ in kept} | {item.name: Instance(item) for item in fresh}
         self.config = config
         self.watched = Watched(config, self.watched)

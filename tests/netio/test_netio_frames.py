@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from pykeepalived.model import Authentication, AuthType, Family, IpPrefix, UnicastPeer, VirtualAddress, VrrpInstance
 from pykeepalived.netio.frames.neighbour import AnnouncementCache, gratuitous_arp
 from pykeepalived.netio.frames.vrrp import AdvertSpec, Counters, Datagram, advert_specs, packet
-from pykeepalived.vrrp.events import AdvertReceived
+from pykeepalived.vrrp.events import AdvertReceived, PacketRefused
 from pykeepalived.vrrp.receive import Ladder, expectation
 
 # isort: split
@@ -225,3 +226,27 @@ def test_families_do_not_mix_in_an_advert() -> None:
     )
     assert advert_specs(instance, "192.0.2.1", "224.0.0.18")[0].addresses == ("192.0.2.9",)
     assert Family.INET6 == 10
+
+
+@pytest.mark.parametrize(("word", "heard"), [(None, False), ("always", False), (None, True)])
+def test_the_old_checksum_has_the_multicast_group_in_it(word: str | None, heard: bool):
+    """The bytes are those that keepalived 2.2.7 sent with `old_unicast_checksum` (captured in a namespace)."""
+    old = word == "always" or heard
+    sender = VrrpInstance(
+        name="A",
+        vrid=51,
+        interface="eth0",
+        version=3,
+        advert_interval_us=200_000,
+        addresses=(VirtualAddress(prefix=IpPrefix("10.0.0.9", 24)),),
+        unicast_peers=(UnicastPeer("10.0.0.2"),),
+        old_unicast_checksum=word,
+    )
+    (spec,) = advert_specs(sender, "10.0.0.1", "", old_checksum=heard)
+    data = bytes(packet(spec, 100))
+    assert (data[20:].hex() == "313364010014761e0a000009") is old
+    event = Ladder([expectation(sender)]).ipv4(data, "eth0")
+    assert isinstance(event, AdvertReceived)
+    assert event.advert.old_checksum is old
+    never = Ladder([expectation(msgspec.structs.replace(sender, old_unicast_checksum="never"))])
+    assert isinstance(never.ipv4(data, "eth0"), PacketRefused if old else AdvertReceived)

@@ -76,6 +76,8 @@ def line(action: events.Action) -> str:
             return " ".join([f"announce {name} x{repeat}", *only])
         case events.AnnounceSource(name):
             return f"announce-source {name}"
+        case events.UseOldChecksum(name):
+            return f"old-checksum {name}"
         case events.Renamed(old, new):
             return f"renamed {old} {new}"
         case events.Notify(kind, name, state, priority):

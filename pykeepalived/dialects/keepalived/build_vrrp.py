@@ -80,8 +80,7 @@ class InstanceBuilder:
                 "interface-and-vrf", f"({name}) has an interface, vrf is not looked at", draft.where["vrf"], 0
             )
             del draft.values["vrf"]
-        peers_given = "unicast_peers" in draft.values
-        if "interface" not in draft.values and not ("vrf" in draft.values or peers_given):
+        if "interface" not in draft.values and not ("vrf" in draft.values or "unicast_peers" in draft.values):
             context.error(
                 "missing-interface", f"({name}) has no `interface`, it is left out", draft.statement, 1,
                 help="write `interface NAME`",
@@ -101,7 +100,8 @@ class InstanceBuilder:
         family = self._lines.family(draft)
         self._lines.check_family(draft, family, values)
         values["version"] = self._version(draft, family)
-        values["unicast_peers"] = build_peers(context, draft, family)
+        peers = build_peers(context, draft, family)
+        values |= {"unicast_peers": peers, "unicast_without_peers": "unicast_peers" in draft.values and not peers}
         addresses, excluded = self._lines.addresses(draft, family)
         if not self._lines.enough_addresses(draft, addresses, excluded, values):
             return None

@@ -12,6 +12,7 @@ from pykeepalived.diagnostics import ExitClass, Findings, Severity
 from pykeepalived.dialects.keepalived.addresses import build_address, words_of
 from pykeepalived.dialects.keepalived.build_bfd import build_track_groups
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
+from pykeepalived.dialects.keepalived.build_garp_groups import build_garp_groups
 from pykeepalived.dialects.keepalived.build_globals import build_globals
 from pykeepalived.dialects.keepalived.build_groups import build_groups
 from pykeepalived.dialects.keepalived.build_lvs import ServerBuilder
@@ -33,8 +34,6 @@ from pykeepalived.syntax import Limits, Source, read_tree
 #: What the load before left.
 _LAST: Final = Memory()
 _REFUSING: Final = frozenset({"no-such-interface", "duplicate-vrid"})
-#: Root blocks that are known, checked and in no part of the model yet.
-_UNOWNED: Final = {"garp_groups": "garp_group"}
 
 
 class LoadResult(msgspec.Struct, frozen=True):
@@ -173,9 +172,7 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     if root.get("virtual_servers"):
         for name in ("notify_fifo_script", "lvs_notify_fifo_script"):
             scripts.resolve(settings.get(name))
-    _check_garp_groups(context, root)
     _check_namespace(context, root)
-    unowned = [f"{word} {draft.name}".strip() for field, word in _UNOWNED.items() for draft in root.get(field, ())]
     config = Config(
         globals=global_defs,
         static_addresses=tuple(build_address(context, entry) for entry in root.get("static_addresses", ())),
@@ -183,6 +180,7 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
         static_rules=tuple(VirtualRule(words=words_of(entry)) for entry in root.get("static_rules", ())),
         instances=tuple(instances.values()),
         sync_groups=groups,
+        garp_groups=build_garp_groups(context, root, dynamic="dynamic_interfaces" in settings.values),
         scripts=tuple(trackers.scripts.values()),
         track_files=tuple(trackers.files.values()),
         track_processes=tuple(trackers.processes.values()),
@@ -190,7 +188,6 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
         bfd_instances=tuple(trackers.bfds.values()),
         virtual_server_groups=virtual_groups,
         virtual_servers=tuple(virtual_servers),
-        unowned_blocks=tuple(unowned),
     )
     return config, reused.kept
 
@@ -220,9 +217,3 @@ def _check_static_lines(context: Context, root: Draft, settings: Draft) -> None:
     for entry in root.get("static_addresses", ()):
         routing.check_address(entry)
     routing.check_all(root.get("static_routes", ()), root.get("static_rules", ()))
-
-
-def _check_garp_groups(context: Context, root: Draft) -> None:
-    for draft in root.get("garp_groups", ()):
-        if not draft.get("garp_interval_us") and not draft.get("gna_interval_us"):
-            context.error("missing-value", "the garp_group has no interval, it is left out", draft.statement, 0)

@@ -18,6 +18,7 @@ from pykeepalived.dialects.keepalived.printer_text import Accounts, CannotSay, S
 from pykeepalived.dialects.keepalived.printer_vrrp import (
     References,
     addresses,
+    garp_group,
     instance,
     lines,
     sync_group,
@@ -93,6 +94,9 @@ def _vrrp(writer: Writer, config: Config) -> None:
     for tracked in config.track_groups:
         writer.gap()
         track_group(writer, tracked)
+    for each in config.garp_groups:
+        writer.gap()
+        garp_group(writer, each)
     for script in config.scripts:
         writer.gap()
         vrrp_script(writer, script)
@@ -160,8 +164,7 @@ class _Globals:
             writer.switch(name, getattr(settings, name))
         writer.value("vrrp_mcast_group4", settings.multicast_group4, plain.multicast_group4)
         writer.value("vrrp_mcast_group6", settings.multicast_group6, plain.multicast_group6)
-        if settings.startup_delay_us:
-            writer.seconds("vrrp_startup_delay", settings.startup_delay_us)
+        self._vrrp_numbers(plain)
         for name in ("startup_script", "shutdown_script"):
             writer.script(name, getattr(settings, name))
             field = f"{name}_timeout_us"
@@ -188,6 +191,19 @@ class _Globals:
             self._sync_daemon(settings.sync_daemon)
         self._mail(settings.mail)
         writer.skipped = writer.silent = frozenset()
+
+    def _vrrp_numbers(self, plain: GlobalDefs) -> None:
+        writer, settings = self._writer, self._settings
+        for name, length_us in (
+            ("vrrp_startup_delay", settings.startup_delay_us),
+            ("vrrp_delay_after_boot", settings.delay_after_boot_us),
+            ("vrrp_garp_interval", settings.garp_interval_us),
+            ("vrrp_gna_interval", settings.gna_interval_us),
+        ):
+            if length_us:
+                writer.seconds(name, length_us)
+        writer.value("vrrp_rx_bufs_policy", settings.rx_bufs_policy)
+        writer.value("vrrp_rx_bufs_multiplier", settings.rx_bufs_multiplier, plain.rx_bufs_multiplier)
 
     def _words(self) -> None:
         recipients = list(self._settings.mail.recipients)

@@ -13,6 +13,7 @@ from pykeepalived.model import (
     Authentication,
     AuthHmac,
     Config,
+    GarpGroup,
     GarpSettings,
     SyncGroup,
     TrackBfd,
@@ -251,7 +252,7 @@ def _identity(writer: Writer, found: VrrpInstance) -> None:
 
 def _unicast(writer: Writer, found: VrrpInstance) -> None:
     writer.value("unicast_src_ip" if found.unicast_peers else "mcast_src_ip", found.source)
-    if found.unicast_peers or (found.interface is None and found.vrf is None):
+    if found.unicast_peers or found.unicast_without_peers or (found.interface is None and found.vrf is None):
         with writer.block("unicast_peer"):
             for peer in found.unicast_peers:
                 low = f" min_ttl {peer.min_ttl}" if peer.min_ttl else ""
@@ -303,6 +304,15 @@ def _hmac(writer: Writer, found: AuthHmac) -> None:
         writer.value("time_window", found.time_window_s)
         writer.value("anti_replay", found.anti_replay, "time")
         writer.value("mode", found.mode, "enforce")
+
+
+def garp_group(writer: Writer, found: GarpGroup) -> None:
+    with writer.block("garp_group"):
+        writer.seconds("garp_interval", found.garp_interval_us, 0)
+        writer.seconds("gna_interval", found.gna_interval_us, 0)
+        with writer.block("interfaces"):
+            for name in found.interfaces:
+                writer.line(name)
 
 
 def _garp(writer: Writer, found: GarpSettings) -> None:

@@ -39,7 +39,7 @@ from pykeepalived.netio.frames import scapy_quietly  # noqa: F401 - must come be
 from pykeepalived.units import CENTISECOND_US, SECOND_US
 from pykeepalived.vrrp import hmac_trailer
 from pykeepalived.vrrp.authentication import AH_LENGTH, AhCounter, ah_digest
-from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses
+from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses, instance_family
 
 # isort: split
 from scapy.fields import (
@@ -63,6 +63,8 @@ from scapy.utils import checksum
 
 PROTOCOL_VRRP: Final = 112
 PROTOCOL_AH: Final = 51
+#: What every VRRPv3 advert over IPv4 had for a destination in its checksum before keepalived 1.3.6.
+OLD_DESTINATION: Final = "224.0.0.18"
 #: Internetwork control (precedence 6), as keepalived marks its adverts.
 _TOS: Final = 0xC0
 _HOPS: Final = 255
@@ -141,6 +143,13 @@ class VrrpV3MessageOnly(VrrpV3):
         return int(checksum(message))
 
 
+class VrrpV3Old(VrrpV3):
+    """The same with the checksum of keepalived before 1.3.6, where the multicast group stands in it."""
+
+    def message_checksum(self, message: bytes) -> int:
+        return int(in4_chksum(PROTOCOL_VRRP, IP(src=self.underlayer.src, dst=OLD_DESTINATION), message))
+
+
 class VrrpV3Ipv6(VrrpV3):
     """Advertisement of VRRP version 3 over IPv6."""
 
@@ -180,14 +189,20 @@ class AdvertSpec(msgspec.Struct, frozen=True, kw_only=True):
     auth_type: AuthType = AuthType.NONE
     password: bytes = b""
     message_only_checksum: bool = False
+    old_checksum: bool = False
     hmac_key_id: int | None = None
     """With `auth_hmac`: the key of what is sent; None: no trailer."""
     hmac_key: bytes = b""
     """Empty: there is no such key, and the digest is zero."""
 
 
-def advert_specs(instance: VrrpInstance, source: str, group: str) -> tuple[AdvertSpec, ...]:
-    """One spec for the multicast group, or one for each unicast peer."""
+def advert_specs(
+    instance: VrrpInstance, source: str, group: str, *, old_checksum: bool = False
+) -> tuple[AdvertSpec, ...]:
+    """One spec for the multicast group, or one for each unicast peer.
+
+    `old_checksum`: a peer knows only the checksum of keepalived before 1.3.6.
+    """
     authentication = instance.authentication if instance.version == 2 else None
     hmac = instance.auth_hmac if instance.auth_hmac and instance.auth_hmac.mode != "receive-only" else None
     keys = {key.id: key.value for key in hmac.keys} if hmac else {}
@@ -204,11 +219,22 @@ def advert_specs(instance: VrrpInstance, source: str, group: str) -> tuple[Adver
             auth_type=authentication.type if authentication else AuthType.NONE,
             password=authentication.password if authentication else b"",
             message_only_checksum=instance.v3_checksum_as_v2,
+            old_checksum=bool(instance.unicast_peers) and (old_checksum or instance.old_unicast_checksum == "always"),
             hmac_key_id=hmac.active_key if hmac else None,
             hmac_key=keys.get(hmac.active_key or 0, b"") if hmac else b"",
         )
         for destination in destinations
     )
+
+
+def largest_advert(instance: VrrpInstance) -> int:
+    """Bytes of an advert of the instance, from the IP header on."""
+    addresses = advertised_addresses(instance)
+    ipv6 = instance_family(instance) is Family.INET6
+    size = _IPV6_HEADER + 16 * len(addresses) if ipv6 else _IPV4_HEADER + 4 * len(addresses)
+    size += 8 + (8 if instance.version == 2 else 0)
+    with_ah = instance.authentication is not None and instance.authentication.type is AuthType.AH
+    return size + (AH_LENGTH if with_ah else 0) + (hmac_trailer.LENGTH if instance.auth_hmac else 0)
 
 
 def packet(spec: AdvertSpec, priority: int) -> Any:
@@ -226,7 +252,7 @@ def _message(spec: AdvertSpec, priority: int) -> Any:
     protocol = PROTOCOL_AH if with_ah else PROTOCOL_VRRP
     below = IP(src=spec.source, dst=spec.destination, ttl=spec.ttl, tos=_TOS, proto=protocol, id=0, flags=0, frag=0)
     if spec.version == 3:
-        layer = VrrpV3MessageOnly if spec.message_only_checksum else VrrpV3
+        layer = VrrpV3MessageOnly if spec.message_only_checksum else VrrpV3Old if spec.old_checksum else VrrpV3
         return below / layer(**_v3_fields(spec, priority))
     if with_ah:
         below = below / AuthenticationHeader(spi=spec.source)

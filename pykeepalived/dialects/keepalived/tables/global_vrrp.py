@@ -116,9 +116,9 @@ VRRP_ROWS: Final[tuple[Row, ...]] = (
           help="GARPs after a lower advert; 0: none"),
     value("vrrp_down_timer_adverts", Integer(1, 100), field="down_timer_adverts", default="3",
           help="missed adverts before the master counts as down"),
-    value("vrrp_garp_interval", Duration(1, 1000 * SECOND_US), later="GARP pacing", default="0",
+    value("vrrp_garp_interval", Duration(1, 1000 * SECOND_US), field="garp_interval_us", default="0",
           help="least gap between GARPs of one interface"),
-    value("vrrp_gna_interval", Duration(1, 1000 * SECOND_US), later="GARP pacing", default="0",
+    value("vrrp_gna_interval", Duration(1, 1000 * SECOND_US), field="gna_interval_us", default="0",
           help="least gap between unsolicited NAs of one interface"),
     switch("vrrp_min_garp", field="min_garp", help="one GARP and no repeats, where nothing else is set"),
     extra_interface(1, "vrrp_garp_extra_if"),
@@ -132,7 +132,7 @@ VRRP_ROWS: Final[tuple[Row, ...]] = (
     switch("vrrp_notify_priority_changes", field="notify_priority_changes",
            help="default of notify_priority_changes"),
     value("vrrp_startup_delay", _DELAY, field="startup_delay_us", default="0", help="wait before VRRP runs at start"),
-    value("vrrp_delay_after_boot", _DELAY, later="delay after boot", default="0", since="2.4",
+    value("vrrp_delay_after_boot", _DELAY, field="delay_after_boot_us", default="0", since="2.4",
           help="wait until this long after the boot"),
     flag("log_unknown_vrids", field="log_unknown_vrids", help="log adverts of VRIDs that are not configured"),
     switch("vrrp_owner_ignore_adverts", field="owner_ignore_adverts", since="2.4",
@@ -193,9 +193,9 @@ BUFFER_ROWS: Final[tuple[Row, ...]] = (
             switch(f"{name}_rcv_bufs_force", later=_BUFFERS, help="set it beyond the system's limit"),
         )
     ),
-    value("vrrp_rx_bufs_policy", BufferPolicy(), later=_BUFFERS, soft=True,
+    value("vrrp_rx_bufs_policy", BufferPolicy(), field="rx_bufs_policy", soft=True,
           help="how receive buffers of adverts are sized"),
-    value("vrrp_rx_bufs_multiplier", Integer(1, UINT_MAX), later=_BUFFERS, default="3",
+    value("vrrp_rx_bufs_multiplier", Integer(1, UINT_MAX), field="rx_bufs_multiplier", default="3",
           soft=True, help="packets that such a buffer holds"),
 )
 

@@ -100,7 +100,7 @@ ROOT: Final = Table(
             help="rules that are there while the daemon runs"),
     _named("vrrp_sync_group", VRRP_SYNC_GROUP, "sync group", "instances that change state together", "sync_groups",
            soft=True),
-    block("garp_group", GARP_GROUP, field="garp_groups", later="GARP pacing", help="interfaces that share GARP limits"),
+    block("garp_group", GARP_GROUP, field="garp_groups", help="interfaces that share GARP limits"),
     entries("linkbeat_interfaces", LINKBEAT, later="link polling", field="linkbeat", repeat=Repeat.APPEND,
             help="interfaces whose link is polled"),
     _named("vrrp_instance", VRRP_INSTANCE, "instance", "one virtual router", "instances", soft=True),

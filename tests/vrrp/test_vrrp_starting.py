@@ -1,0 +1,61 @@
+"""What keeps an instance from running at first: delays after the boot, missing peers, a missing source address."""
+
+from __future__ import annotations
+
+import pytest
+
+from pykeepalived.model.config import GlobalDefs
+from pykeepalived.model.vrrp import UnicastPeer
+from pykeepalived.units import SECOND_US
+from pykeepalived.vrrp import events
+from tests.vrrp.playbook import Playbook, config, instance, line
+
+pytestmark = pytest.mark.shows(
+    "global_defs.vrrp_delay_after_boot", "vrrp_instance.{unicast_fault_no_peer,track_src_ip,old_unicast_checksum}"
+)
+
+
+@pytest.mark.parametrize(
+    ("uptime_s", "startup_s", "waits_s"), [(10, 0, 20), (29, 5, 5), (31, 0, 0), (None, 0, 0), (10, 25, 25)]
+)
+def test_the_delay_after_boot_counts_from_the_boot(uptime_s: int | None, startup_s: int, waits_s: int):
+    settings = GlobalDefs(delay_after_boot_us=30 * SECOND_US, startup_delay_us=startup_s * SECOND_US)
+    book = Playbook(config(instance(), settings=settings))
+    lines = book.feed(events.Start(None if uptime_s is None else uptime_s * SECOND_US))
+    assert [text for text in lines if "Delaying" in text] == (
+        [f"log Delaying startup for {waits_s} seconds"] if waits_s else []
+    )
+    (entered,) = (text for text in book.run(60) if "Entering MASTER" in text)
+    assert float(entered.split()[0]) == pytest.approx(waits_s + 3.609375)
+
+
+def test_no_peer_left_is_a_fault_where_the_file_wants_it():
+    for wanted in (True, False):
+        book = Playbook(config(instance(unicast_without_peers=True, unicast_fault_no_peer=wanted)))
+        book.start()
+        assert book.state() == ("FAULT" if wanted else "BACKUP")
+    book = Playbook(config(instance(unicast_peers=(UnicastPeer("10.0.0.2"),), unicast_fault_no_peer=True)))
+    book.start()
+    assert book.state() == "BACKUP"
+
+
+def test_a_tracked_source_that_is_missing_is_a_fault():
+    book = Playbook(config(instance(source="10.0.0.7", track_src_ip=True)), sources={"A": None})
+    book.start()
+    assert book.state() == "FAULT"
+    book.source("A", "10.0.0.7")
+    assert book.state() == "BACKUP"
+    book.source("A", None)
+    assert book.state() == "FAULT"
+    untracked = Playbook(config(instance(source="10.0.0.7")), sources={"A": None})
+    untracked.start()
+    assert untracked.state() == "BACKUP"
+
+
+def test_the_old_checksum_of_a_peer_is_answered_in_kind_once_heard():
+    book = Playbook(config(instance(version=3, unicast_peers=(UnicastPeer("10.0.0.2"),), source="10.0.0.1")))
+    book.start()
+    lines = book.hear(150, old_checksum=True, version=3)
+    assert "log (A) Setting unicast VRRPv3 checksum to old version" in lines
+    assert line(events.UseOldChecksum("A")) in lines
+    assert line(events.UseOldChecksum("A")) not in book.hear(150, old_checksum=True, version=3)
