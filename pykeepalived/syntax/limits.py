@@ -21,7 +21,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Lines that variables and sequences may add to what the files hold."""
     generated_characters: int = 32 * 1024 * 1024
     """Characters of those lines."""
-    sequences: int = 8
+    sequences: int = 16
     """Sequences and multi-line variables inside one another on one line."""
     definition_lines: int = 20_000
     """Lines of one multi-line definition."""

@@ -26,7 +26,7 @@ from pykeepalived.syntax.sources import (
     Source,
 )
 from pykeepalived.syntax.tree import Line, Mapped, Statement, TreeBuilder
-from pykeepalived.syntax.variables import DEFINITION, TooMuch, Variables
+from pykeepalived.syntax.variables import DEFINITION, Bound, TooMuch, Variables
 from pykeepalived.syntax.words import PLAIN_WORD, Segment, code_length, cut, cut_plain
 
 _BLANKS: Final = " \t\r\f\v"
@@ -206,35 +206,38 @@ class Reader:
         self.variables.define(name, lines, span)
 
     def _expand(self, line: Line, first: Mapped) -> None:
-        """Replacement and sequences: a line becomes many, in order, without recursion."""
-        pending: list[Iterator[Mapped]] = [iter((first,))]
+        """Replacement and sequences: a line becomes many, in order, without recursion.
+
+        A sequence is seen before its line's variables are replaced, and its values hold for everything that the rest
+        of the line becomes, so it repeats a whole multi-line variable, and goes before a definition of the same name.
+        """
+        pending: list[Iterator[tuple[Mapped, Bound]]] = [iter(((first, {}),))]
         while pending:
             try:
-                text = next(pending[-1], None)
-                if text is None:
+                item = next(pending[-1], None)
+                if item is None:
                     pending.pop()
                     continue
+                text, bound = item
                 if len(pending) > self.limits.sequences:
                     raise TooMuch(f"more than {self.limits.sequences} sequences or variables inside one another")
+                if starts_sequence(text.text):
+                    pending.append(self._sequence(line, text, bound))
+                    continue
                 if "$" in text.text:
-                    text, behind = self.variables.replace(text, self.limits)
+                    text, behind = self.variables.replace(text, self.limits, bound)
                     if behind:
-                        pending.append(self._lines_behind(behind))
+                        pending.append(self._lines_behind(behind, bound))
                     # A `#` that came from a variable starts a comment: keepalived-behaviour 1.2.
                     text = _trimmed(text.part(0, code_length(text.text)))
                     text = self._without_undefined(line, text)
-                if starts_sequence(text.text):
-                    pending.append(self._sequence(line, text))
-                else:
-                    self._emit(line, text)
+                self._emit(line, text)
             except TooMuch as error:
                 self._opener.say("expansion-too-large", str(error), _span(line, 0, line.text))
                 return
 
     def _without_undefined(self, line: Line, text: Mapped) -> Mapped:
         """An undefined `${NAME}` would fall apart at its braces; its name is taken as a word instead."""
-        if text.text.startswith("~"):
-            return text  # its variables get their values in turn
         while (found := self.variables.undefined(text)) is not None:
             start, end, name = found
             column, end_column = text.columns(start, end)
@@ -247,18 +250,20 @@ class Reader:
             text = text.replaced(start, end, name, ())
         return text
 
-    def _lines_behind(self, behind: list[Mapped]) -> Iterator[Mapped]:
+    def _lines_behind(self, behind: list[Mapped], bound: Bound) -> Iterator[tuple[Mapped, Bound]]:
         for text in behind:
             self._generate(len(text.text))
             prepared = self._prepared(text)
             if prepared is not None:
-                yield prepared
+                yield prepared, bound
 
-    def _sequence(self, line: Line, text: Mapped) -> Iterator[Mapped]:
+    def _sequence(self, line: Line, whole: Mapped, bound: Bound) -> Iterator[tuple[Mapped, Bound]]:
+        length = whole.text.find(")") + 1 or len(whole.text)
+        head, _ = self.variables.replace(whole.part(0, length), self.limits, bound)
         try:
-            head = read_sequence(text.text)
+            sequence = read_sequence(head.text)
         except BadSequence as error:
-            column, end = text.columns(0, len(text.text))
+            column, end = whole.columns(0, len(whole.text))
             self._opener.say(
                 "bad-sequence",
                 f"{error}, the line is left out",
@@ -266,16 +271,16 @@ class Reader:
                 help="~SEQ(name, [[start,] step,] end), ~LST(name, a, b) or ~LST({x,y},{a,b},{c,d})",
             )
             return
-        column, end_column = text.columns(0, head.end)
+        column, end_column = whole.columns(0, length)
         span = Span(line.source.name, line.number, column + 1, end_column + 1, line.text)
-        rest = _trimmed(text.part(head.end))
-        for turn in head.turns:
+        rest = _trimmed(whole.part(length))
+        for turn in sequence.turns:
             self._generate(len(rest.text))
-            one = rest
-            for name, value in zip(head.names, turn, strict=True):
-                label = Label(span, f"`{name}` is `{value}` here")
-                one = self.variables.replace_one(one, name, value, label, self.limits)
-            yield one
+            values = zip(sequence.names, turn, strict=True)
+            yield (
+                rest,
+                bound | {name: ([value], (Label(span, f"`{name}` is `{value}` here"),)) for name, value in values},
+            )
 
     def _generate(self, characters: int) -> None:
         self._generated += 1

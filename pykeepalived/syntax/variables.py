@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from pykeepalived.diagnostics import Label, Span
 from pykeepalived.syntax.elements import token
@@ -19,6 +19,9 @@ _USE: Final = token(
     r"\$(?:(?P<bare>[A-Za-z_]\w*)(?=[ \t,)]|$)|\{(?P<braced>[A-Za-z_]\w*)(?P<rest>(?:[ \t]+[^{}]*)?)\})"
 )
 _RANDOM_TOP: Final = 32767
+
+Bound: TypeAlias = Mapping[str, tuple[list[str], tuple[Label, ...]]]
+"""Variables of sequences: their lines (one) and where they got them."""
 
 
 class Definition:
@@ -76,12 +79,18 @@ class Variables:
             return str(self._randint(low, high)) if len(numbers) <= 2 and low <= high else None
         return None
 
-    def replace(self, line: Mapped, limits: Limits) -> tuple[Mapped, list[Mapped]]:
+    def replace(self, line: Mapped, limits: Limits, bound: Bound) -> tuple[Mapped, list[Mapped]]:
         """Replace all variables. Returns the line, and the further lines that multi-line values leave behind it.
 
-        Raises TooMuch when a value refers to itself or grows beyond the limits.
+        `bound` are the values of the sequences around the line; they go before definitions. Raises TooMuch when a
+        value refers to itself or grows beyond the limits.
         """
-        return self.replace_with(line, limits, self._value)
+
+        def lookup(name: str, rest: str) -> tuple[list[str], tuple[Label, ...]] | None:
+            found = bound.get(name) if not rest else None
+            return found if found is not None else self._value(name, rest)
+
+        return self.replace_with(line, limits, lookup if bound else self._value)
 
     @staticmethod
     def undefined(line: Mapped) -> tuple[int, int, str] | None:
@@ -90,14 +99,6 @@ class Variables:
             if match["use"]:
                 return match.start(), match.end(), match["name"]
         return None
-
-    def replace_one(self, line: Mapped, name: str, value: str, label: Label, limits: Limits) -> Mapped:
-        """Replace the variable of a sequence, and nothing else."""
-
-        def lookup(wanted: str, rest: str) -> tuple[list[str], tuple[Label, ...]] | None:
-            return ([value], (label,)) if wanted == name and not rest else None
-
-        return self.replace_with(line, limits, lookup)[0]
 
     @staticmethod
     def replace_with(
