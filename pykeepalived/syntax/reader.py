@@ -276,11 +276,12 @@ class Reader:
         rest = _trimmed(whole.part(length))
         for turn in sequence.turns:
             self._generate(len(rest.text))
-            values = zip(sequence.names, turn, strict=True)
-            yield (
-                rest,
-                bound | {name: ([value], (Label(span, f"`{name}` is `{value}` here"),)) for name, value in values},
-            )
+
+            more = {
+                name: ([value], (Label(span, f"`{name}` is `{value}` here"),))
+                for name, value in zip(sequence.names, turn, strict=True)
+            }
+            yield rest, {**bound, **more}
 
     def _generate(self, characters: int) -> None:
         self._generated += 1

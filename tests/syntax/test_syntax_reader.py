@@ -246,3 +246,22 @@ def test_the_main_pattern_may_be_a_glob(tmp_path: Path) -> None:
     reading = read_tree(str(tmp_path / "*.conf"), findings)
     assert words(reading.statements) == [["from_1.conf"], ["from_2.conf"]]
     assert [Path(source.name).name for source in reading.sources] == ["1.conf", "2.conf"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$i=9\n~SEQ(i,1,2) a${i}\n", ["a1", "a2"]),
+        ("$m=a${i} \\\nb${i}\n~SEQ(i,1,2) $m\n", ["a1", "b1", "a2", "b2"]),
+        ("$m=a${i} \\\n~SEQ(j,7,8) b${i}${j}\n~SEQ(i,1,2) $m\n", ["a1", "b17", "b18", "a2", "b27", "b28"]),
+        ("$k=${j}z${i}\n$j=5\n~SEQ(i,1,2) w${k}\n", ["w5z1", "w5z2"]),
+        ("~SEQ(j,1,2) ~SEQ(k,$j) q${j}_${k}\n", ["q1_1", "q2_1", "q2_2"]),
+    ],
+)
+def test_a_sequence_repeats_all_that_its_line_becomes(tmp_path: Path, text: str, expected: list[str]) -> None:
+    path = tmp_path / "a.conf"
+    path.write_text(text)
+    findings = Findings()
+    found = read_tree(str(path), findings)
+    assert [statement.keyword for statement in found.statements] == expected
+    assert not findings.items

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from pykeepalived.diagnostics import ExitClass, Label
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.context import Context
@@ -100,7 +102,9 @@ class ServerBuilder:
             hysteresis=hysteresis,
             quorum_up=self._scripts.resolve(draft.get("quorum_up")),
             quorum_down=self._scripts.resolve(draft.get("quorum_down")),
-            sorry_server=self._sorry(draft, selector, forwarding, family, label),
+            sorry_server=self._as_its_twin(
+                draft, self._sorry(draft, selector, forwarding, family, label), servers, label
+            ),
             smtp_alert=draft.get("smtp_alert", self._alert(False)),
             real_servers=servers,
             **values,
@@ -349,13 +353,28 @@ class ServerBuilder:
                 1,
             )
             return None
-        return SorryServer(
-            address=address,
-            # Without a port NAT sends requests to the port that they came for (seen with 2.2.7).
-            port=port or 0,
-            forwarding=own,
-            inhibit=draft.get("sorry_inhibit", False),
+        # Without a port NAT sends requests to the port that they came for (seen with 2.2.7).
+        return SorryServer(address=address, port=port or 0, forwarding=own, inhibit=draft.get("sorry_inhibit", False))
+
+    def _as_its_twin(
+        self, draft: Draft, sorry: SorryServer | None, servers: tuple[RealServer, ...], label: str
+    ) -> SorryServer | None:
+        """A sorry server that is a real server too is inhibited as that one is."""
+        if sorry is None:
+            return None
+        key = (sorry.address, sorry.port)
+        twin = next((server for server in servers if (server.address, server.port) == key), None)
+        if twin is None or twin.inhibit_on_failure is sorry.inhibit:
+            return sorry
+        self._context.warning(
+            "sorry-inhibit-differs",
+            f"virtual server {label}: the sorry server is real server {sorry.address} port {sorry.port} too, whose "
+            "inhibit_on_failure counts for both",
+            draft.where["sorry_server"],
+            1,
+            help="write `sorry_server_inhibit`" if twin.inhibit_on_failure else "leave `sorry_server_inhibit` out",
         )
+        return msgspec.structs.replace(sorry, inhibit=twin.inhibit_on_failure)
 
 
 def _as_forwarding(entry: Entry) -> Forwarding:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from pykeepalived.diagnostics import ExitClass, Label
 from pykeepalived.dialects.keepalived.addresses import words_of
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
@@ -25,6 +27,7 @@ from pykeepalived.model import (
     Family,
     VirtualRoute,
     VirtualRule,
+    VmacSettings,
     VrrpInstance,
     VrrpState,
 )
@@ -59,6 +62,7 @@ class InstanceBuilder:
         dynamic = "dynamic_interfaces" in settings.values
         self._lines = AddressLines(context, dynamic=dynamic)
         self._routing = RoutingLines(context, frozenset(), dynamic=dynamic)
+        self._vmac_names: dict[str, Draft] = {}
         self._routers: dict[tuple[str | None, int, Family], Draft] = {}
 
     def build(self, draft: Draft) -> VrrpInstance | None:
@@ -117,7 +121,7 @@ class InstanceBuilder:
         values["authentication"] = build_authentication(context, draft, values["version"], hmac is not None)
         self._check_state_with_ah(draft, values)
         values["garp"] = build_garp(context, draft, self._settings)
-        values["vmac"] = build_vmac(context, draft, family)
+        values["vmac"] = self._own_name(draft, build_vmac(context, draft, family))
         values |= self._odd_words(draft, values)
         for entry in draft.get("track_interface", ()):
             self._lines.check_device(draft, entry, "name")
@@ -256,9 +260,7 @@ class InstanceBuilder:
         return taken
 
     def _drop_own_interface(self, draft: Draft, values: dict[str, Any]) -> None:
-        """An instance tracks its own interface anyway, with weight 0, unless dont_track_primary."""
-        if values.get("dont_track_primary") or values.get("vmac"):
-            return
+        """An instance tracks its own interface anyway, unless dont_track_primary, and keepalived drops the line."""
         for entry in draft.get("track_interface", ()):
             if entry.values["name"] == draft.get("interface"):
                 self._context.warning(
@@ -271,6 +273,24 @@ class InstanceBuilder:
         values["track_interfaces"] = tuple(
             tracked for tracked in values["track_interfaces"] if tracked.ifname != draft.get("interface")
         )
+
+    def _own_name(self, draft: Draft, vmac: VmacSettings | None) -> VmacSettings | None:
+        """The name of a virtual MAC interface belongs to the first instance that gives it."""
+        if vmac is None or vmac.ifname is None:
+            return vmac
+        first = self._vmac_names.setdefault(vmac.ifname, draft)
+        if first is draft:
+            return vmac
+        assert first.statement is not None
+        self._context.error(
+            "vmac-name-taken",
+            f"({draft.name}) the interface name `{vmac.ifname}` belongs to ({first.name}), it is not used here",
+            draft.where["use_vmac" if vmac.kind == "macvlan" else "use_ipvlan"],
+            1,
+            secondary=(Label(first.statement.span(), "the first one"),),
+            help="give it a name of its own, or none",
+        )
+        return msgspec.structs.replace(vmac, ifname=None)
 
     def _check_unique(self, draft: Draft, instance: VrrpInstance, family: Family) -> None:
         if instance.unicast_peers and instance.interface is None:

@@ -143,8 +143,9 @@ VRRP_ROWS: Final[tuple[Row, ...]] = (
 
 FIREWALL_ROWS: Final[tuple[Row, ...]] = (
     value("vrrp_iptables", maybe(_CHAIN), maybe(_CHAIN), later=_FIREWALL, default="INPUT OUTPUT",
-          help="block packets to addresses of no_accept instances by iptables"),
-    value("vrrp_ipsets", *(maybe(_SET) for _ in range(6)), later=_FIREWALL, help="names of sets for vrrp_iptables"),
+          replaced_by="nftables", help="block packets to addresses of no_accept instances by iptables"),
+    value("vrrp_ipsets", *(maybe(_SET) for _ in range(6)), later=_FIREWALL, replaced_by="nftables",
+          help="names of sets for vrrp_iptables"),
     value("nftables", maybe(NAME), later=_FIREWALL, default="keepalived", help="the same by an nftables table"),
     value("nftables_priority", Integer(-2**31, 2**31 - 1), later=_FIREWALL, default="-1", help="its priority"),
     flag("nftables_ifindex", later=_FIREWALL, help="match interfaces by index"),
