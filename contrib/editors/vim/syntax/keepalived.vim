@@ -70,15 +70,15 @@ syntax keyword keepalivedKeyword vrrp_delay_after_boot vrrp_down_timer_adverts v
 syntax keyword keepalivedKeyword vrrp_garp_interval vrrp_garp_lower_prio_delay vrrp_garp_lower_prio_repeat
 syntax keyword keepalivedKeyword vrrp_garp_master_delay vrrp_garp_master_refresh
 syntax keyword keepalivedKeyword vrrp_garp_master_refresh_repeat vrrp_garp_master_repeat vrrp_gna_interval
-syntax keyword keepalivedKeyword vrrp_higher_prio_send_advert vrrp_ipsets vrrp_iptables
-syntax keyword keepalivedKeyword vrrp_lower_prio_no_advert vrrp_mcast_group4 vrrp_mcast_group6 vrrp_min_garp
-syntax keyword keepalivedKeyword vrrp_netlink_cmd_rcv_bufs vrrp_netlink_cmd_rcv_bufs_force
-syntax keyword keepalivedKeyword vrrp_netlink_monitor_rcv_bufs vrrp_netlink_monitor_rcv_bufs_force
-syntax keyword keepalivedKeyword vrrp_no_swap vrrp_notify_fifo vrrp_notify_fifo_script
-syntax keyword keepalivedKeyword vrrp_notify_priority_changes vrrp_owner_ignore_adverts vrrp_priority
-syntax keyword keepalivedKeyword vrrp_process_name vrrp_rlimit_rttime vrrp_rt_priority vrrp_rx_bufs_multiplier
-syntax keyword keepalivedKeyword vrrp_rx_bufs_policy vrrp_skip_check_adv_addr vrrp_startup_delay vrrp_strict
-syntax keyword keepalivedKeyword vrrp_version warmup weight
+syntax keyword keepalivedKeyword vrrp_higher_prio_send_advert vrrp_lower_prio_no_advert vrrp_mcast_group4
+syntax keyword keepalivedKeyword vrrp_mcast_group6 vrrp_min_garp vrrp_netlink_cmd_rcv_bufs
+syntax keyword keepalivedKeyword vrrp_netlink_cmd_rcv_bufs_force vrrp_netlink_monitor_rcv_bufs
+syntax keyword keepalivedKeyword vrrp_netlink_monitor_rcv_bufs_force vrrp_no_swap vrrp_notify_fifo
+syntax keyword keepalivedKeyword vrrp_notify_fifo_script vrrp_notify_priority_changes
+syntax keyword keepalivedKeyword vrrp_owner_ignore_adverts vrrp_priority vrrp_process_name vrrp_rlimit_rttime
+syntax keyword keepalivedKeyword vrrp_rt_priority vrrp_rx_bufs_multiplier vrrp_rx_bufs_policy
+syntax keyword keepalivedKeyword vrrp_skip_check_adv_addr vrrp_startup_delay vrrp_strict vrrp_version warmup
+syntax keyword keepalivedKeyword weight
 syntax keyword keepalivedOption -nodad ETHTOOL IOCTL MII add advmss anycast append as autojoin blackhole brd
 syntax keyword keepalivedOption bridge broadcast congctl csum cwnd dev dport dsfield dst encap expires
 syntax keyword keepalivedOption fastopen_no_cookie features flags from goto gw home id iif inet inet6 initcwnd
@@ -92,8 +92,8 @@ syntax keyword keepalivedOption ttl-propagate tunnel-id udp uidrange unicast unr
 syntax keyword keepalivedOption xresolve
 syntax keyword keepalivedOld bfd_rlimit_rtime checker_rlimit_rtime enable_snmp_keepalived global_tracking host
 syntax keyword keepalivedOld lvs_flush_onstop lvs_process_name lvs_sync_daemon_interface nb_get_retry
-syntax keyword keepalivedOld thread_timer_expired vmac_garp_intvl vrrp_rlimit_rtime vrrp_track_file
-syntax keyword keepalivedOld vrrp_vmac_garp_intvl
+syntax keyword keepalivedOld thread_timer_expired vmac_garp_intvl vrrp_ipsets vrrp_iptables vrrp_rlimit_rtime
+syntax keyword keepalivedOld vrrp_track_file vrrp_vmac_garp_intvl
 syntax match keepalivedNumber /\v<\d+(\.\d+){0,3}(\/\d+)?>/
 syntax match keepalivedInclude /\v^\s*include[abmrw]?\ze\s/
 syntax match keepalivedVariable /\v\$\{[^}]*\}|\$\h\w*|\~(SEQx?|LST)>|^\s*\@\^?\S+/
