@@ -190,7 +190,9 @@ def _init_script(
     shared = ""
     if share is not None:
         place = shlex.quote(str(share.resolve()))
-        shared = f"mkdir -p {place} && mount -t hostfs none {place} -o {place} || fail 'no share'"
+        # Kernels from 6.11 on, called through util-linux 2.39 or newer, want the option by its name.
+        ways = " || ".join(f"mount -t hostfs none {place} -o {prefix}{place}" for prefix in ("", "hostfs="))
+        shared = f"mkdir -p {place} && {{ {ways}; }} || fail 'no share'"
     filled = {
         "MARK": mark,
         "MODULES": str(MODULES),

@@ -72,4 +72,9 @@ def test_exit_codes_are_those_of_keepalived() -> None:
         for path in CASES
     }
     differing = {Path(name).stem for name in ours if ours[name] != theirs[name]}
-    assert differing == set(DIFFERENCES), {name: (ours[name], theirs[name]) for name in ours}
+    told = {name: (ours[name], theirs[name]) for name in ours}
+    assert differing <= set(DIFFERENCES), told
+    # Each difference is between 2.4.3 and 2.2.7; other distributions' versions stand somewhere between.
+    banner = subprocess.run(["keepalived", "--version"], capture_output=True, text=True, timeout=20, check=True).stderr
+    if "v2.2.7 " in banner:
+        assert differing == set(DIFFERENCES), told
