@@ -42,6 +42,7 @@ from pykeepalived.runtime.lvs_status import result_events, service_status
 from pykeepalived.runtime.lvs_table import TableKeeper
 from pykeepalived.runtime.probes import ProbeEngine, ProbeResult, Subscription
 from pykeepalived.runtime.program import Context
+from pykeepalived.runtime.sync_daemon import SyncDaemons, run_both
 from pykeepalived.units import SECOND_US
 
 #: How often the kernel's table is compared with ours.
@@ -81,6 +82,7 @@ class CheckerProgram:
         self._subscriptions: dict[CheckHealth, Subscription] = {}
         self._numbers = itertools.count(1)
         self._herald = Herald(context)
+        self._sync_daemons = SyncDaemons(context.reactor, context.log)
         self._keeper: TableKeeper | None = None
         self._engine: ProbeEngine | None = None
         self._settings: KernelSettings | None = None
@@ -112,6 +114,7 @@ class CheckerProgram:
         self._purge_strangers()
         self._keeper.flush()
         self._keeper.watch_drift()
+        run_both(self._sync_daemons, config)
 
     def reload(self, config: Config) -> None:
         if self._stopped or self._keeper is None:
@@ -131,6 +134,7 @@ class CheckerProgram:
         if self._settings is not None:
             self._settings.set_timeouts(config.globals.lvs_timeouts)
         self._keeper.flush()
+        run_both(self._sync_daemons, config)
 
     def stop(self) -> None:
         if self._stopped:
@@ -140,6 +144,7 @@ class CheckerProgram:
             self._engine.stop()
         if self._context.options.release_ipvs_on_stop:
             self._empty_table()
+        self._sync_daemons.close()
         if self._keeper is not None:
             self._keeper.close()
         self._herald.when_quiet(_SCRIPTS_LIMIT_US, self._finish)

@@ -14,6 +14,7 @@ from pykeepalived.model.vrrp import VirtualAddress
 from pykeepalived.netio.links import Monitor
 from pykeepalived.netio.sockets import SocketPool
 from pykeepalived.runtime.program import Context
+from pykeepalived.runtime.sync_daemon import VrrpSyncDaemon
 from pykeepalived.runtime.vrrp_addresses import AddressKeeper, Placed
 from pykeepalived.runtime.vrrp_announcer import Announcer
 from pykeepalived.runtime.vrrp_endpoints import Endpoint
@@ -46,6 +47,7 @@ class Performer:
         self._announcer = announcer
         self._voice = voice
         self._start_script = run_script
+        self.sync_daemon = VrrpSyncDaemon(context.reactor, context.log)
         self._now: Generation | None = None
         self._old: Generation | None = None
 
@@ -139,6 +141,7 @@ class Performer:
             case events.RunScript(script=name, timeout_us=timeout_us):
                 self._start_script(name, timeout_us)
             case events.SyncDaemonRole(instance=name, master=master):
+                self.sync_daemon.role(master)
                 self._context.emit("sync-daemon-role", {"instance": name, "master": master})
             case _:
                 pass

@@ -95,6 +95,7 @@ class VrrpProgram:
         self._remove_leftovers()
         self._journal.open()
         self._voice.configure(config.globals)
+        self._performer.sync_daemon.configure(config)
         self._add_static(config.static_addresses)
         self._open_sockets()
         self._ladder = Ladder()
@@ -122,6 +123,7 @@ class VrrpProgram:
         self._remove_new_leftovers(old, new)
         self._change_static(old.config.static_addresses, config.static_addresses)
         self._voice.configure(config.globals)
+        self._performer.sync_daemon.configure(config)
         self._open_sockets()
         self._announcer.configure(config)
         self._expect()
@@ -397,6 +399,7 @@ class VrrpProgram:
         self._monitor.close()
         self._requests.close()
         self._journal.close()
+        self._performer.sync_daemon.close()
         self._voice.close()
         self._watchers.close()
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from pykeepalived.dataplane import ipvs_codec as codec
 from pykeepalived.dataplane.ipvs import IpvsDataplane
+from pykeepalived.dataplane.ipvs_commands import Commands
 from pykeepalived.dataplane.select import open_dataplane
 from pykeepalived.lvs.reconcile import diff
 from pykeepalived.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
@@ -137,20 +140,26 @@ def test_timeouts(empty: IpvsDataplane) -> None:
 
 
 def test_synchronisation_daemon(empty: IpvsDataplane) -> None:
+    commands = Commands()
+
+    def start(**fields: Any) -> None:
+        commands.run(codec.NEW_DAEMON, codec.daemon_body(**fields))
+
+    def stop(master: bool) -> None:
+        commands.run(codec.DEL_DAEMON, codec.daemon_body(master=master))
+
     with pytest.raises(ProcessLookupError):
-        empty.stop_sync_daemon(master=True)
-    empty.start_sync_daemon(
-        master=True, interface="lo", sync_id=42, max_length=1400, group="224.0.0.90", port=8849, ttl=3
-    )
+        stop(True)
+    start(master=True, interface="lo", sync_id=42, max_length=1400, group="224.0.0.90", port=8849, ttl=3)
     with pytest.raises(FileExistsError):
-        empty.start_sync_daemon(master=True, interface="lo", sync_id=42)
-    empty.start_sync_daemon(master=False, interface="lo", sync_id=7)
-    shown = ipvsadm("-Ln", "--daemon")
+        start(master=True, interface="lo", sync_id=42)
+    start(master=False, interface="lo", sync_id=7)
+    shown = ipvsadm("-L", "--daemon")
     assert shown[0] == "master sync daemon (mcast=lo, syncid=42, maxlen=1400, group=224.0.0.90, port=8849, ttl=3)"
     assert shown[1].startswith("backup sync daemon (mcast=lo, syncid=7,")
-    empty.stop_sync_daemon(master=True)
-    empty.stop_sync_daemon(master=False)
-    assert ipvsadm("-Ln", "--daemon") == []
+    stop(True)
+    stop(False)
+    commands.close()
 
 
 def test_a_large_table_takes_few_messages(empty: IpvsDataplane) -> None:

@@ -28,7 +28,7 @@ from pykeepalived.dialects.keepalived.reuse import Kept, Memory, PlainReader, Pl
 from pykeepalived.dialects.keepalived.routing import RoutingLines
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.dialects.keepalived.tables import ROOT
-from pykeepalived.model import Config, VirtualRoute, VirtualRule
+from pykeepalived.model import Config, GlobalDefs, SyncDaemon, VirtualRoute, VirtualRule, VrrpInstance
 from pykeepalived.syntax import Limits, Source, read_tree
 
 #: What the load before left.
@@ -143,6 +143,17 @@ def _load(
     return LoadResult(config, findings, tuple(reading.sources), identity)
 
 
+def _old_sync_daemon(settings: GlobalDefs, root: Draft, instances: Mapping[str, VrrpInstance]) -> GlobalDefs:
+    """`lvs_sync_daemon_interface` of an instance: the older form of the global word, which comes first."""
+    if settings.sync_daemon is not None:
+        return settings
+    for draft in root.get("instances", ()):
+        interface = draft.get("sync_interface")
+        if interface is not None and draft.name in instances:
+            return msgspec.structs.replace(settings, sync_daemon=SyncDaemon(interface=interface, instance=draft.name))
+    return settings
+
+
 def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, Kept]:
     settings: Draft = root.get("globals") or Draft(None)
     scripts = Scripts(context, settings)
@@ -151,6 +162,7 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     trackers = Trackers(context, root, scripts)
     builder = InstanceBuilder(context, settings, scripts, trackers)
     instances = {draft.name: built for draft in root.get("instances", ()) if (built := builder.build(draft))}
+    global_defs = _old_sync_daemon(global_defs, root, instances)
     groups = build_groups(context, root, instances, scripts, trackers)
     for name in ("notify_fifo_script", "vrrp_notify_fifo_script"):
         scripts.resolve(settings.get(name))

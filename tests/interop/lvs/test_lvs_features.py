@@ -15,9 +15,12 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.netns
 @pytest.mark.peer
 @pytest.mark.shows("global_defs.{smtp_alert,smtp_alert_checker,no_checker_emails}")
+@pytest.mark.shows(
+    "global_defs.lvs_sync_daemon", "global_defs.lvs_sync_daemon.*", "vrrp_instance.lvs_sync_daemon_interface"
+)
 @pytest.mark.shows("virtual_server.smtp_alert", "virtual_server.real_server.smtp_alert")
 def test_features_are_keepalived_s() -> None:
-    tests = " ".join(f"tests/interop/lvs/guest_{name}.py" for name in ("mail",))
+    tests = " ".join(f"tests/interop/lvs/guest_{name}.py" for name in ("sync", "mail"))
     result = run_in_guest(
         f"python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra {tests}",
         timeout_s=240,

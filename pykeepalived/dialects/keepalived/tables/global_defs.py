@@ -191,7 +191,7 @@ GENERAL_ROWS: Final[tuple[Row, ...]] = (
     value("lvs_flush_on_stop", maybe(Choice(("VS",))), field="lvs_flush_on_stop", help="how IPVS is emptied at stop"),
     value("lvs_flush_onstop", maybe(Choice(("VS",))), field="lvs_flush_on_stop", replaced_by="lvs_flush_on_stop",
           quiet=True,          help="older spelling"),
-    options("lvs_sync_daemon", LVS_SYNC_DAEMON, field="sync_daemon", later="LVS sync daemon", after=_old_sync_id,
+    options("lvs_sync_daemon", LVS_SYNC_DAEMON, field="sync_daemon", after=_old_sync_id,
             soft=True, help="synchronise IPVS connections between directors"),
     value("nftables_ipvs", maybe(NAME), later="nftables_ipvs", default="keepalived_ipvs",
           help="mark packets of groups, so that one fwmark service stands for all"),

@@ -248,7 +248,7 @@ VRRP_INSTANCE: Final = Table(
     switch("smtp_alert", field="smtp_alert", help="mail on transitions"),
     switch("notify_priority_changes", field="notify_priority_changes",
            help="notify changes of the priority"),
-    value("lvs_sync_daemon_interface", INTERFACE, replaced_by="lvs_sync_daemon", later="LVS sync daemon",
+    value("lvs_sync_daemon_interface", INTERFACE, field="sync_interface", replaced_by="lvs_sync_daemon",
           help="obsolete form of the global word"),
     block("authentication", AUTHENTICATION, field="authentication", repeat=Repeat.LAST,
           help="VRRPv2 authentication"),
