@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.peer
 @pytest.mark.shows("global_defs.{smtp_alert,smtp_alert_checker,no_checker_emails}")
 @pytest.mark.shows(
-    "global_defs.lvs_sync_daemon", "global_defs.lvs_sync_daemon.*", "vrrp_instance.lvs_sync_daemon_interface"
+    "global_defs.lvs_sync_daemon",
+    "global_defs.lvs_sync_daemon.{group,id,inst,maxlen,port,ttl}",
+    "vrrp_instance.lvs_sync_daemon_interface",
 )
 @pytest.mark.shows("virtual_server.smtp_alert", "virtual_server.real_server.smtp_alert")
 def test_features_are_keepalived_s() -> None:
