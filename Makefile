@@ -51,6 +51,12 @@ $(VENV)/.dev: $(VENV)/.made setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
 	@touch $@ $(VENV)/.run
 
+# The client libraries of ldirectord's checks, for the tests that ask real servers. One of them is built from source,
+# with the packages of `make packages-test`.
+$(VENV)/.clients: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ldirectord]'
+	@touch $@
+
 # ── The two commands ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 demo: packages-demo
@@ -59,7 +65,7 @@ demo: packages-demo
 
 # The quick part first; every part runs, and the exit code is that of the whole.
 test: packages-test
-	@$(MAKE) --no-print-directory $(VENV)/.dev
+	@$(MAKE) --no-print-directory $(VENV)/.dev $(VENV)/.clients
 	@failed=; for part in test-unit test-network test-kernel; do \
 		$(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi

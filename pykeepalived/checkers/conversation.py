@@ -16,7 +16,7 @@ from enum import Enum
 
 import msgspec
 
-from pykeepalived.model.checks import SocketOptions
+from pykeepalived.model.checks import NegotiateCheck, SocketOptions
 from pykeepalived.model.common import Script
 
 
@@ -65,6 +65,8 @@ class StartTls(msgspec.Struct, frozen=True, kw_only=True):
     key_password: str | None = None
     require_close_notify: bool = False
     """A stream that ends without close-notify fails with TLS; otherwise it is an ordinary end."""
+    check_name: bool = False
+    """With `verify`: the certificate must be for `server_name`."""
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -94,6 +96,30 @@ class ShutdownSending(msgspec.Struct, frozen=True):
 
 class Swap(msgspec.Struct, frozen=True):
     """Exchange the stream with the one that is set aside (at first none): FTP has two at a time. Reply: None."""
+
+
+class Listen(msgspec.Struct, frozen=True):
+    """Open a port for one connection from the server, on the address of the present stream. Reply: `ADDRESS PORT`."""
+
+
+class Accept(msgspec.Struct, frozen=True):
+    """Wait for that connection and set it aside, as `Swap` does with a stream; others are dropped. Reply: None."""
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Wait. Reply: None."""
+
+    time_us: int
+
+
+class AskClient(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask with a client library that blocks, in a process of its own. Reply: an `Answer` as JSON."""
+
+    client: str
+    """mysql, pgsql, oracle, ldap or radius."""
+    check: NegotiateCheck
+    timeout_us: int
+    """The process is killed at this limit."""
 
 
 class StageLimit(msgspec.Struct, frozen=True):
@@ -161,6 +187,10 @@ Command = (
     | ShutdownSending
     | StageLimit
     | Swap
+    | Listen
+    | Accept
+    | Pause
+    | AskClient
     | Resolve
     | RandomBytes
     | GiveWay

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Final
 
-from pykeepalived.checkers.conversation import Command, ConversationError, FailureKind, ReceiveLine, Reply, Send
+from pykeepalived.checkers.conversation import (
+    Command,
+    ConversationError,
+    FailureKind,
+    ReceiveLine,
+    Reply,
+    Send,
+    StartTls,
+)
+from pykeepalived.model.checks import TlsOptions
 
 #: Lines of one reply, for example the capabilities after EHLO.
 REPLY_LINES: Final = 256
@@ -39,6 +48,18 @@ def ask(text: str, step: str | None = None) -> Generator[Command, Reply, tuple[i
 def line(text: str) -> bytes:
     """A line of a dialogue. A line end inside configured text would be a second command, so it becomes a blank."""
     return text.replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape") + b"\r\n"
+
+
+def start_tls(options: TlsOptions, server_name: str | None = None) -> StartTls:
+    """The command for a check's TLS settings; `server_name` where they name none."""
+    return StartTls(
+        server_name=options.server_name or server_name,
+        verify=options.verify,
+        check_name=options.server_name is not None,
+        ca_file=options.ca_file,
+        certificate_file=options.certificate_file,
+        key_file=options.key_file,
+    )
 
 
 def quote(data: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pykeepalived.checkers.conversation import Conversation, Outcome, RunProgram
 from pykeepalived.model.checks import ExternalCheck, MiscCheck
 from pykeepalived.model.common import Script
@@ -26,10 +28,26 @@ def misc(check: MiscCheck) -> Conversation:
     return Outcome(False, f"exited with status {status}", f"exit-{status}")
 
 
+#: ldirectord compiles the file as the body of a function and calls it with the four words; `exit` in it is the result,
+#: and without one all is well. The same here, in a perl of its own; a file that does not compile or dies is a failure.
+PERL: Final = """\
+my $file = shift;
+open(my $source, '<', $file) or do { print STDERR "$file: $!\\n"; exit 126 };
+my $text = do { local $/; <$source> };
+my $check = eval "package main; no strict; sub {\\n#line 1 \\"$file\\"\\n$text\\n}";
+unless (ref $check) { print STDERR $@; exit 255 }
+my @words = @ARGV;
+eval { $check->(@words); 1 } or do { print STDERR $@; exit 255 };
+exit 0;
+"""
+
+
 def external(check: ExternalCheck) -> Conversation:
-    """COMMAND VIP VPORT RIP RPORT; perl runs `external-perl` files: `exit` and the end of the file mean the same."""
-    words = ("perl", check.command) if check.perl else (check.command,)
+    """COMMAND VIP VPORT RIP RPORT; `external-perl` hands the file to perl."""
+    words = ("perl", "-e", PERL, check.command) if check.perl else (check.command,)
     status = yield RunProgram(script=Script(words + check.arguments), timeout_us=check.timeout_us)
+    if check.strict and isinstance(status, int) and status < 0:
+        return Outcome(True, f"killed by signal {-status}, which is not tested", "untested")
     failure = _abnormal(status)
     if failure is not None:
         return failure

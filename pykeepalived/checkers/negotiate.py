@@ -9,10 +9,11 @@ import msgspec
 
 from pykeepalived.checkers.constant import not_available, on
 from pykeepalived.checkers.conversation import Connect, Conversation, Outcome
+from pykeepalived.checkers.negotiate_client import ldap, radius, sql
 from pykeepalived.checkers.negotiate_dns import dns_lookup
 from pykeepalived.checkers.negotiate_ftp import ftp
 from pykeepalived.checkers.negotiate_http import web
-from pykeepalived.checkers.negotiate_mail import imap, mail, pop
+from pykeepalived.checkers.negotiate_mail import IMAP_PAUSE_US, imap, mail, pop
 from pykeepalived.checkers.negotiate_text import nntp, simpletcp, sip
 from pykeepalived.model.checks import NegotiateCheck
 
@@ -32,14 +33,26 @@ SERVICES: Final[dict[str, Callable[[NegotiateCheck], Conversation]]] = {
     "sip": sip,
     "dns": dns_lookup,
     "none": lambda check: on(),
+    "mysql": sql,
+    "pgsql": sql,
+    "oracle": sql,
+    "ldap": ldap,
+    "ldaps": ldap,
+    "radius": radius,
 }
 
 
 def unavailable(check: NegotiateCheck) -> str | None:
     """Why the service cannot be checked here, or None."""
     if check.service not in SERVICES:
-        return f"negotiate check of service {check.service} is not available yet"
+        return f"negotiate check of service {check.service} is not available"
     return None
+
+
+def negotiate_limit_us(check: NegotiateCheck) -> int:
+    """The limit of one check as a whole; the second attempt of a strict imap check comes on top of the first."""
+    second = check.strict and check.service in {"imap", "imaps"}
+    return check.socket.timeout_us + (IMAP_PAUSE_US + check.socket.timeout_us if second else 0)
 
 
 def negotiate(check: NegotiateCheck, position: int) -> Conversation:
@@ -51,7 +64,7 @@ def negotiate(check: NegotiateCheck, position: int) -> Conversation:
         return _connect(check, position)
     conversation = SERVICES.get(check.service)
     if conversation is None:
-        return not_available(f"negotiate check of service {check.service} is not available yet")
+        return not_available(f"negotiate check of service {check.service} is not available")
     return _negotiate(check, conversation(check))
 
 

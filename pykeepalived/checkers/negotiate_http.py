@@ -19,13 +19,15 @@ from pykeepalived.checkers.conversation import (
     Command,
     Connect,
     Conversation,
+    ConversationError,
+    FailureKind,
     Outcome,
     Receive,
     Reply,
     Resolve,
     Send,
-    StartTls,
 )
+from pykeepalived.checkers.dialogue import start_tls
 from pykeepalived.checkers.http import Judgement
 from pykeepalived.checkers.http_message import Head, host_and_port, receive_head, status_of
 from pykeepalived.checkers.receive import ReceiveSearch
@@ -52,14 +54,28 @@ class _Target(NamedTuple):
 
 
 def web(check: NegotiateCheck) -> Conversation:
-    """The service's conversation."""
+    """The service's conversation. What fails before an answer is worded as ldirectord's client words it."""
+    try:
+        return (yield from _ask(check))
+    except ConversationError as error:
+        if error.kind is FailureKind.TIMEOUT:
+            return Outcome(False, "500 Timeout Alarm", error.kind.value)
+        step, _, reason = error.text.rpartition(": ")
+        if step not in {"connect", "TLS handshake", "TLS handshake: certificate verify failed"}:
+            raise
+        where = host_and_port(check.socket.address, check.socket.port)
+        reason = "certificate verify failed" if "certificate verify failed" in error.text else reason
+        return Outcome(False, f"500 Can't connect to {where} ({reason})", error.kind.value)
+
+
+def _ask(check: NegotiateCheck) -> Conversation:
     target = _first_target(check)
     for _ in range(REDIRECTS + 1):
         if target is None:
             return Outcome(False, "request is no http or https URL", "bad-url")
         yield Connect(options=(yield from _address(target, check)))
         if target.tls:
-            yield StartTls(server_name=_server_name(target.url))
+            yield start_tls(check.tls, _server_name(target.url))
         yield Send(_request(check.httpmethod, target))
         head = yield from _final_head()
         if head is None:
@@ -74,12 +90,13 @@ def web(check: NegotiateCheck) -> Conversation:
 
 
 def _judge(check: NegotiateCheck, status: int | None, head: Head, headers: dict[bytes, bytes]) -> Conversation:
+    line = head.raw.partition(b"\r")[0].partition(b" ")[2][:80].decode("latin-1")
     if status is None or not 200 <= status <= 299:
-        line = head.raw.partition(b"\r")[0].partition(b" ")[2]
-        return Outcome(False, line[:80].decode("latin-1"), "status-code")
+        return Outcome(False, line, "status-code")
     search = ReceiveSearch(check.receive)
     failure = None if check.httpmethod == "HEAD" or status == 204 else (yield from _body(head, headers, search))
-    return failure or (yield from search.judge())
+    outcome = failure or (yield from search.judge())
+    return msgspec.structs.replace(outcome, text=line) if outcome.ok else outcome
 
 
 def _body(head: Head, headers: dict[bytes, bytes], search: ReceiveSearch) -> Judgement:

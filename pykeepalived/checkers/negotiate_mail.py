@@ -11,16 +11,20 @@ from pykeepalived.checkers.conversation import (
     Connect,
     Conversation,
     ConversationError,
+    FailureKind,
     Outcome,
+    Pause,
     Reply,
     Send,
-    StartTls,
 )
-from pykeepalived.checkers.dialogue import ask, line, quote, read_line, read_reply
+from pykeepalived.checkers.dialogue import ask, line, quote, read_line, read_reply, start_tls
 from pykeepalived.model.checks import NegotiateCheck
+from pykeepalived.units import SECOND_US
 
 _HELLO = "localhost.localdomain"
 _TIMESTAMP = re.compile(rb"<[^<>\s]{1,512}>")
+#: Before a second attempt, as ldirectord's client makes one.
+IMAP_PAUSE_US = 5 * SECOND_US
 _UNTESTED = Outcome(True, "no login is configured, so the result is not tested", "untested")
 
 
@@ -40,21 +44,31 @@ def mail(check: NegotiateCheck) -> Conversation:
 
 
 def pop(check: NegotiateCheck) -> Conversation:
-    """pop, pops: with a login, authentication must succeed; without one ldirectord never tests the result."""
+    """pop, pops: with a login, authentication must succeed; without one the greeting must be well (RFC 1939).
+
+    ldirectord tests nothing without a login: any answer is success, even none (compat=strict).
+    """
     if check.login:
         return (yield from _pop_login(check))
     try:
-        yield from _pop_greeting(check)
-        yield Send(line("QUIT"))
+        greeting = yield from _pop_greeting(check)
     except ConversationError as error:
+        if not check.strict:
+            raise
         return Outcome(True, f"{_UNTESTED.text} ({error.text})", _UNTESTED.reason)
-    return _UNTESTED
+    if check.strict:
+        yield Send(line("QUIT"))
+        return _UNTESTED
+    if not greeting.startswith(b"+OK"):
+        return Outcome(False, f"greeting is {quote(greeting)}", "pop-status")
+    yield Send(line("QUIT"))
+    return Outcome(True, f"greeting is {quote(greeting)}")
 
 
 def _pop_greeting(check: NegotiateCheck) -> Generator[Command, Reply, bytes]:
     yield Connect(options=check.socket)
     if check.service == "pops":
-        yield StartTls()
+        yield start_tls(check.tls)
     return (yield from read_line("greeting"))
 
 
@@ -83,11 +97,13 @@ def _pop_login(check: NegotiateCheck) -> Conversation:
 
 
 def imap(check: NegotiateCheck) -> Conversation:
-    """imap, imaps: any greeting, and with a login an accepted LOGIN (RFC 3501 section 6.2.3)."""
-    yield Connect(options=check.socket)
-    if check.service == "imaps":
-        yield StartTls()
-    greeting = yield from read_line("greeting")
+    """imap, imaps: a good greeting, and with a login an accepted LOGIN (RFC 3501 sections 6.2.3 and 7.1).
+
+    ldirectord takes any greeting, and tries a connection that failed once more after a pause (compat=strict).
+    """
+    greeting = yield from _imap_greeting(check)
+    if not check.strict and not greeting.upper().startswith((b"* OK", b"* PREAUTH")):
+        return Outcome(False, f"greeting is {quote(greeting)}", "imap-status")
     if not check.login:
         yield Send(line("0 LOGOUT"))
         return Outcome(True, f"greeting is {quote(greeting)}")
@@ -101,6 +117,19 @@ def imap(check: NegotiateCheck) -> Conversation:
         return Outcome(False, f"login refused: {quote(answer)}", "login")
     yield Send(line("1 LOGOUT"))
     return Outcome(True, "logged in")
+
+
+def _imap_greeting(check: NegotiateCheck) -> Generator[Command, Reply, bytes]:
+    try:
+        yield Connect(options=check.socket)
+    except ConversationError as error:
+        if not check.strict or error.kind is FailureKind.TIMEOUT:
+            raise
+        yield Pause(IMAP_PAUSE_US)
+        yield Connect(options=check.socket)
+    if check.service == "imaps":
+        yield start_tls(check.tls)
+    return (yield from read_line("greeting"))
 
 
 def _quoted(text: str) -> str:

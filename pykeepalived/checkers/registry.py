@@ -15,7 +15,7 @@ from pykeepalived.checkers.dns import dns
 from pykeepalived.checkers.http import http, http_limit_us
 from pykeepalived.checkers.http import unavailable as http_unavailable
 from pykeepalived.checkers.misc import PROGRAM_GRACE_US, external, misc
-from pykeepalived.checkers.negotiate import negotiate
+from pykeepalived.checkers.negotiate import negotiate, negotiate_limit_us
 from pykeepalived.checkers.negotiate import unavailable as negotiate_unavailable
 from pykeepalived.checkers.ping import ping, ping_limit_us
 from pykeepalived.checkers.smtp import smtp
@@ -77,7 +77,7 @@ CHECKERS: Final[dict[type[CheckQuestion], Checker]] = {
     MiscCheck: Checker(lambda check, start: misc(check), _program_limit),
     ExternalCheck: Checker(lambda check, start: external(check), _program_limit),
     DnsCheck: Checker(lambda check, start: dns(check), lambda check: _socket_limit(check) + SECOND_US),
-    NegotiateCheck: Checker(lambda check, start: negotiate(check, start.position), _socket_limit),
+    NegotiateCheck: Checker(lambda check, start: negotiate(check, start.position), negotiate_limit_us),
     OnCheck: Checker(lambda check, start: on(), _no_time),
     OffCheck: Checker(lambda check, start: off(), _no_time),
 }

@@ -2,7 +2,7 @@
 
 Every action reads the configuration first, as in ldirectord. Unlike there, a bad or missing file never touches a daemon
 that runs: `stop` stops it, `status` sees it, `reload` and `restart` leave it alone and say why. With
-`# pyldirectord: compat=strict` as the file's first line a bad file fails `stop` and `status` too.
+`--compat strict`, or `# pyldirectord: compat=strict` as the file's first line, a bad file fails `stop` and `status` too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -19,6 +20,7 @@ from pykeepalived import LDIRECTORD_VERSION, __version__
 from pykeepalived.cli import names
 from pykeepalived.diagnostics import Diagnostic, Severity
 from pykeepalived.diagnostics.render import full, short
+from pykeepalived.runtime.ldirectord_execute import command_line
 from pykeepalived.runtime.ldirectord_instance import Instance, Running, claim, find_instance, look, send
 from pykeepalived.runtime.ldirectord_log import LdirectordLog, Output
 
@@ -38,8 +40,8 @@ _RESTART_LIMIT_S: Final = 30.0
 
 USAGE: Final = """\
 Usage:
-    ldirectord [-d|--debug] [--] [CONFIG] start | stop | restart | try-restart |
-               reload | force-reload | status
+    ldirectord [-d|--debug] [--compat strict] [--] [CONFIG] start | stop |
+               restart | try-restart | reload | force-reload | status
     ldirectord -t|--config-test [CONFIG]
     ldirectord -h|-?|--help
     ldirectord -v|--version
@@ -50,6 +52,8 @@ the name is ldirectord.cf.
     -d, --debug        stay in the foreground and log to standard error
     -t, --config-test  read CONFIG, show what there is to say about it, and
                        exit: 0 it can be used, 1 not found, 2 it has errors
+    --compat strict    answer like ldirectord where pyldirectord is wiser; the
+                       same as `# pyldirectord: compat=strict` in the file
 """
 
 VERSION: Final = f"""\
@@ -83,17 +87,24 @@ def read_command_line(words: list[str]) -> dict[str, Any]:
     """The words as parameters of `command`. Raises _UsageError."""
     flags: set[str] = set()
     rest = list(words)
+    strict = False
     while rest and rest[0].startswith("-") and rest[0] != "-":
         word = rest.pop(0)
         if word == "--":
             break
+        if word == "--compat" or word.startswith("--compat="):
+            mode = word[9:] if word != "--compat" else (rest.pop(0) if rest else "")
+            if mode != "strict":
+                raise _UsageError("Option compat takes the word strict")
+            strict = True
+            continue
         letters = [word[2:]] if word.startswith("--") else list(word[1:])
         for letter in letters:
             # A letter behind two dashes is no long option.
             if letter not in _FLAGS or (word.startswith("--") and len(letter) == 1):
                 raise _UsageError(f"Unknown option: {letter}")
             flags.add(_FLAGS[letter])
-    values: dict[str, Any] = {"debug": "debug" in flags, "config": None, "action": ""}
+    values: dict[str, Any] = {"debug": "debug" in flags, "strict": strict, "config": None, "action": ""}
     for question in ("help", "version"):
         if question in flags:
             return values | {"action": question}
@@ -109,16 +120,16 @@ def read_command_line(words: list[str]) -> dict[str, Any]:
 
 
 @click.command(cls=LdirectordCommand, add_help_option=False)
-def command(debug: bool, config: str | None, action: str) -> None:
+def command(debug: bool, strict: bool, config: str | None, action: str) -> None:
     """Start, stop or ask ldirectord."""
     if action == "help":
         click.echo(USAGE, nl=False)
     elif action == "version":
         click.echo(VERSION, nl=False)
     elif action == "test":
-        sys.exit(_test(find_instance(config)))
+        sys.exit(_test(find_instance(config), strict=strict))
     else:
-        sys.exit(Action(find_instance(config), action, debug=debug).run())
+        sys.exit(Action(find_instance(config), action, debug=debug, strict=strict).run())
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -144,7 +155,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 class Action:
     """One call of the program."""
 
-    def __init__(self, instance: Instance, action: str, *, debug: bool) -> None:
+    def __init__(self, instance: Instance, action: str, *, debug: bool, strict: bool = False) -> None:
+        self._strict = strict
+        self._executes: tuple[str, ...] = ()
         self._instance = instance
         self._action = action
         self._debug = debug
@@ -186,7 +199,7 @@ class Action:
             return None
         # Before the file is read: a change in between is then seen, not missed.
         self._watch = FileWatch(self._instance.absolute_path)
-        result = load(self._instance.path)
+        result = load(self._instance.path, strict=self._strict)
         if not result.ok:
             return result
         settings = result.config.ldirectord
@@ -194,6 +207,7 @@ class Action:
             if settings.supervised and not self._debug:
                 self._log = LdirectordLog(self._instance.name, Output.STDOUT)
             self._log.settle(settings.logfile)
+            self._executes = settings.execute
         if self._action in {"start", "restart", "try-restart"}:
             show(item for item in result.findings.items if item.severity is not Severity.NOTE)
         return result
@@ -240,6 +254,7 @@ class Action:
             reading=Reading(result.config, tuple(result.findings.items)),
             watch=self._watch,
             log=self._log,
+            strict=self._strict,
         )
         if self._debug or (settings is not None and settings.supervised):
             return ldirectord_daemon.run_here(launch)
@@ -277,6 +292,9 @@ class Action:
         return self._signal(running, signal.SIGHUP)
 
     def _status(self, running: Running) -> int:
+        for name in self._executes:
+            # As ldirectord does: each answers for itself, its exit code is not looked at.
+            subprocess.run(["/bin/sh", "-c", command_line(sys.argv[0], name, "status")], check=False, timeout=60)
         shown = self._instance.shown
         leaving = "Exiting from ldirectord status"
         if running.pid:
@@ -307,7 +325,7 @@ def show(findings: Any) -> None:
         click.echo(full(finding, colour=True) if terminal else short(finding), err=True)
 
 
-def _test(instance: Instance) -> int:
+def _test(instance: Instance, *, strict: bool) -> int:
     """Read a file and say everything that there is to say about it."""
     from pykeepalived.dialects.ldirectord import SystemHost, load  # noqa: PLC0415
 
@@ -315,7 +333,7 @@ def _test(instance: Instance) -> int:
         click.echo(f"Config file {instance.typed} not found", err=True)
         return EXIT_ERROR
     # Only the daemon's user has to be able to write the logs.
-    result = load(instance.path, host=SystemHost(check_writable=os.geteuid() == 0))
+    result = load(instance.path, host=SystemHost(check_writable=os.geteuid() == 0), strict=strict)
     findings: list[Diagnostic] = result.findings.items
     show(findings)
     if result.ok:

@@ -127,6 +127,20 @@ class BfdCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question", 
     name: str
 
 
+class TlsOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a check speaks TLS: pyldirectord's `tls…` directives. The default is ldirectord's way: no name, no trust."""
+
+    verify: bool = False
+    """The server's certificate must lead to `ca_file`, or to an authority of the system; with `server_name` it must
+    also be for that name."""
+    ca_file: str | None = None
+    certificate_file: str | None = None
+    """Our own certificate, with its key unless `key_file` has it."""
+    key_file: str | None = None
+    server_name: str | None = None
+    """Sent as server name indication (RFC 6066 section 3)."""
+
+
 class NegotiateCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question", tag="negotiate"):
     """ldirectord's `negotiate` for one service, or `N` (one negotiate, then `connects_between` connects)."""
 
@@ -147,6 +161,9 @@ class NegotiateCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="quest
     connects_between: int = 0
     connect_timeout_us: int = 5 * SECOND_US
     """checktimeout: limit of the plain connects of `N`, and of ldap and radius."""
+    tls: TlsOptions = TlsOptions()
+    strict: bool = False
+    """compat=strict: answers that ldirectord does not test are not tested."""
 
 
 class ExternalCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question", tag="external"):
@@ -156,6 +173,8 @@ class ExternalCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="questi
     arguments: tuple[str, ...]
     timeout_us: int
     perl: bool = False
+    strict: bool = False
+    """compat=strict: death by a signal counts as success."""
 
 
 class OnCheck(msgspec.Struct, frozen=True, tag_field="question", tag="on"):

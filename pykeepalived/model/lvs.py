@@ -94,6 +94,8 @@ class RealServer(msgspec.Struct, frozen=True, kw_only=True):
     """All must be well for the server to be alive."""
     maintenance_names: tuple[str, ...] = ()
     """ldirectord: file names in maintenancedir that take the server out."""
+    monitor_name: str = ""
+    """ldirectord: what its lines in the monitorfile call the check."""
 
 
 class SorryServer(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,6 +38,7 @@ from pykeepalived.model.lvs import RealServer
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
 from pykeepalived.runtime.lvs_kernel import KernelSettings
+from pykeepalived.runtime.lvs_observer import LvsObserver
 from pykeepalived.runtime.lvs_status import result_events, service_status
 from pykeepalived.runtime.lvs_table import TableKeeper
 from pykeepalived.runtime.probes import ProbeEngine, ProbeResult, Subscription
@@ -67,10 +68,12 @@ class CheckerProgram:
         voice: Voice | None = None,
         dataplane: Dataplane | None = None,
         drift_interval_us: int = DRIFT_INTERVAL_US,
+        observer: LvsObserver | None = None,
     ) -> None:
         self._context = context
         self._log = context.log
         self._own_voice = voice
+        self._observer = observer
         self._dataplane = dataplane
         self._drift_interval_us = drift_interval_us
         self._config = Config()
@@ -102,6 +105,7 @@ class CheckerProgram:
         context = self._context
         self._take(config)
         self._keeper = TableKeeper(context.reactor, self._dataplane, self._tell, self._drift_interval_us)
+        self._keeper.leave_absent(config.ldirectord is not None and not config.ldirectord.readd_quiescent)
         self._engine = ProbeEngine(context.reactor, self._log, context.scripts, random.Random())
         self._settings = KernelSettings(self._dataplane, self._log)
         if config.globals.lvs_flush:
@@ -122,6 +126,7 @@ class CheckerProgram:
         if config.globals.lvs_dataplane != self._config.globals.lvs_dataplane:
             self._log.error("Cannot change lvs_dataplane at a reload - please restart keepalived")
         self._take(config)
+        self._keeper.leave_absent(config.ldirectord is not None and not config.ldirectord.readd_quiescent)
         refs = self._refs(config)
         for key in [key for key in self._pools if key not in refs]:
             self._end(key)
@@ -311,6 +316,8 @@ class CheckerProgram:
             subscription.close()
 
     def _result(self, pool: Pool, health: ServerHealth, check: CheckHealth, result: ProbeResult) -> None:
+        if self._observer is not None:
+            self._observer.checked(pool.service, health, result)
         self._tell_all(result_events(pool, health, check, result))
         events = pool.check_result(health, check, result.up, result.outcome.weight, result.outcome.text)
         check.failures = result.failures
@@ -388,10 +395,12 @@ class CheckerProgram:
 
     def _tell(self, event: LvsEvent) -> None:
         self._herald.tell(event)
+        if self._observer is not None:
+            self._observer.happened(event)
 
     def _tell_all(self, events: Iterable[LvsEvent]) -> None:
         for event in events:
-            self._herald.tell(event)
+            self._tell(event)
 
     # ---- showing ----
 

@@ -34,6 +34,7 @@ from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.runtime.checker_process import CheckerProgram
 from pykeepalived.runtime.child import describe
 from pykeepalived.runtime.control import SOCKET_NAME, ControlServer, Reply, Request
+from pykeepalived.runtime.ldirectord_companions import Companions
 from pykeepalived.runtime.ldirectord_instance import Instance
 from pykeepalived.runtime.ldirectord_log import LdirectordLog
 from pykeepalived.runtime.ldirectord_reload import BackgroundReader, FileWatch, Reading
@@ -96,7 +97,10 @@ class LazyRunner:
 class Daemon:
     """One running ldirectord. Made in the process that it is to live in; `run` returns its exit code."""
 
-    def __init__(self, instance: Instance, reading: Reading, watch: FileWatch, log: LdirectordLog) -> None:
+    def __init__(
+        self, instance: Instance, reading: Reading, watch: FileWatch, log: LdirectordLog, *, strict: bool = False
+    ) -> None:
+        self._strict = strict
         self._instance = instance
         self._reading = reading
         self._watch = watch
@@ -118,7 +122,8 @@ class Daemon:
             finished=self._finished,
             emit=self._emit,
         )
-        self._program = CheckerProgram(context, voice=LdirectordVoice())
+        self._companions = Companions(context, instance.absolute_path)
+        self._program = CheckerProgram(context, voice=LdirectordVoice(), observer=self._companions)
 
     def run(self, ready: Ready) -> int:
         """Serve until a stop signal. `ready` tells whoever started us how that went."""
@@ -129,6 +134,7 @@ class Daemon:
             if self._exit_code is not None:
                 ready(self._log.last_error or "the checks cannot be started")
                 return self._exit_code
+            self._companions.start(self._reading.config, self._program)
             control = self._open_control()
             self._look_later()
             ready(None)
@@ -162,6 +168,7 @@ class Daemon:
         if self._look_timer is not None:
             self._look_timer.cancel()
         self._reactor.call_later(_STOP_LIMIT_US, lambda: self._finished(1))
+        self._companions.stop()
         self._program.stop()
 
     def _finished(self, code: int) -> None:
@@ -203,7 +210,7 @@ class Daemon:
             # What is being read may be older than what was asked for now.
             self._read_again = True
             return
-        self._reader.start(self._instance.absolute_path, self._read_done)
+        self._reader.start(self._instance.absolute_path, self._read_done, strict=self._strict)
 
     def _read_done(self, answer: Reading | str) -> None:
         if self._stop_signal is not None:
@@ -217,6 +224,7 @@ class Daemon:
             self._log.settle(self._settings.logfile)
             self._last_reload = {"ok": True, "reasons": []}
             self._program.reload(answer.config)
+            self._companions.reload(answer.config)
         if self._read_again:
             self._read_again = False
             self._read()
@@ -284,6 +292,8 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     reading: Reading
     watch: FileWatch
     log: LdirectordLog
+    strict: bool = False
+    """`--compat strict`: every reading of the file is strict."""
 
 
 def run_here(launch: Launch) -> int:
@@ -291,7 +301,8 @@ def run_here(launch: Launch) -> int:
     log = launch.log
     log.info(f"Starting Linux Director v{LDIRECTORD_VERSION} with pid: {os.getpid()}")
     # What went wrong at start stands in the log already, which is the terminal here.
-    return Daemon(launch.instance, launch.reading, launch.watch, log).run(lambda _why: None)
+    daemon = Daemon(launch.instance, launch.reading, launch.watch, log, strict=launch.strict)
+    return daemon.run(lambda _why: None)
 
 
 def start_daemon(launch: Launch, pid_file: PidFile) -> str | None:
@@ -351,7 +362,8 @@ def _daemon_main(launch: Launch, pid_file: PidFile, far: int) -> int:
             os.write(far, b"\n" if why is None else why.encode(errors="backslashreplace")[:4000])
         os.close(far)
 
-    return Daemon(launch.instance, launch.reading, launch.watch, launch.log).run(ready)
+    daemon = Daemon(launch.instance, launch.reading, launch.watch, launch.log, strict=launch.strict)
+    return daemon.run(ready)
 
 
 def wait_for_end(instance: Instance, *, limit_s: float, pause_s: float = 0.05) -> bool:

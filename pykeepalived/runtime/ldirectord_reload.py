@@ -45,9 +45,9 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Reading)
 
 
-def read(path: str) -> Reading:
+def read(path: str, *, strict: bool = False) -> Reading:
     """Read a file here and now."""
-    result = load(path)
+    result = load(path, strict=strict)
     return Reading(result.config, tuple(result.findings.items))
 
 
@@ -66,7 +66,7 @@ class BackgroundReader:
     def busy(self) -> bool:
         return self._done is not None
 
-    def start(self, path: str, done: Callable[[Reading | str], None]) -> None:
+    def start(self, path: str, done: Callable[[Reading | str], None], *, strict: bool = False) -> None:
         """`done` is called once, later, with what was read or why nothing was. Call only while not `busy`."""
         self._done = done
         self._data = bytearray()
@@ -80,7 +80,7 @@ class BackgroundReader:
             self._reactor.call_soon(lambda: self._finish(reason))
             return
         if self._pid == 0:
-            _child(path, far)
+            _child(path, far, strict)
         os.close(far)
         os.set_blocking(near, False)
         self._fd = near
@@ -131,11 +131,11 @@ class BackgroundReader:
         self._data = bytearray()
 
 
-def _child(path: str, far: int) -> None:
+def _child(path: str, far: int, strict: bool) -> None:
     code = 1
     try:
         names.close_descriptors([far])
-        data = _encoder.encode(read(path))
+        data = _encoder.encode(read(path, strict=strict))
         while data:
             data = data[os.write(far, data) :]
         code = 0

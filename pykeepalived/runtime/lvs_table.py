@@ -11,7 +11,7 @@ from typing import Any, Final
 from pykeepalived.dataplane import Dataplane, Failure
 from pykeepalived.lvs.events import DriftRepaired, LvsEvent, OperationRefused
 from pykeepalived.lvs.reconcile import Reconciler, describe
-from pykeepalived.lvs.table import DestinationKey, Entry, Operation, ServiceKey, Table
+from pykeepalived.lvs.table import Destination, DestinationKey, Entry, Operation, ServiceKey, Table
 from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.units import MILLISECOND_US, SECOND_US
 
@@ -40,6 +40,9 @@ class TableKeeper:
         self._retry_timer: Timer | None = None
         self._drift_timer: Timer | None = None
         self._drift_left: list[ServiceKey] = []
+        self._leaves_absent = False
+        self._absent: set[tuple[ServiceKey, DestinationKey]] = set()
+        """Destinations with weight 0 that somebody took out, and that stay out until they have a weight again."""
         self.operations_done = 0
         self.operations_refused = 0
         self.drift_repairs = 0
@@ -48,9 +51,19 @@ class TableKeeper:
 
     def want(self, key: ServiceKey, entry: Entry, named: Iterable[DestinationKey]) -> None:
         """Hold this from the next turn on. `named`: destinations that are ours though they may not be held now."""
+        if self._absent:
+            entry = self._without_absent(key, entry)
         self._reconciler.want(key, entry)
         self._reconciler.name(key, named)
         self._touch(key)
+
+    def leave_absent(self, wanted: bool) -> None:
+        """ldirectord's `readdquiescent=no`: a dead server that an operator takes out by hand is not put back.
+
+        Whoever is out comes back with the next call: a reload begins anew.
+        """
+        self._leaves_absent = wanted
+        self._absent.clear()
 
     def unwant(self, key: ServiceKey) -> None:
         self._reconciler.unwant(key)
@@ -216,8 +229,28 @@ class TableKeeper:
         drifted = [key for key in self._reconciler.drifted(found) if key in members]
         if not drifted:
             return
+        if self._leaves_absent:
+            self._note_absent(found, drifted)
         self._reconciler.learn(found, drifted)
         operations = self._bring_about(drifted)
         if operations:
             self.drift_repairs += 1
             self._tell(DriftRepaired(operations))
+
+    def _note_absent(self, found: Table, drifted: Iterable[ServiceKey]) -> None:
+        for key in drifted:
+            wanted, held = self._reconciler.wanted.get(key), found.get(key)
+            if wanted is None or held is None:
+                continue
+            gone = [kept for kept, value in wanted.destinations.items() if not value.weight]
+            self._absent.update((key, kept) for kept in gone if kept not in held.destinations)
+            self._reconciler.want(key, self._without_absent(key, wanted))
+
+    def _without_absent(self, key: ServiceKey, entry: Entry) -> Entry:
+        kept: dict[DestinationKey, Destination] = {}
+        for place, value in entry.destinations.items():
+            if value.weight:
+                self._absent.discard((key, place))
+            if (key, place) not in self._absent:
+                kept[place] = value
+        return Entry(entry.service, kept)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pykeepalived.checkers.conversation import (
     Command,
     Conversation,
+    Listen,
     Outcome,
     RandomBytes,
     Receive,
@@ -55,6 +56,8 @@ def feed(conversation: Conversation, *data: bytes) -> tuple[Outcome, list[Comman
         match command:
             case Receive() | ReceiveLine():
                 reply = pieces.pop(0) if pieces else b""
+            case Listen():
+                reply = b"192.0.2.1 4660"
             case Resolve():
                 reply = SOCKET.address.encode()
             case RandomBytes():

@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 from pykeepalived.checkers import registry
 from pykeepalived.checkers.chunked import Chunks
 from pykeepalived.checkers.conversation import (
+    Accept,
     Connect,
     Conversation,
     ConversationError,
     Exchange,
     FailureKind,
+    Listen,
     Outcome,
+    Pause,
     RandomBytes,
     Receive,
     ReceiveLine,
@@ -206,15 +209,23 @@ def test_pop_with_a_login_must_succeed() -> None:
     assert lines(question, b"-ERR busy\r\n")[0].reason == "pop-status"
 
 
-def test_pop_without_a_login_is_always_up_as_in_the_original() -> None:
+def test_pop_without_a_login_takes_a_good_greeting() -> None:
+    assert lines(check("pop"), b"+OK hi\r\n")[0].ok
+    assert lines(check("pop"), b"-ERR no\r\n")[0].reason == "pop-status"
+    assert lines(check("pop"))[0].reason == "closed"
+
+
+def test_strict_pop_without_a_login_is_always_up_as_in_the_original() -> None:
     refused = ConversationError(FailureKind.REFUSED, "connect: Connection refused")
-    outcome = play(converse(check("pop")), Connect(options=SOCKET), refused)
+    outcome = play(converse(check("pop", strict=True)), Connect(options=SOCKET), refused)
     assert (outcome.ok, outcome.reason) == (True, "untested")
-    assert lines(check("pop"), b"-ERR no\r\n")[0].ok
+    assert lines(check("pop", strict=True), b"-ERR no\r\n")[0].ok
 
 
 def test_imap() -> None:
-    assert lines(check("imap"), b"* BYE whatever\r\n")[0].ok
+    assert lines(check("imap"), b"* OK ready\r\n")[0].ok
+    assert lines(check("imap"), b"* BYE whatever\r\n")[0].reason == "imap-status"
+    assert lines(check("imap", strict=True), b"* BYE whatever\r\n")[0].ok
     assert lines(check("imap"))[0].reason == "closed"
     question = check("imap", login='me"', password="a\\b")
     outcome, text = lines(question, b"* OK hi\r\n", b"* CAPABILITY\r\n", b"0 OK in\r\n")
@@ -222,6 +233,20 @@ def test_imap() -> None:
     assert lines(question, b"* OK hi\r\n", b"0 NO out\r\n")[0].reason == "login"
     conversation = converse(check("imaps"))
     assert [conversation.send(None), conversation.send(None)] == [Connect(options=SOCKET), StartTls()]
+
+
+def test_strict_imap_tries_a_failed_connection_once_more() -> None:
+    refused = ConversationError(FailureKind.REFUSED, "connect: Connection refused")
+    again = Pause(5_000_000)
+    question = check("imap", strict=True)
+    steps = (Connect(options=SOCKET), refused, again, None, Connect(options=SOCKET))
+    outcome = play(converse(question), *steps, None, ReceiveLine(), b"* OK\r\n", Send(b"0 LOGOUT\r\n"), None)
+    assert outcome.ok
+    with pytest.raises(ConversationError, match="refused"):
+        play(converse(question), *steps, refused)
+    with pytest.raises(ConversationError, match="refused"):
+        play(converse(check("imap")), Connect(options=SOCKET), refused)
+    assert registry.limit_us(question) == 2 * registry.limit_us(check("imap")) + 5_000_000
 
 
 def test_configured_text_is_one_line_of_a_dialogue() -> None:
@@ -272,10 +297,38 @@ def test_ftp_over_ipv6_uses_the_extended_words() -> None:
         (),
     ],
 )
-def test_ftp_failures_count_only_when_something_is_expected(answers: tuple[bytes, ...]) -> None:
+def test_ftp_failures(answers: tuple[bytes, ...]) -> None:
     assert lines(check("ftp", receive="x"), *answers)[0].ok is False
-    outcome, _ = lines(check("ftp"), *answers)
+    assert lines(check("ftp", request="/file"), *answers)[0].ok is False
+    outcome, _ = lines(check("ftp", strict=True), *answers)
     assert (outcome.ok, outcome.reason) == (True, "untested")
+
+
+def test_ftp_without_receive_asks_for_a_login_and_the_named_file() -> None:
+    outcome, text = lines(check("ftp"), b"220 x\r\n", b"331 x\r\n", b"230 in\r\n")
+    assert (outcome.ok, text) == (True, b"USER anonymous\r\nPASS anonymous@\r\nQUIT\r\n")
+    assert lines(check("ftp"), b"220 x\r\n", b"331 x\r\n", b"530 no\r\n")[0].reason == "login"
+
+
+def test_ftp_falls_back_to_active_mode() -> None:
+    outcome = play(
+        converse(check("ftp", request="/f", receive="Hello")),
+        Connect(options=SOCKET), None,
+        ReceiveLine(), b"220 ready\r\n",
+        Send(b"USER anonymous\r\n"), None, ReceiveLine(), b"230 in\r\n",
+        Send(b"CWD /\r\n"), None, ReceiveLine(), b"250 ok\r\n",
+        Send(b"TYPE I\r\n"), None, ReceiveLine(), b"200 ok\r\n",
+        Send(b"PASV\r\n"), None, ReceiveLine(), b"502 no\r\n",
+        Listen(), b"192.0.2.1 4660",
+        Send(b"PORT 192,0,2,1,18,52\r\n"), None, ReceiveLine(), b"200 ok\r\n",
+        Send(b"RETR /f\r\n"), None, ReceiveLine(), b"150 here it comes\r\n",
+        Accept(), None,
+        Swap(), None,
+        Receive(), b"Hello", Receive(), b"",
+        Swap(), None,
+        Send(b"QUIT\r\n"), None,
+    )  # fmt: skip
+    assert outcome.ok
 
 
 # ---- nntp, simpletcp, sip, none, dns ----

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import dns.message
@@ -24,7 +26,7 @@ from pykeepalived.checkers.conversation import (
     Send,
 )
 from pykeepalived.checkers.dns import query, read_name, records, response_code
-from pykeepalived.checkers.misc import PROGRAM_GRACE_US
+from pykeepalived.checkers.misc import PERL, PROGRAM_GRACE_US
 from pykeepalived.checkers.udp import filler
 from pykeepalived.model.checks import (
     BfdCheck,
@@ -125,8 +127,29 @@ def test_external(status: int | None, ok: bool) -> None:
     words = Script(("/x arg", *arguments))
     assert play(registry.converse(check), RunProgram(script=words, timeout_us=1_000_000), status).ok is ok
     perl = msgspec.structs.replace(check, perl=True)
-    words = Script(("perl", "/x arg", *arguments))
+    words = Script(("perl", "-e", PERL, "/x arg", *arguments))
     assert play(registry.converse(perl), RunProgram(script=words, timeout_us=1_000_000), status).ok is ok
+    strict = msgspec.structs.replace(check, strict=True)
+    words = Script(("/x arg", *arguments))
+    killed_is_well = ok or status == -11
+    assert play(registry.converse(strict), RunProgram(script=words, timeout_us=1_000_000), status).ok is killed_is_well
+
+
+def test_external_perl_files(tmp_path: Path) -> None:
+    """What a file may do: `exit N`, no exit, its words as the arguments of a function; and what fails it."""
+    for text, expected in (
+        ("exit 3;", 3),
+        ("my ($vip, $vport, $rip, $rport) = @_; exit($rip eq '10.0.0.7' && shift eq '10.0.0.1' ? 0 : 9);", 0),
+        ("my $x = 1;", 0),
+        ("return 5;", 0),
+        ("sub {{{", 255),
+        ("die 'no';", 255),
+    ):
+        file = tmp_path / "check.pl"
+        file.write_text(text)
+        words = ["perl", "-e", PERL, str(file), "10.0.0.1", "80", "10.0.0.7", "8080"]
+        assert subprocess.run(words, check=False, stderr=subprocess.DEVNULL).returncode == expected, text
+    assert subprocess.run(["perl", "-e", PERL, "/no/such/file"], check=False, stderr=-3).returncode == 126
 
 
 # ---- UDP and ICMP ----
@@ -265,9 +288,9 @@ def test_every_check_with_a_socket_is_available_and_limited(question: Any) -> No
     [
         (FileCheck(track_file="x"), "file check is not asked by conversation"),
         (BfdCheck(name="x"), "bfd check is not asked by conversation"),
-        (NegotiateCheck(socket=SOCKET, service="oracle"), "negotiate check of service oracle is not available yet"),
+        (NegotiateCheck(socket=SOCKET, service="gopher"), "negotiate check of service gopher is not available"),
     ],
-    ids=["file", "bfd", "oracle"],
+    ids=["file", "bfd", "gopher"],
 )
 def test_what_is_not_there_is_named_and_never_a_crash(question: Any, text: str) -> None:
     assert registry.unavailable(question) == text

@@ -139,10 +139,31 @@ def test_fallbackcommand(event: ev.LvsEvent, command_line: str | None) -> None:
 )
 def test_command_line(words: str, expected: tuple[bool, str | None, str]) -> None:
     values = read_command_line(words.split())
+    assert not values["strict"]
     assert (values["debug"], values["config"], values["action"]) == expected
 
 
-@pytest.mark.parametrize("words", ["", "a.cf", "begin", "a.cf begin", "--deb start", "-x start", "--d start"])
+def test_compat_on_the_command_line() -> None:
+    for words in (["--compat", "strict", "a.cf", "stop"], ["-d", "--compat=strict", "--", "a.cf", "stop"]):
+        values = read_command_line(words)
+        assert (values["strict"], values["config"], values["action"]) == (True, "a.cf", "stop")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--compat=lax start",
+        "--compat",
+        "--comp strict start",
+        "",
+        "a.cf",
+        "begin",
+        "a.cf begin",
+        "--deb start",
+        "-x start",
+        "--d start",
+    ],
+)
 def test_usage(words: str) -> None:
     with pytest.raises(_UsageError):
         read_command_line(words.split())

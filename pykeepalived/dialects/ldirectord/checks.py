@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import msgspec
 
-from pykeepalived.dialects.ldirectord.services import LIMITED_BY_CHECKTIMEOUT, SERVICE_PORTS
+from pykeepalived.dialects.ldirectord.services import LIMITED_BY_CHECKTIMEOUT, SERVICE_PORTS, WITH_TLS
 from pykeepalived.model.checks import (
     CheckerSpec,
     CheckQuestion,
@@ -16,12 +19,15 @@ from pykeepalived.model.checks import (
     PingCheck,
     SocketOptions,
     TcpCheck,
+    TlsOptions,
 )
-from pykeepalived.model.lvs import Protocol
+from pykeepalived.model.lvs import ForwardingMethod, Protocol, RealServer
 from pykeepalived.units import SECOND_US
 
 #: ldirectord's echo requests carry this many bytes.
 _PING_PAYLOAD = 64
+
+METHOD_NAMES: Final = {ForwardingMethod.DR: "gate", ForwardingMethod.NAT: "masq", ForwardingMethod.TUN: "ipip"}
 
 
 class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +55,13 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
     """First argument of external checks: the address, or the mark."""
     virtual_port: int
     """Second argument; 0 for marks."""
+    tls: TlsOptions = TlsOptions()
+    service_written: bool = True
+    """`service=` stands in the section; else the port told."""
+    monitored: bool = False
+    """There is a monitorfile."""
+    strict: bool = False
+    """compat=strict"""
 
 
 def check_port(settings: CheckSettings, port: int) -> int:
@@ -107,6 +120,7 @@ def _question(
             arguments=words,
             timeout_us=settings.check_timeout_s * SECOND_US,
             perl=kind == "external-perl",
+            strict=settings.strict,
         )
     if kind == "ping" or (kind == "connect" and settings.protocol is Protocol.UDP):
         return PingCheck(
@@ -115,8 +129,23 @@ def _question(
     if kind == "connect":
         return TcpCheck(socket=target) if target.port else OffCheck()
     if settings.service == "none" and not isinstance(kind, int):
-        return OnCheck()
+        return _unnamed(settings, target)
     return _negotiate(settings, target, request, receive)
+
+
+def _unnamed(settings: CheckSettings, target: SocketOptions) -> CheckQuestion:
+    """No service is written and the port tells none: ldirectord asks nobody and the server never dies.
+
+    Here its port must accept a connection, or its host answer a ping for UDP. `service=none` still asks nobody, and
+    so does a firewall mark without a `service`: it may stand for any port and protocol.
+    """
+    if settings.service_written or settings.strict or settings.protocol is None or not target.port:
+        return OnCheck()
+    if settings.protocol is Protocol.UDP:
+        return PingCheck(
+            socket=msgspec.structs.replace(target, port=0), attempts=settings.check_count, payload_size=_PING_PAYLOAD
+        )
+    return TcpCheck(socket=target)
 
 
 def _negotiate(
@@ -139,4 +168,28 @@ def _negotiate(
         secret=settings.secret,
         connects_between=settings.check_type if isinstance(settings.check_type, int) else 0,
         connect_timeout_us=settings.check_timeout_s * SECOND_US,
+        tls=settings.tls if settings.service in WITH_TLS else TlsOptions(),
+        strict=settings.strict,
     )
+
+
+def monitor_name(settings: CheckSettings, server: RealServer, request: str | None, receive: str | None) -> str:
+    """What ldirectord's lines in the monitorfile call a check (ldirectord-behaviour 7.2): empty fields vanish."""
+    kind = settings.check_type
+    words = {"negotiate": f"negotiate:{settings.service}", "external": f"external:{settings.command}"}
+    if settings.service == "none" and not settings.service_written and not settings.strict:
+        words["negotiate"] = "connect"
+    words["external-perl"] = f"external-perl:{settings.command}"
+    fields = (
+        f"combined:{settings.service}" if isinstance(kind, int) else words.get(kind, kind),
+        settings.protocol.name.lower() if settings.protocol else "fwm",
+        server.address,
+        str(server.port),
+        settings.virtualhost or "",
+        str(settings.check_port or ""),
+        str(server.weight),
+        METHOD_NAMES[server.forwarding.method],
+        effective_request(settings, request),
+        settings.receive if receive is None else receive,
+    )
+    return re.sub(":+", " ", ":".join(fields).replace("\\", ""))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import socket
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +30,18 @@ class Host(Protocol):
         ...
 
     def is_directory(self, path: str) -> bool: ...
+
+    def read_problem(self, path: str) -> str | None:
+        """Why a file cannot be read, in words; None: it can."""
+        ...
+
+    def has_module(self, name: str) -> bool:
+        """Whether a Python library is installed."""
+        ...
+
+    def has_program(self, name: str) -> bool:
+        """Whether a program is on the search path."""
+        ...
 
 
 class SystemHost:
@@ -67,6 +81,23 @@ class SystemHost:
             return None if os.access(parent, os.W_OK | os.X_OK) else "Permission denied"
         except (OSError, ValueError) as error:
             return getattr(error, "strerror", None) or "not a usable path"
+
+    def read_problem(self, path: str) -> str | None:
+        try:
+            with Path(path).open("rb") as stream:
+                stream.read(1)
+        except (OSError, ValueError) as error:
+            return getattr(error, "strerror", None) or "not a usable path"
+        return None
+
+    def has_module(self, name: str) -> bool:
+        try:
+            return importlib.util.find_spec(name) is not None
+        except (ImportError, ValueError):
+            return False
+
+    def has_program(self, name: str) -> bool:
+        return shutil.which(name) is not None
 
     def is_directory(self, path: str) -> bool:
         try:

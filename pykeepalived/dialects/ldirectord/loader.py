@@ -58,8 +58,11 @@ class LoadResult(msgspec.Struct):
         return any(item.id in MENDABLE for item in self.findings.items)
 
 
-def load(path: str, *, host: Host | None = None) -> LoadResult:
-    """Read a file. Never raises: a file that cannot be read is a finding without a span."""
+def load(path: str, *, host: Host | None = None, strict: bool = False) -> LoadResult:
+    """Read a file; `strict`: as if its first line asked for compat=strict.
+
+    Never raises: a file that cannot be read is a finding without a span.
+    """
     findings = Findings()
     empty = LoadResult(Config(ldirectord=LdirectordSettings(path=path)), findings)
     try:
@@ -72,16 +75,16 @@ def load(path: str, *, host: Host | None = None) -> LoadResult:
     if len(data) > LARGEST_FILE:
         findings.add(_unreadable(f"{quote(path)} is larger than {LARGEST_FILE} bytes"))
         return empty
-    return load_text(data.decode("utf-8", "surrogateescape"), path, host=host)
+    return load_text(data.decode("utf-8", "surrogateescape"), path, host=host, strict=strict)
 
 
-def load_text(text: str, path: str, *, host: Host | None = None) -> LoadResult:
+def load_text(text: str, path: str, *, host: Host | None = None, strict: bool = False) -> LoadResult:
     """Read the text of a file; `path` is its name in findings and in the model."""
     findings = Findings()
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()
-    config = _Loader(Reporter(path, lines, findings), Resolver(host or SystemHost())).load()
+    config = _Loader(Reporter(path, lines, findings), Resolver(host or SystemHost()), strict).load()
     findings.items.sort(key=lambda item: item.span.line if item.span else len(lines) + 1)
     return LoadResult(config, findings)
 
@@ -93,7 +96,8 @@ def _unreadable(message: str) -> Diagnostic:
 class _Loader:
     """One load."""
 
-    def __init__(self, report: Reporter, resolver: Resolver) -> None:
+    def __init__(self, report: Reporter, resolver: Resolver, strict: bool) -> None:
+        self._strict = strict
         self._report = report
         self._resolver = resolver
         self._places = Places(report)
@@ -112,6 +116,7 @@ class _Loader:
             fallback=self._fallback("fallback", Family.INET),
             fallback6=self._fallback("fallback6", Family.INET6),
             hostname=self._resolver.host.hostname(),
+            strict=settings.compat_strict,
         )
         servers = self._sections(scanned, defaults)
         last = scanned.sections[-1] if scanned.sections else None
@@ -151,6 +156,11 @@ class _Loader:
         values, path = self._globals, self._report.file
         self._check_logfile()
         self._check_maintenance_directory()
+        for name in ("tlsca", "tlscert", "tlskey"):
+            found = values.get(name)
+            problem = found and self._resolver.host.read_problem(str(found.value))
+            if found and problem:
+                self._error(found, "unreadable-file", f"cannot read `{quote(str(found.value))}`: {problem}")
         first = _COMPAT.match(self._report.lines[0]) if self._report.lines else None
         if first and first["mode"] != "strict":
             span = self._report.span(1, first.start("mode"), first.end("mode") or None)
@@ -167,7 +177,7 @@ class _Loader:
             maintenance_dir=values.value("maintenancedir"),
             readd_quiescent=values.value("readdquiescent", False),
             mail_sender=values.value("emailalertfrom"),
-            compat_strict=first is not None and first["mode"] == "strict",
+            compat_strict=self._strict or (first is not None and first["mode"] == "strict"),
         )
 
     def _check_logfile(self) -> None:

@@ -134,6 +134,14 @@ def _negotiate(
     ):  # fmt: skip
         if text:
             check.directives.append((name, f'"{text}"', None))
+    tls = first.tls
+    check.directives.append(("tlsverify", "yes" if tls.verify else "no", "no"))
+    for name, path in (
+        ("tlsca", tls.ca_file), ("tlscert", tls.certificate_file), ("tlskey", tls.key_file),
+        ("tlsservername", tls.server_name),
+    ):  # fmt: skip
+        if path:
+            check.directives.append((name, f'"{path}"', None))
     check.times.append(("checktimeout", first.connect_timeout_us))
     if first.service not in LIMITED_BY_CHECKTIMEOUT:
         check.times.append(("negotiatetimeout", first.socket.timeout_us))

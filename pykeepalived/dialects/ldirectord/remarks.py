@@ -151,9 +151,9 @@ def _on_negotiate(
             text = f"not a regular expression, so no answer can match: {problem}"
             report.warning("bad-pattern", text, places.value(receive.statement))
     never_fails = None
-    if service in {"pop", "pops"} and not question.login:
+    if question.strict and service in {"pop", "pops"} and not question.login:
         never_fails = "without `login` the result of a pop check is not tested: the real servers never die"
-    elif service == "ftp" and not question.receive:
+    elif question.strict and service == "ftp" and not question.receive:
         never_fails = "without `receive` the result of an ftp check is not tested: the real servers never die"
     if never_fails:
         report.warning("check-never-fails", never_fails, place_of_service)

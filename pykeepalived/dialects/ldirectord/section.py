@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pykeepalived.dialects.ldirectord import remarks
+from pykeepalived.dialects.ldirectord import needs, remarks
 from pykeepalived.dialects.ldirectord.addresses import (
     BRACKETS,
     METHODS,
@@ -20,13 +20,14 @@ from pykeepalived.dialects.ldirectord.addresses import (
     read_header,
     read_real_address,
 )
-from pykeepalived.dialects.ldirectord.checks import CheckSettings, checker_for
+from pykeepalived.dialects.ldirectord.checks import CheckSettings, checker_for, monitor_name
 from pykeepalived.dialects.ldirectord.readers import ReadError
 from pykeepalived.dialects.ldirectord.realline import RealOptions, read_options
 from pykeepalived.dialects.ldirectord.rows import VIRTUAL
 from pykeepalived.dialects.ldirectord.scan import Section, Statement
 from pykeepalived.dialects.ldirectord.services import SERVICE_OF_PORT
 from pykeepalived.dialects.ldirectord.values import Found, Places, Values
+from pykeepalived.model.checks import TlsOptions
 from pykeepalived.model.common import Family
 from pykeepalived.model.lvs import (
     AddressSelector,
@@ -52,6 +53,8 @@ class Defaults(msgspec.Struct, frozen=True):
     fallback: Fallback | None
     fallback6: Fallback | None
     hostname: str
+    strict: bool = False
+    """compat=strict"""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -116,6 +119,7 @@ class SectionBuilder:
             comment=values.value("comment") or None,
         )
         remarks.on_section(self._report, self._places, self._values, self._section.header, server)
+        needs.on_section(self._report, self._places, self._values, self._resolver.host, server)
         return server
 
     # ---- the header ----
@@ -221,7 +225,7 @@ class SectionBuilder:
     ) -> RealServer:
         port = own_port or target.port
         name = f"[{host}]" if self._family is Family.INET6 else host
-        return RealServer(
+        server = RealServer(
             address=host,
             port=port,
             weight=options.weight,
@@ -234,14 +238,21 @@ class SectionBuilder:
             checkers=(checker_for(settings, host, own_port, options.request, options.receive),),
             maintenance_names=(f"{name}:{port}", name),
         )
+        if not settings.monitored:
+            return server
+        name = monitor_name(settings, server, options.request, options.receive)
+        return msgspec.structs.replace(server, monitor_name=name)
 
     def _check_settings(self, target: Target) -> CheckSettings:
         values, mark = self._values, isinstance(target.selector, FwmarkSelector)
         explicit = values.value("service")
         service = explicit or ("none" if mark else SERVICE_OF_PORT.get(target.port, "none"))
         mail_like = f"ldirectord@{self._defaults.hostname}"
-        login = {"ftp": "anonymous", "sip": mail_like}.get(explicit or "", "")
-        password = mail_like if explicit == "ftp" else ""
+        strict = self._defaults.strict
+        # ldirectord forgets these where the port tells the service, and then asks with an empty name.
+        named = (explicit or "") if strict else service
+        login = {"ftp": "anonymous", "sip": mail_like}.get(named, "")
+        password = mail_like if named == "ftp" else ""
         selector = target.selector
         return CheckSettings(
             check_type=values.value("checktype", "negotiate"),
@@ -264,6 +275,24 @@ class SectionBuilder:
             command=values.value("checkcommand", "/bin/true"),
             virtual_address=selector.address if isinstance(selector, AddressSelector) else str(selector.fwmark),
             virtual_port=target.port,
+            tls=self._tls(),
+            service_written=explicit is not None,
+            monitored=values.value("monitorfile") is not None,
+            strict=strict,
+        )
+
+    def _tls(self) -> TlsOptions:
+        for name in ("tlsca", "tlscert", "tlskey"):
+            found = self._values.get(name)
+            problem = found and self._resolver.host.read_problem(str(found.value))
+            if found and problem:
+                self._fault(found, "unreadable-file", f"cannot read `{found.value}`: {problem}")
+        return TlsOptions(
+            verify=self._inherited("tlsverify", False),
+            ca_file=self._inherited("tlsca", None),
+            certificate_file=self._inherited("tlscert", None),
+            key_file=self._inherited("tlskey", None),
+            server_name=self._values.value("tlsservername"),
         )
 
     def _timeout(self, name: str, other: str, default: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 SERVICE_PORTS: Final[dict[str, int]] = {
     "ftp": 21,
@@ -38,5 +38,27 @@ IGNORES_RECEIVE: Final = frozenset(
 )
 #: Services whose limit is checktimeout, not negotiatetimeout.
 LIMITED_BY_CHECKTIMEOUT: Final = frozenset({"ldap", "ldaps", "radius"})
+
+
+class Client(NamedTuple):
+    """A library that a service's check needs."""
+
+    module: str
+    extra: str
+    """What to install: `pykeepalived[EXTRA]`."""
+    package: str
+    """The same as a package of Debian; empty: there is none."""
+
+
+CLIENTS: Final[dict[str, Client]] = {
+    "mysql": Client("pymysql", "ldirectord-mysql", "python3-pymysql"),
+    "pgsql": Client("pg8000", "ldirectord-pgsql", "python3-pg8000"),
+    "oracle": Client("oracledb", "ldirectord-oracle", ""),
+    "ldap": Client("ldap", "ldirectord-ldap", "python3-ldap"),
+    "ldaps": Client("ldap", "ldirectord-ldap", "python3-ldap"),
+    "radius": Client("pyrad", "ldirectord-radius", "python3-pyrad"),
+}
+#: Services that speak TLS.
+WITH_TLS: Final = frozenset({"https", "imaps", "ldaps", "pops"})
 
 DATABASES: Final = frozenset({"mysql", "oracle", "pgsql"})

@@ -4,7 +4,8 @@
     talk = connectors.perform(conversation, timeout_us, done)
 
 `done(outcome)` is called exactly once, possibly before `perform` returns, unless `talk.cancel()` comes first. Parts:
-`talk` runs one conversation, `stream` and `tls` carry bytes, `datagram` asks over UDP, `echo` pings, `names` resolves.
+`talk` runs one conversation, `stream` and `tls` carry bytes, `datagram` asks over UDP, `echo` pings, `names` resolves,
+`listener` lets a server connect to us; `netio.clients` asks with libraries that block.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 
 from pykeepalived.checkers.conversation import Conversation, Note, Outcome
 from pykeepalived.checkers.udp import filler
+from pykeepalived.netio.clients import ClientPool
 from pykeepalived.netio.connectors.echo import EchoHub
 from pykeepalived.netio.connectors.names import NameService
 from pykeepalived.netio.connectors.talk import Talk
@@ -24,7 +26,7 @@ __all__ = ["Connectors", "Talk"]
 
 
 class Connectors:
-    """Everything that conversations share: TLS settings, the echo sockets, the resolver's thread, the script runner."""
+    """Everything that conversations share: TLS settings, echoes, the resolver's thread, scripts, client processes."""
 
     def __init__(self, reactor: Reactor, scripts: ScriptRunner, note: Callable[[Note], None]) -> None:
         self.reactor = reactor
@@ -33,6 +35,7 @@ class Connectors:
         self.tls_contexts = TlsContexts()
         self.echoes = EchoHub(reactor, filler)
         self.names = NameService(reactor)
+        self.clients = ClientPool(reactor)
 
     def perform(self, conversation: Conversation, timeout_us: int, done: Callable[[Outcome], None]) -> Talk:
         """Run a conversation; it ends within `timeout_us` as a whole."""
@@ -44,3 +47,4 @@ class Connectors:
         """Release what is shared. Running talks are their owner's to cancel first."""
         self.echoes.close()
         self.names.close()
+        self.clients.close()

@@ -40,6 +40,16 @@ class Stream:
             sock.close()
             raise failure(number, "connect")
 
+    @classmethod
+    def adopt(cls, sock: socket.socket) -> Stream:
+        """A stream of a connection that the server has opened to us."""
+        stream = object.__new__(cls)
+        sock.setblocking(False)
+        stream.sock, stream.fd = sock, sock.fileno()
+        stream.connected = stream.writable = True
+        stream.readable = stream.half_closed = stream.faulted = stream.ended = False
+        return stream
+
     def note(self, events: int) -> None:
         """Remember what epoll said."""
         if events & _READ_EVENTS:

@@ -15,6 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from pykeepalived.checkers.conversation import (
+    Accept,
+    AskClient,
     Close,
     Command,
     Connect,
@@ -24,8 +26,10 @@ from pykeepalived.checkers.conversation import (
     Exchange,
     FailureKind,
     GiveWay,
+    Listen,
     Note,
     Outcome,
+    Pause,
     RandomBytes,
     Receive,
     ReceiveLine,
@@ -39,6 +43,7 @@ from pykeepalived.checkers.conversation import (
     Swap,
 )
 from pykeepalived.netio.connectors.datagram import DatagramExchange
+from pykeepalived.netio.connectors.listener import Listener
 from pykeepalived.netio.connectors.stream import EVENTS, Stream, closed_early
 from pykeepalived.netio.connectors.tls import TlsStream
 from pykeepalived.processes.scripts import RunResult
@@ -72,6 +77,7 @@ class Talk:
         "_done",
         "_edge",
         "_limit_text",
+        "_listener",
         "_over",
         "_reactor",
         "_resume",
@@ -91,6 +97,7 @@ class Talk:
         self._stream: Stream | None = None
         self._tls: TlsStream | None = None
         self._aside: tuple[Stream, TlsStream | None, bytes] | None = None
+        self._listener: Listener | None = None
         self._stage: Timer | None = None
         self._resume: Callable[[], _Answer] | None = None
         self._cancel_wait: Callable[[], object] | None = None
@@ -156,6 +163,8 @@ class Talk:
             self._stage.cancel()
         self._stop_waiting()
         self._close_stream()
+        if self._listener is not None:
+            self._listener.close()
         if self._aside is not None:
             self._stream, self._tls, self._buffer = self._aside
             self._aside = None
@@ -323,6 +332,39 @@ class Talk:
             self._reactor.watch(self._stream.fd, EVENTS, self._ready)
         return None
 
+    def _listen(self, command: Listen) -> _Answer:
+        if self._listener is not None:
+            self._listener.close()
+        self._listener = listener = Listener(self._reactor, self._open_stream().sock)
+        return listener.name
+
+    def _accept(self, command: Accept) -> _Answer:
+        self._limit_text = "the server's connection"
+        listener = self._listener
+        if listener is None:
+            raise closed_early("not listening")
+
+        def accepted(stream: Stream) -> None:
+            if not self._over:
+                self._cancel_wait = None
+                self._aside = (stream, None, b"")
+                self._reactor.watch(stream.fd, EVENTS, stream.note)
+                self.advance()
+
+        listener.accept(accepted)
+        self._cancel_wait = listener.close
+        return _PENDING
+
+    def _pause(self, command: Pause) -> _Answer:
+        timer = self._reactor.call_later(command.time_us, partial(self._settled, None))
+        self._cancel_wait = timer.cancel
+        return _PENDING
+
+    def _ask_client(self, command: AskClient) -> _Answer:
+        self._limit_text = command.client
+        self._cancel_wait = self._edge.clients.ask(command, self._settled)
+        return _PENDING
+
     def _open_stream(self) -> Stream:
         if self._stream is None:
             raise closed_early("not connected")
@@ -410,5 +452,9 @@ _PERFORM: Final[dict[type[Command], Callable[[Talk, Any], _Answer]]] = {
     RunProgram: Talk._run_program,
     RandomBytes: Talk._random_bytes,
     GiveWay: Talk._give_way,
+    Listen: Talk._listen,
+    Accept: Talk._accept,
+    Pause: Talk._pause,
+    AskClient: Talk._ask_client,
     Note: Talk._note,
 }

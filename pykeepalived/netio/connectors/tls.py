@@ -25,7 +25,14 @@ class TlsContexts:
 
     def get(self, command: StartTls) -> ssl.SSLContext:
         """The context for a command; raises ConversationError when its files cannot be used."""
-        key = (command.verify, command.ca_file, command.certificate_file, command.key_file, command.key_password)
+        key = (
+            command.verify,
+            command.ca_file,
+            command.certificate_file,
+            command.key_file,
+            command.key_password,
+            command.check_name,
+        )
         context = self._known.get(key)
         if context is None:
             context = _make_context(command)
@@ -43,6 +50,7 @@ def _make_context(command: StartTls) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED if command.verify else ssl.CERT_NONE
+    context.check_hostname = command.verify and command.check_name
     try:
         if command.ca_file is not None:
             context.load_verify_locations(command.ca_file)

@@ -15,6 +15,9 @@ NAMES = {
 class FakeHost:
     """Knows a few names; /nosuch does not exist, /var/log and /tmp can be written."""
 
+    def __init__(self, *absent: str) -> None:
+        self.absent = absent
+
     def resolve(self, name: str, family: Family) -> str | None:
         return NAMES.get((name, family))
 
@@ -28,6 +31,15 @@ class FakeHost:
 
     def append_problem(self, path: str) -> str | None:
         return None if path.startswith(("/var/log/", "/tmp/")) else "No such file or directory"
+
+    def read_problem(self, path: str) -> str | None:
+        return None if path.startswith(("/var/log/", "/tmp/")) else "No such file or directory"
+
+    def has_module(self, name: str) -> bool:
+        return name not in self.absent
+
+    def has_program(self, name: str) -> bool:
+        return name not in self.absent
 
     def is_directory(self, path: str) -> bool:
         return path == "/tmp"

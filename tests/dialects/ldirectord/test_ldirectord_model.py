@@ -131,7 +131,8 @@ def test_later_lines_win_and_sections_win_over_globals() -> None:
         (("checktype=external",), "virtual=10.1.0.1:80", ExternalCheck),
         (("checktype=3",), "virtual=10.1.0.1:80", NegotiateCheck),
         ((), "virtual=10.1.0.1:80", NegotiateCheck),
-        ((), "virtual=10.1.0.1:8080", OnCheck),
+        ((), "virtual=10.1.0.1:8080", TcpCheck),
+        (("protocol=udp",), "virtual=10.1.0.1:8080", PingCheck),
         (("service=none",), "virtual=10.1.0.1:80", OnCheck),
         ((), "virtual=5", OnCheck),
     ],
@@ -208,13 +209,23 @@ def test_request_of_a_server_of_its_own() -> None:
     ]
 
 
-def test_logins_that_services_bring_along_only_when_written() -> None:
+def test_strict_asks_nobody_where_the_port_tells_no_service() -> None:
+    text = "# pyldirectord: compat=strict\nvirtual=10.1.0.1:8080\n    real=10.1.1.1:80 masq\n"
+    found = read(text).config.virtual_servers[0].real_servers[0].checkers[0].question
+    assert isinstance(found, OnCheck)
+
+
+def test_logins_that_services_bring_along() -> None:
     written = question("service=ftp")
     derived = question(head="virtual=10.1.0.1:21")
     assert isinstance(written, NegotiateCheck)
     assert isinstance(derived, NegotiateCheck)
     assert (written.service, written.login, written.password) == ("ftp", "anonymous", "ldirectord@director")
-    assert (derived.service, derived.login, derived.password) == ("ftp", "", "")
+    assert (derived.service, derived.login, derived.password) == ("ftp", "anonymous", "ldirectord@director")
+    text = "# pyldirectord: compat=strict\nvirtual=10.1.0.1:21\n    real=10.1.1.1:21 masq\n"
+    strict = read(text).config.virtual_servers[0].real_servers[0].checkers[0].question
+    assert isinstance(strict, NegotiateCheck)
+    assert (strict.login, strict.password, strict.strict) == ("", "", True)
     sip = question("service=sip")
     assert isinstance(sip, NegotiateCheck)
     assert sip.login == "ldirectord@director"
@@ -326,10 +337,10 @@ def test_strict_mode_is_asked_for_in_the_first_line() -> None:
 
 
 def test_the_table_is_complete() -> None:
-    assert len(TABLE) == 74
-    assert len({(row.scope, row.name) for row in TABLE}) == 74
+    assert len(TABLE) == 83
+    assert len({(row.scope, row.name) for row in TABLE}) == 83
     counts = {scope: sum(row.scope is scope for row in TABLE) for scope in Scope}
-    assert counts == {Scope.GLOBAL: 27, Scope.VIRTUAL: 39, Scope.REAL: 8}
+    assert counts == {Scope.GLOBAL: 31, Scope.VIRTUAL: 44, Scope.REAL: 8}
     assert all(row.help and row.reader.expected for row in TABLE)
     assert all(row.field for row in TABLE if row.state not in {State.REMOVED, State.UNUSED})
 

@@ -1,0 +1,44 @@
+"""ldirectord's monitorfile: one line per check result (ldirectord-behaviour 7.2).
+
+    [Sat Nov 21 07:27:53 2026] [896] negotiate http tcp 10.0.0.10 82 1 masq / test page [up] 200 OK
+
+The file is opened for every line, so that rotation needs no signal. A file that cannot be written is named in the log
+once and costs nothing but its lines; it ends ldirectord.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+#: Longer messages are cut: ldirectord writes whole web pages.
+_MESSAGE_LIMIT: Final = 4096
+_CODES: Final = {ord(char): f"%{ord(char):02x}" for char in "%|\r\n"}
+
+
+class MonitorFiles:
+    """Appends lines. Never raises."""
+
+    def __init__(self, log_error: Callable[[str], None]) -> None:
+        self._log_error = log_error
+        self._faulty: set[str] = set()
+
+    def write(self, path: str, name: str, up: bool, message: str) -> None:
+        """`name`: the check, as `RealServer.monitor_name` has it."""
+        text = message[:_MESSAGE_LIMIT].translate(_CODES) or "-"
+        line = f"[{time.ctime()}] [{os.getpid()}] {name} [{'up' if up else 'down'}] {text}\n"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+        try:
+            descriptor = os.open(path, flags, 0o644)
+            try:
+                os.write(descriptor, line.encode(errors="backslashreplace"))
+            finally:
+                os.close(descriptor)
+        except (OSError, ValueError) as error:
+            if path not in self._faulty:
+                self._faulty.add(path)
+                self._log_error(f"cannot write monitorfile {path}: {getattr(error, 'strerror', None) or error}")
+        else:
+            self._faulty.discard(path)
