@@ -2,7 +2,8 @@
 
 Every action reads the configuration first, as in ldirectord. Unlike there, a bad or missing file never touches a daemon
 that runs: `stop` stops it, `status` sees it, `reload` and `restart` leave it alone and say why. With
-`--compat strict`, or `# pyldirectord: compat=strict` as the file's first line, a bad file fails `stop` and `status` too.
+`--compat strict`, or `# pyldirectord: compat=strict` as the file's first line, a bad file fails `stop` and `status`
+too.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pykeepalived.lvs.desired import services_of
 from pykeepalived.lvs.events import LvsEvent
 from pykeepalived.lvs.health import ServerHealth
 from pykeepalived.lvs.names import ServiceRef
+from pykeepalived.model.checks import NegotiateCheck
 from pykeepalived.model.config import Config, LdirectordSettings
 from pykeepalived.runtime import ldirectord_maintenance as maintenance
 from pykeepalived.runtime.ldirectord_execute import Executed
@@ -76,8 +77,12 @@ class Companions:
             return
         if maintenance.REASON in health.holds:
             self._monitor.write(path, health.server.monitor_name, False, maintenance.TEXT)
-        else:
-            self._monitor.write(path, health.server.monitor_name, result.outcome.ok, result.outcome.text)
+            return
+        # ldirectord has something to say about plain negotiations only.
+        question = health.server.checkers[0].question
+        spoken = isinstance(question, NegotiateCheck) and not question.connects_between
+        text = result.outcome.text if spoken else ""
+        self._monitor.write(path, health.server.monitor_name, result.outcome.ok, text)
 
     def happened(self, event: LvsEvent) -> None:
         pass

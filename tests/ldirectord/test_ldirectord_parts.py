@@ -154,7 +154,6 @@ def test_compat_on_the_command_line() -> None:
     [
         "--compat=lax start",
         "--compat",
-        "--comp strict start",
         "",
         "a.cf",
         "begin",
