@@ -86,7 +86,7 @@ def sip(check: NegotiateCheck) -> Conversation:
     else:
         line = (yield from _exchange(check, text)) or b""
     if not line:
-        return Outcome(False, "no answer", "timeout")
+        return Outcome(False, "no answer", "closed" if check.protocol == "tcp" else "timeout")
     first, _, _ = line.partition(b"\r")
     ok = first.startswith(b"SIP/2.0 200 OK")
     return Outcome(ok, f"answer is {quote(first)}", "" if ok else "status")
