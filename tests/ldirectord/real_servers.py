@@ -315,7 +315,7 @@ def inn() -> None:
     """The news reader daemon on its own: 119 serves this machine, 1119 nobody."""
     for name, port, auth in (("news", 119, "default: <all>"), ("no-news", 1119, "")):
         top = place(name, "news")
-        for folder in ("db", "spool", "log", "run", "tmp"):
+        for folder in ("db", "db/overview", "spool", "log", "run", "tmp"):
             place(f"{name}/{folder}", "news")
         for file in ("active", "newsgroups", "active.times", "history", "history.dir", "history.hash", "history.index"):
             shutil.copy(f"/var/lib/news/{file}", top / "db" / file)
@@ -324,11 +324,14 @@ def inn() -> None:
         (top / "readers.conf").write_text(group if auth else "")
         conf = Path("/etc/news/inn.conf").read_text()
         own = f"\npathetc: {top}\npathdb: {top}/db\npathspool: {top}/spool\npathlog: {top}/log\npathrun: {top}/run\n\
-pathtmp: {top}/tmp\ndomain: example.org\nhismethod: hisv6\novmethod: tradindexed\nenableoverview: false\n"
+pathtmp: {top}/tmp\ndomain: example.org\nhismethod: hisv6\novmethod: tradindexed\npathoverview: {top}/db/overview\n"
         names = {line.split(":")[0] for line in own.splitlines() if line}
         kept = [line for line in conf.splitlines() if line.split(":")[0] not in names and not line.startswith("#")]
         (top / "inn.conf").write_text("\n".join(kept) + own)
         (top / "storage.conf").write_text("method timehash {\n newsgroups: *\n class: 0\n}\n")
+        index = top / "db" / "overview" / "group.index"
+        index.touch()
+        shutil.chown(index, "news")
         spawn(name, "/usr/lib/news/bin/nnrpd", "-D", "-f", "-p", str(port), INNCONF=str(top / "inn.conf"))
 
 

@@ -102,7 +102,7 @@ WRONG: dict[str, tuple[tuple[NegotiateCheck, str], ...]] = {
                "refused-by-client")),
     "oracle": ((ask("oracle", request="/SELECT 1 FROM dual", **SHOP), "refused-by-client"),),
     "radius": ((ask("radius", secret="shared", login="checker", password="wrong"), "login"),
-               (ask("radius", secret="other", timeout_s=2, **MAILBOX), "timeout")),
+               (ask("radius", secret="other", timeout_s=4, **MAILBOX), "timeout")),
     "dns": ((ask("dns", request="/www.example", receive="1.1.1.1", protocol="udp"), "receive"),
             (ask("dns", request="/none.example", receive=".", protocol="udp"), "no-answer"),
             (ask("dns", request="/www.example", protocol="udp"), "receive")),
@@ -125,7 +125,7 @@ def questions() -> dict[str, NegotiateCheck]:
     named: dict[str, NegotiateCheck] = {}
     for service in ALL:
         words = _WORDS.get(service, {})
-        named[f"silence {service}"] = ask(service, SILENT, timeout_s=1.5, **words)
+        named[f"silence {service}"] = ask(service, SILENT, timeout_s=4 if service in CLIENTS else 1.5, **words)
     for service in TCP:
         words = _WORDS.get(service, {})
         named[f"end {service}"] = ask(service, CLOSING, **words)
@@ -163,6 +163,7 @@ WRONG_NAMES = [name for name in questions() if name.startswith("wrong")]
 
 @pytest.mark.shows(
     "ldirectord.virtual.{database,secret,tlsca,tlscert,tlskey,tlsservername,tlsverify}",
+    "ldirectord.global.{tlsca,tlscert,tlskey,tlsverify}",
     "ldirectord.virtual.{service,request,receive,login,passwd}",
 )
 @pytest.mark.parametrize("name", GOOD_NAMES)

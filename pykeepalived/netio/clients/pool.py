@@ -1,4 +1,4 @@
-"""The near end of the client host: questions go out, answers come back on the reactor."""
+"""The near end of the client hosts: questions go out, answers come back on the reactor."""
 
 from __future__ import annotations
 
@@ -29,7 +29,28 @@ class _Question:
 
 
 class ClientPool:
-    """Asks with libraries that block. The host process starts with the first question."""
+    """Asks with libraries that block: a host process for each library, so that the import of one delays no other."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+        self._hosts: dict[str, ClientHost] = {}
+
+    def ask(self, command: AskClient, settled: Settled) -> Callable[[], None]:
+        """Ask; `settled` is called later, exactly once, unless the returned canceller is called first."""
+        host_of_client = self._hosts.get(command.client)
+        if host_of_client is None:
+            host_of_client = self._hosts[command.client] = ClientHost(self._reactor)
+        return host_of_client.ask(command, settled)
+
+    def close(self) -> None:
+        """End all hosts and whatever runs in them."""
+        for each in self._hosts.values():
+            each.close()
+        self._hosts.clear()
+
+
+class ClientHost:
+    """One host process; it starts with the first question."""
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
@@ -40,7 +61,7 @@ class ClientPool:
         """The host process; 0 while there is none."""
 
     def ask(self, command: AskClient, settled: Settled) -> Callable[[], None]:
-        """Ask; `settled` is called later, exactly once, unless the returned canceller is called first."""
+        """As `ClientPool.ask`."""
         if len(self._questions) >= _LIMIT:
             raise ConversationError(FailureKind.EXHAUSTED, "too many questions to client processes wait")
         if self._channel is None:

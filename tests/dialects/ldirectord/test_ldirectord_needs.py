@@ -1,9 +1,11 @@
 """Libraries and programs that a file's checks need: their absence is an error at the word that asks for them."""
 
+import msgspec
 import pytest
 
 from pykeepalived.dialects.ldirectord import load_text
 from pykeepalived.dialects.ldirectord.services import CLIENTS
+from pykeepalived.model.checks import NegotiateCheck, TlsOptions
 from tests.dialects.ldirectord.ldirectord_fakes import FakeHost
 
 TEXT = """\
@@ -49,3 +51,31 @@ def test_tls_files_must_be_readable(name: str) -> None:
     for shown in (text, f'{name}="/nosuch"\n'):
         (finding,) = load_text(shown, "x", host=FakeHost()).findings.items
         assert finding.id == "unreadable-file"
+
+
+def test_tls_settings_of_the_file_and_of_a_section() -> None:
+    text = """\
+tlsverify=yes
+tlsca="/tmp/ca"
+tlscert="/tmp/cert"
+tlskey="/tmp/key"
+virtual=10.1.0.1:443
+    real=10.1.1.1:443 masq
+virtual=10.1.0.2:443
+    real=10.1.1.1:443 masq
+    tlsverify=no
+    tlsca="/tmp/other"
+    tlsservername="web.example"
+virtual=10.1.0.1:80
+    real=10.1.1.1:80 masq
+"""
+    result = load_text(text, "x", host=FakeHost())
+    assert result.ok
+    found = [server.real_servers[0].checkers[0].question for server in result.config.virtual_servers]
+    everywhere = TlsOptions(verify=True, ca_file="/tmp/ca", certificate_file="/tmp/cert", key_file="/tmp/key")
+    assert all(isinstance(question, NegotiateCheck) for question in found)
+    assert [question.tls for question in found if isinstance(question, NegotiateCheck)] == [
+        everywhere,
+        msgspec.structs.replace(everywhere, verify=False, ca_file="/tmp/other", server_name="web.example"),
+        TlsOptions(),
+    ]
