@@ -9,8 +9,8 @@ syntax keyword ldirectordKeyword checktype cleanstop comment database emailalert
 syntax keyword ldirectordKeyword emailalertstatus execute failurecount fallback fallback6 fallbackcommand fork
 syntax keyword ldirectordKeyword httpmethod logfile login maintenancedir monitorfile negotiatetimeout netmask
 syntax keyword ldirectordKeyword ops passwd persistent protocol quiescent readdquiescent real real6 receive
-syntax keyword ldirectordKeyword request schedflags scheduler secret service servicename smtp supervised
-syntax keyword ldirectordKeyword virtualhost
+syntax keyword ldirectordKeyword request schedflags scheduler secret service servicename smtp supervised tlsca
+syntax keyword ldirectordKeyword tlscert tlskey tlsservername tlsverify virtualhost
 syntax keyword ldirectordOption gate ipip masq
 syntax keyword ldirectordOld checkcount connecttimeout load timeout
 syntax match ldirectordNumber /\v<\d+(\.\d+){0,3}(\/\d+)?>/
