@@ -1,6 +1,7 @@
 # make demo [CONF=FILE] [DATAPLANE=ipvs|nftables]   a cluster on this machine, from start to failover, in a minute
 # make test                                         everything: units, namespaces, the test kernel, the originals
 # make bench                                        how fast it is, beside the originals
+# make fuzz [PACKETS=N]                             a million hostile packets against the VRRP cores
 # make lint                                         formatting, types, layers
 # make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages
 # make clean                                        what make made, the virtual environment too
@@ -9,7 +10,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-network test-kernel bench lint format man editors install clean packages-demo packages-test
+.PHONY: help demo test test-unit test-network test-kernel bench fuzz lint format man editors install clean packages-demo packages-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -17,6 +18,7 @@ CONF ?= examples/keepalived.conf
 DATAPLANE ?= auto
 TESTS ?= tests
 JOBS ?= 2
+PACKETS ?= 1000000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -81,6 +83,9 @@ test-kernel: $(VENV)/.dev
 
 bench: $(VENV)/.run
 	$(BIN)/python benchmarks/config_load.py
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz.vrrp_packets $(PACKETS)
 
 # ── Care ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
