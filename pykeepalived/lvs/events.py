@@ -192,6 +192,14 @@ class CheckingStarted(msgspec.Struct, frozen=True):
     checker: CheckerSpec
 
 
+class CheckingSuspended(msgspec.Struct, frozen=True):
+    """A checker of a server rests (ha_suspend): the virtual server's address is on another machine."""
+
+    service: ServiceRef
+    server: RealServer
+    checker: CheckerSpec
+
+
 # ---- quorum and sorry server ----
 
 
@@ -281,6 +289,7 @@ LvsEvent = (
     | CheckSucceeded
     | CheckChanged
     | CheckingStarted
+    | CheckingSuspended
     | QuorumLost
     | QuorumGained
     | SorryAdded

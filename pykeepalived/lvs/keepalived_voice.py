@@ -13,6 +13,7 @@ from pykeepalived.lvs.events import (
     CheckChanged,
     CheckFailed,
     CheckingStarted,
+    CheckingSuspended,
     CheckSucceeded,
     DestinationPurged,
     DriftRepaired,
@@ -27,6 +28,7 @@ from pykeepalived.lvs.events import (
     ServerUp,
     ServiceLeaving,
     ServiceRemoved,
+    SoftFailure,
     SorryAdded,
     SorryRemoved,
     WeightChanged,
@@ -63,6 +65,12 @@ class KeepalivedVoice:
                 return _server_down(event)
             case ServerLeft():
                 return _server_left(event)
+            case SoftFailure(service, server, checker, _, _, text):
+                return Notice(lines=_every_failure(service, server, checker, text))
+            case CheckFailed(service, server, checker, retries, text):
+                last = _check_failed(service, server, checker, retries)
+                each = _every_failure(service, server, checker, text)
+                return Notice(lines=each if last is None else (*each, last))
             case CheckChanged():
                 return self._check_changed(event)
             case QuorumLost() | QuorumGained():
@@ -210,8 +218,8 @@ def _line(event: LvsEvent) -> Line | None:
         case CheckingStarted(service, server):
             name = service.server_name(server)
             return Line(f"Activating healthchecker for service {name} for VS {service.name}")
-        case CheckFailed(service, server, checker, retries):
-            return _check_failed(service, server, checker, retries)
+        case CheckingSuspended(service, server):
+            return Line(f"Suspending healthchecker for service {service.server_name(server)} for VS {service.name}")
         case CheckSucceeded(service, server, checker):
             return _check_succeeded(service, server, checker)
         case _:
@@ -229,6 +237,21 @@ def _kernel_line(event: LvsEvent) -> Line | None:
             return Line(f"Removing unknown destination [{address}]:{port} from VS {service.name}")
         case _:
             return None
+
+
+def _every_failure(service: ServiceRef, server: RealServer, checker: CheckerSpec, text: str) -> tuple[Line, ...]:
+    """What log_all_failures adds: a line for each failure of a check that was well, forgiven or not."""
+    if not checker.timing.log_all_failures:
+        return ()
+    name = service.server_name(server)
+    match checker.question:
+        case TcpCheck():
+            return (Line(f"TCP connection to {name} failed."),)
+        case UdpCheck():
+            return (Line(f"UDP connection to {name} failed."),)
+        case _:
+            word = _CHECK_WORDS.get(type(checker.question), "Check")
+            return (Line(f"{word} on service {name}: {text}"),)
 
 
 def _check_failed(service: ServiceRef, server: RealServer, checker: CheckerSpec, retries: int) -> Line | None:

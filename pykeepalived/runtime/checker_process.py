@@ -9,19 +9,14 @@ once per turn of the loop. Start, reload and recovery after a crash differ only 
 
 from __future__ import annotations
 
-import itertools
-import random
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
-
-import msgspec
 
 from pykeepalived.dataplane import Dataplane, DataplaneUnavailable
 from pykeepalived.dataplane.select import open_dataplane
 from pykeepalived.lvs.desired import entry, named_destinations, service_keys, services_of
 from pykeepalived.lvs.events import (
     Cause,
-    CheckingStarted,
     DestinationPurged,
     LvsEvent,
     ServiceAdded,
@@ -35,13 +30,14 @@ from pykeepalived.lvs.table import DestinationKey, Entry, ServiceKey, Table
 from pykeepalived.lvs.voice import Voice
 from pykeepalived.model.config import Config
 from pykeepalived.model.lvs import RealServer
+from pykeepalived.runtime.lvs_checks import Checks
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
 from pykeepalived.runtime.lvs_kernel import KernelSettings
 from pykeepalived.runtime.lvs_observer import LvsObserver
 from pykeepalived.runtime.lvs_status import result_events, service_status
 from pykeepalived.runtime.lvs_table import TableKeeper
-from pykeepalived.runtime.probes import ProbeEngine, ProbeResult, Subscription
+from pykeepalived.runtime.probes import ProbeResult, Subscription
 from pykeepalived.runtime.program import Context
 from pykeepalived.runtime.sync_daemon import SyncDaemons, run_both
 from pykeepalived.units import SECOND_US
@@ -82,12 +78,10 @@ class CheckerProgram:
         self._keys: dict[str, list[ServiceKey]] = {}
         self._owners: dict[ServiceKey, str] = {}
         """Which virtual server a service of the kernel belongs to: the first that names it."""
-        self._subscriptions: dict[CheckHealth, Subscription] = {}
-        self._numbers = itertools.count(1)
+        self._checks: Checks | None = None
         self._herald = Herald(context)
         self._sync_daemons = SyncDaemons(context.reactor, context.log)
         self._keeper: TableKeeper | None = None
-        self._engine: ProbeEngine | None = None
         self._settings: KernelSettings | None = None
         self._stopped = False
 
@@ -106,7 +100,7 @@ class CheckerProgram:
         self._take(config)
         self._keeper = TableKeeper(context.reactor, self._dataplane, self._tell, self._drift_interval_us)
         self._keeper.leave_absent(config.ldirectord is not None and not config.ldirectord.readd_quiescent)
-        self._engine = ProbeEngine(context.reactor, self._log, context.scripts, random.Random())
+        self._checks = Checks(context, self._tell, self._result)
         self._settings = KernelSettings(self._dataplane, self._log)
         if config.globals.lvs_flush:
             self._settings.flush()
@@ -145,8 +139,8 @@ class CheckerProgram:
         if self._stopped:
             return
         self._stopped = True
-        if self._engine is not None:
-            self._engine.stop()
+        if self._checks is not None:
+            self._checks.stop()
         if self._context.options.release_ipvs_on_stop:
             self._empty_table()
         self._sync_daemons.close()
@@ -159,9 +153,9 @@ class CheckerProgram:
             "dataplane": None if self._dataplane is None else self._dataplane.name,
             "table": {} if self._keeper is None else self._keeper.status(),
             "mails": self._herald.mail_status(),
-            "probes": {} if self._engine is None else self._engine.status(),
+            "probes": {} if self._checks is None else self._checks.status(),
             "services": [
-                service_status(pool, self._subscriptions, served=bool(self._keys[key]))
+                service_status(pool, self._subscriptions(), served=bool(self._keys[key]))
                 for key, pool in self._pools.items()
             ],
         }
@@ -169,7 +163,10 @@ class CheckerProgram:
     def dump(self, kind: str) -> str | None:
         if kind != "data":
             return None
-        return checker_data(self._config, list(self._pools.values()), self._subscriptions)
+        return checker_data(self._config, list(self._pools.values()), self._subscriptions())
+
+    def _subscriptions(self) -> Mapping[CheckHealth, Subscription]:
+        return {} if self._checks is None else self._checks.subscriptions
 
     # ---- holds, for the control socket and ldirectord's maintenance directory ----
 
@@ -217,7 +214,7 @@ class CheckerProgram:
             self._tell(ServiceChanged(ref, cause))
         self._tell_all(pool.start(lambda server: _serves(server, keys, found)))
         self._show(pool)
-        self._subscribe(pool)
+        self._start_checks(pool)
 
     def _change(self, key: str, pool: Pool, ref: ServiceRef) -> None:
         """Change a virtual server to a new configuration in place."""
@@ -238,18 +235,16 @@ class CheckerProgram:
             if kept not in self._owners and self._keeper is not None:
                 self._keeper.unwant(kept)
         remaining = {check for health in pool.servers for check in health.checks}
-        for check in gone:
-            if check not in remaining:
-                self._unsubscribe(check)
-        self._subscribe(pool, known=known)
+        if self._checks is not None:
+            self._checks.end(check for check in gone if check not in remaining)
+        self._start_checks(pool, known)
 
     def _end(self, key: str) -> None:
         """A virtual server is in the configuration no more."""
         pool = self._pools.pop(key)
         self._tell_all(pool.leave(Cause.RELOAD))
-        for health in pool.servers:
-            for check in health.checks:
-                self._unsubscribe(check)
+        if self._checks is not None:
+            self._checks.forget(pool)
         for kept in self._keys.pop(key):
             if self._owners.get(kept) == key:
                 del self._owners[kept]
@@ -288,32 +283,9 @@ class CheckerProgram:
 
     # ---- checks ----
 
-    def _subscribe(self, pool: Pool, known: Container[ServerHealth] = ()) -> None:
-        """Begin the checks that are not running yet. A new check of a known server gets its retries at once."""
-        assert self._engine is not None
-        for health in pool.servers:
-            for check in health.checks:
-                if check in self._subscriptions:
-                    continue
-                spec = check.spec
-                if health in known:
-                    timing = msgspec.structs.replace(spec.timing, first_failure_counts=False)
-                    spec = msgspec.structs.replace(spec, timing=timing)
-                name = f"{pool.service.key} {pool.service.server_name(health.server)} {next(self._numbers)}"
-                self._tell(CheckingStarted(pool.service, health.server, check.spec))
-                self._subscriptions[check] = self._engine.subscribe(
-                    name,
-                    spec,
-                    lambda result, pool=pool, health=health, check=check: self._result(  # type: ignore[misc]
-                        pool, health, check, result
-                    ),
-                    initially_up=check.up,
-                )
-
-    def _unsubscribe(self, check: CheckHealth) -> None:
-        subscription = self._subscriptions.pop(check, None)
-        if subscription is not None:
-            subscription.close()
+    def _start_checks(self, pool: Pool, known: Container[ServerHealth] = ()) -> None:
+        assert self._checks is not None
+        self._checks.begin(pool, [key.address for key in self._keys[pool.service.key] if not key.fwmark], known)
 
     def _result(self, pool: Pool, health: ServerHealth, check: CheckHealth, result: ProbeResult) -> None:
         if self._observer is not None:

@@ -20,12 +20,16 @@ ROOT = Path(__file__).parents[3]
     "global_defs.lvs_sync_daemon.{group,id,inst,maxlen,port,ttl}",
     "vrrp_instance.lvs_sync_daemon_interface",
 )
+@pytest.mark.shows(
+    "virtual_server.ha_suspend", "global_defs.{lvs_timeouts,lvs_flush,lvs_flush_on_stop,checker_log_all_failures}"
+)
+@pytest.mark.shows("virtual_server.real_server.TCP_CHECK.log_all_failures")
 @pytest.mark.shows("virtual_server.smtp_alert", "virtual_server.real_server.smtp_alert")
 def test_features_are_keepalived_s() -> None:
-    tests = " ".join(f"tests/interop/lvs/guest_{name}.py" for name in ("sync", "mail"))
+    tests = " ".join(f"tests/interop/lvs/guest_{name}.py" for name in ("sync", "mail", "kernel"))
     result = run_in_guest(
         f"python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra {tests}",
-        timeout_s=240,
+        timeout_s=280,
         directory=ROOT,
         memory_mb=768,
     )

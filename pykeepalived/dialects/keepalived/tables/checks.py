@@ -149,7 +149,7 @@ def timing_rows(*, checker: bool, later: str | None = None) -> tuple[Row, ...]:
     return (
         *rows,
         switch("alpha", field="alpha", later=later, help="starts failed"),
-        switch("log_all_failures", field="log_all_failures", later="logging of failures", help="log every failure"),
+        switch("log_all_failures", field="log_all_failures", help="log every failure"),
     )
 
 

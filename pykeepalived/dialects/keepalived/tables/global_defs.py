@@ -179,7 +179,7 @@ GENERAL_ROWS: Final[tuple[Row, ...]] = (
     script("shutdown_script", field="shutdown_script", soft=True, help="run after all children have ended"),
     value("shutdown_script_timeout", Integer(1, 1000, "seconds", scale=SECOND_US),
           field="shutdown_script_timeout_us", default="10", soft=True, help="time limit of shutdown_script"),
-    switch("checker_log_all_failures", field="checker_log_all_failures", later="logging of failures",
+    switch("checker_log_all_failures", field="checker_log_all_failures",
            help="log every failed check"),
     value("dynamic_interfaces", maybe(Choice(("allow_if_changes",))), field="dynamic_interfaces",
           help="interfaces may be missing at start, come and go"),

@@ -199,7 +199,7 @@ VIRTUAL_SERVER: Final = Table(
           help="clients that count as one"),
     value("protocol", Choice({"TCP": Protocol.TCP, "UDP": Protocol.UDP, "SCTP": Protocol.SCTP}, any_case=True,
                              what="protocol"), field="protocol", default="UDP", help="layer-4 protocol"),
-    flag("ha_suspend", field="ha_suspend", later="ha_suspend", help="check only while the address is on this host"),
+    flag("ha_suspend", field="ha_suspend", help="check only while the address is on this host"),
     switch("smtp_alert", field="smtp_alert", help="mail on gain and loss of quorum"),
     value("virtualhost", NAME, field="virtualhost", soft=True, help="default Host header of checks"),
     value("snmp_name", NAME, field="snmp_name", later="SNMP", soft=True, help="name in SNMP"),
