@@ -78,8 +78,8 @@ class KeepalivedVoice:
             case ServiceRemoved():
                 return _service_removed(event)
             case _:
-                text = _line(event)
-                return SILENCE if text is None else Notice(lines=(text,))
+                line = _line(event)
+                return SILENCE if line is None else Notice(lines=(line,))
 
     def _server_up(self, event: ServerUp) -> Notice:
         service, server = event.service, event.server
