@@ -6,6 +6,7 @@ import msgspec
 
 from pykeepalived.model.bfd import BfdInstance
 from pykeepalived.model.common import Script, User
+from pykeepalived.model.links import FirewallSettings, InterfaceDelay, PolledLink
 from pykeepalived.model.lvs import SyncDaemon, VirtualServer, VirtualServerGroup
 from pykeepalived.model.vrrp import (
     GarpGroup,
@@ -59,6 +60,17 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     rx_bufs_multiplier: int = 3
     """How many packets of each instance such a buffer holds."""
     dynamic_interfaces: bool = False
+    allow_if_changes: bool = False
+    """An interface that comes back may be of another kind."""
+    default_interface: str = "eth0"
+    """Where `static_ipaddress` lines without `dev` belong."""
+    disable_local_igmp: bool = False
+    vmac_prefix: str = "vrrp"
+    vmac_addr_prefix: str | None = None
+    """None: as `vmac_prefix`."""
+    ready_gate_us: int | None = None
+    """Ours, `vrrp_ready_gate`: an instance starts when its interface is ready, or after this time; None: no gate."""
+    firewall: FirewallSettings = FirewallSettings()
     startup_script: Script | None = None
     startup_script_timeout_us: int = 10 * SECOND_US
     shutdown_script: Script | None = None
@@ -79,6 +91,9 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     lvs_notify_fifo: str | None = None
     instance: str | None = None
     net_namespace: str | None = None
+    net_namespace_ipvs: str | None = None
+    """Where IPVS is configured; an empty string: the namespace that the daemon was started in."""
+    namespace_with_ipsets: bool = False
     use_pid_dir: bool = False
     vrrp_rt_priority: int | None = None
     vrrp_no_swap: bool = False
@@ -127,6 +142,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     track_processes: tuple[TrackProcess, ...] = ()
     track_groups: tuple[TrackGroup, ...] = ()
     bfd_instances: tuple[BfdInstance, ...] = ()
+    interface_delays: tuple[InterfaceDelay, ...] = ()
+    polled_links: tuple[PolledLink, ...] = ()
+    poll_all_links: bool = False
+    """`linkbeat_use_polling`: every interface is polled."""
     virtual_server_groups: tuple[VirtualServerGroup, ...] = ()
     virtual_servers: tuple[VirtualServer, ...] = ()
     ldirectord: LdirectordSettings | None = None

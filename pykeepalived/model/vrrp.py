@@ -66,6 +66,8 @@ class VirtualAddress(msgspec.Struct, frozen=True, kw_only=True):
     preferred_lft_s: int | None = None
     """None: for ever (an IPv6 /128: deprecated at once)."""
     use_vmac: bool = False
+    vmac_ifname: str | None = None
+    """The virtual MAC interface on `dev` that carries the address (`use_vmac`, `use_vmac_addr`); set at load."""
     track_group: str | None = None
 
 
@@ -147,7 +149,9 @@ class VmacSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: str = "macvlan"
     ifname: str | None = None
+    """Given in the file, or found at load (`vmac_prefix`.VRID, another free name if that is taken)."""
     mac: bytes | None = None
+    """None: the address that the RFC gives to the VRID."""
     netlink_notify: bool = False
     group: str | None = None
     ipvlan_flags: str | None = None

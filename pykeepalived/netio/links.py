@@ -65,6 +65,8 @@ class Link(msgspec.Struct, frozen=True):
     """Index of the interface that it stands on."""
     master: int | None = None
     """Index of the bridge, bond or VRF that it belongs to."""
+    admin_up: bool = False
+    """IFF_UP alone."""
 
 
 class KernelAddress(msgspec.Struct, frozen=True):
@@ -115,6 +117,7 @@ def parse_link(message: Any) -> Link | None:
         kind=message.get(("linkinfo", "kind")) or "",
         parent=message.get("link"),
         master=message.get("master"),
+        admin_up=bool(flags & IFF_UP),
     )
 
 

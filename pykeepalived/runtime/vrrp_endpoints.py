@@ -25,6 +25,7 @@ from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.vrrp_addresses import Placed
 from pykeepalived.vrrp.authentication import AhCounter
 from pykeepalived.vrrp.facts import InstanceKey, all_addresses, instance_family, instance_key, is_unicast
+from pykeepalived.vrrp.links import address_link, advert_link, own_link
 
 #: Of an instance without an interface.
 _MTU: Final = 1500
@@ -42,10 +43,11 @@ class Endpoint:
         self.group: str | None = None if is_unicast(instance) else instance.multicast_group or group
         authentication = instance.authentication if instance.version == 2 else None
         with_ah = authentication is not None and authentication.type is AuthType.AH
+        link = advert_link(instance)
         self.place = Place(
-            instance.interface,
+            link,
             self.family,
-            None if instance.interface else instance.source,
+            None if link else instance.source,
             PROTOCOL_AH if with_ah else PROTOCOL_VRRP,
         )
         self.source: str | None = None
@@ -122,7 +124,7 @@ class Endpoint:
         found = []
         for wanted in addresses:
             address = wanted
-            ifname = address.dev or self.instance.interface
+            ifname = address_link(self.instance, address, self.family)
             if ifname is None:
                 continue
             if family_of(address.prefix.address) is Family.INET6:
@@ -184,7 +186,9 @@ class SourceFinder:
         if named is not None:
             gone = endpoint.instance.track_src_ip and self._monitor.interface_with(named) is None
             return None if gone else named
-        ifname = endpoint.instance.interface
+        settings = endpoint.instance.vmac
+        # An ipvlan has addresses of its own; a virtual MAC sends from those of its base.
+        ifname = own_link(endpoint.instance) if settings and settings.kind == "ipvlan" else endpoint.instance.interface
         if ifname is None:
             return None
         key = (ifname, endpoint.family, endpoint.family is Family.INET6 and endpoint.group is not None)

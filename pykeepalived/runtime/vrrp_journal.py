@@ -45,7 +45,8 @@ def network_namespace() -> str:
     return str(os.stat("/proc/self/ns/net").st_ino)  # noqa: PTH116 - Path.stat says the same with more words
 
 
-def _boot() -> str:
+def boot_id() -> str:
+    """Another one after each start of the machine."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -137,7 +138,7 @@ class Journal:
 
     def _rewrite(self) -> None:
         assert self._fd is not None
-        text = "".join([f"{_MAGIC} {_boot()}\n", *(f"+ {entry}\n" for entry in self._held)]).encode()
+        text = "".join([f"{_MAGIC} {boot_id()}\n", *(f"+ {entry}\n" for entry in self._held)]).encode()
         os.ftruncate(self._fd, 0)
         os.lseek(self._fd, 0, os.SEEK_SET)
         os.write(self._fd, text)
@@ -176,4 +177,4 @@ def _read_dead(path: Path) -> list[Entry] | None:
         data = os.read(descriptor, _MAXIMUM_BYTES)
     finally:
         os.close(descriptor)
-    return parse(data.decode("utf-8", "replace"), _boot())
+    return parse(data.decode("utf-8", "replace"), boot_id())

@@ -12,6 +12,7 @@ from pykeepalived.netio.links import Monitor
 from pykeepalived.runtime.program import Logger, Options
 from pykeepalived.runtime.vrrp_addresses import Placed
 from pykeepalived.runtime.vrrp_journal import Entry, Journal
+from pykeepalived.runtime.vrrp_kernel import take_away_left
 
 
 def take_away(
@@ -60,6 +61,7 @@ def clean_up(options: Options, log: Logger) -> None:
         try:
             leftovers = [bare(entry) for entry in Journal(options.state_directory, log.error).leftovers()]
             take_away(requests, monitor, leftovers, log, "a killed process")
+            take_away_left(requests, monitor, options, log)
         finally:
             monitor.close()
     except OSError as error:

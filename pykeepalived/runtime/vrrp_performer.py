@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pykeepalived.model.common import Family, IpPrefix
 from pykeepalived.model.vrrp import VirtualAddress
+from pykeepalived.netio.firewall import Blocked
 from pykeepalived.netio.links import Monitor
 from pykeepalived.netio.sockets import SocketPool
 from pykeepalived.runtime.program import Context
@@ -18,10 +19,12 @@ from pykeepalived.runtime.sync_daemon import VrrpSyncDaemon
 from pykeepalived.runtime.vrrp_addresses import AddressKeeper, Placed
 from pykeepalived.runtime.vrrp_announcer import Announcer
 from pykeepalived.runtime.vrrp_endpoints import Endpoint
+from pykeepalived.runtime.vrrp_firewall import Firewall
 from pykeepalived.runtime.vrrp_generation import Generation
 from pykeepalived.runtime.vrrp_voice import Voice
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.events import Action
+from pykeepalived.vrrp.links import advert_link, blocks
 from pykeepalived.vrrp.pacing import Announcement
 
 
@@ -37,6 +40,7 @@ class Performer:
         keeper: AddressKeeper,
         announcer: Announcer,
         voice: Voice,
+        firewall: Firewall,
         run_script: Callable[[str, int], None],
     ) -> None:
         self._context = context
@@ -46,6 +50,7 @@ class Performer:
         self._keeper = keeper
         self._announcer = announcer
         self._voice = voice
+        self._firewall = firewall
         self._start_script = run_script
         self.sync_daemon = VrrpSyncDaemon(context.reactor, context.log)
         self._now: Generation | None = None
@@ -93,9 +98,13 @@ class Performer:
         for action in wanted:
             if not renamed and isinstance(action, events.Renamed):
                 self._keeper.rename(names)
+                self._firewall.rename(names)
                 renamed = True
             self._change_addresses(action)
+        # What may not be reached is blocked before it is there, and freed when it is gone.
+        self._firewall.tighten()
         self._keeper.flush()
+        self._firewall.loosen()
         return names
 
     def _change_addresses(self, action: Action) -> None:
@@ -103,15 +112,25 @@ class Performer:
             case events.AddAddresses(instance=name):
                 if endpoint := self._endpoint(name):
                     self._keeper.add(name, endpoint.addresses())
+                    self._block(name, endpoint)
             case events.RemoveAddresses(instance=name):
                 self._announcer.drop(name)
                 self._keeper.remove(name)
+                self._firewall.free(name)
             case events.ReplaceAddresses(instance=name, removed=removed, added=added):
                 if endpoint := self._endpoint(name):
                     self._keeper.remove(name, endpoint.place_addresses(removed))
                     self._keeper.add(name, endpoint.place_addresses(added))
+                    self._block(name, endpoint)
             case _:
                 pass
+
+    def _block(self, name: str, endpoint: Endpoint) -> None:
+        if blocks(endpoint.instance):
+            placed = endpoint.addresses()
+            self._firewall.block(name, (Blocked(item.address.prefix.address, item.ifname) for item in placed))
+        else:
+            self._firewall.free(name)
 
     def _announced(self, action: events.Announce) -> list[Placed]:
         held = self._keeper.held(action.instance)
@@ -123,7 +142,7 @@ class Performer:
         endpoint = self._endpoint(name)
         if endpoint is None or endpoint.source is None:
             return []
-        ifname = endpoint.instance.interface or self._monitor.interface_with(endpoint.source)
+        ifname = advert_link(endpoint.instance) or self._monitor.interface_with(endpoint.source)
         if ifname is None:
             return []
         length = 128 if endpoint.family is Family.INET6 else 32

@@ -25,6 +25,7 @@ from pykeepalived.runtime.vrrp_announcer import Announcer
 from pykeepalived.runtime.vrrp_endpoints import Endpoint, SourceFinder, wishes
 from pykeepalived.runtime.vrrp_generation import Generation, not_owned
 from pykeepalived.runtime.vrrp_journal import Journal
+from pykeepalived.runtime.vrrp_kernel import KernelSide
 from pykeepalived.runtime.vrrp_leftovers import bare, clean_up, take_away
 from pykeepalived.runtime.vrrp_performer import Performer
 from pykeepalived.runtime.vrrp_view import View, counters
@@ -81,6 +82,7 @@ class VrrpProgram:
             return
         self._journal = Journal(self._context.options.state_directory, self._log.error)
         self._keeper = AddressKeeper(self._requests, self._monitor, self._journal, self._log)
+        self._kernel = KernelSide(self._requests, self._monitor, self._context.options, self._log)
         self._performer = Performer(
             self._context,
             self._monitor,
@@ -88,10 +90,12 @@ class VrrpProgram:
             keeper=self._keeper,
             announcer=self._announcer,
             voice=self._voice,
+            firewall=self._kernel.firewall,
             run_script=self._run_script,
         )
         self._now = Generation(config)
         self._router = Router(config, log_detail=self._context.options.log_detail > 0)
+        self._kernel.start(config)
         self._remove_leftovers()
         self._journal.open()
         self._voice.configure(config.globals)
@@ -120,6 +124,7 @@ class VrrpProgram:
             if endpoint.key in running:
                 endpoint.take_over(running[endpoint.key])
         self._old, self._now = old, new
+        self._kernel.reload(config)
         self._remove_new_leftovers(old, new)
         self._change_static(old.config.static_addresses, config.static_addresses)
         self._voice.configure(config.globals)
@@ -142,7 +147,9 @@ class VrrpProgram:
         self._perform(self._router.reload(config, self._reactor.now_us()))
         self._feed(watched)
         self._old = None
+        seen = self._kernel.reloaded()
         self._feed([item for item in sources if item.instance in kept])
+        self._feed(self._events_of(seen))
         self._open_sockets()
         self._prepare_ahead()
 
@@ -156,6 +163,7 @@ class VrrpProgram:
         if release:
             self._keeper.remove(STATIC)
             self._keeper.flush()
+        self._kernel.close(release=release)
         self._close()
         self._voice.when_quiet(_MAIL_LIMIT_US, lambda: self._context.finished(0))
 
@@ -291,6 +299,7 @@ class VrrpProgram:
         """Hear what the kernel reports, and tell the router what it means."""
         try:
             updates = self._monitor.read()
+            updates += self._kernel.repair(updates)
             lost, further = self._keeper.lost(updates)
         except OSError as error:
             self._log.error(f"Netlink: {error.strerror or error}")

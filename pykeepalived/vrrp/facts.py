@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pykeepalived.model.common import Family, family_of
 from pykeepalived.model.vrrp import TrackedInterface, VirtualAddress, VirtualRoute, VirtualRule, VrrpInstance
+from pykeepalived.vrrp.links import virtual_links
 from pykeepalived.vrrp.timers import wire_interval_us
 
 
@@ -44,7 +45,7 @@ def instance_key(config: VrrpInstance) -> InstanceKey:
         interface=config.interface,
         unicast=unicast,
         unicast_source=config.source if unicast else None,
-        vmac=config.vmac.kind if config.vmac else None,
+        vmac=f"{config.vmac.kind} {config.vmac.ifname} {config.vmac.mac!r}" if config.vmac else None,
         multicast_group=None if unicast else config.multicast_group,
     )
 
@@ -88,6 +89,8 @@ def interface_trackers(config: VrrpInstance) -> tuple[TrackedInterface, ...]:
     implied: dict[str, None] = {}
     if config.interface and not config.dont_track_primary:
         implied[config.interface] = None
+    for ifname in virtual_links(config, all_addresses(config)):
+        implied[ifname] = None
     for address in all_addresses(config):
         if address.dev and not address.no_track and address.dev != config.interface:
             implied[address.dev] = None

@@ -34,6 +34,7 @@ from pykeepalived.vrrp import hmac_trailer
 from pykeepalived.vrrp.authentication import AH_LENGTH, AhCounter, ah_digest_fits, ah_sequence
 from pykeepalived.vrrp.events import Advert, AdvertReceived, PacketRefused, Refusal
 from pykeepalived.vrrp.facts import advert_interval_us, instance_family, is_unicast
+from pykeepalived.vrrp.links import advert_link
 from pykeepalived.vrrp.timers import OWNER
 
 _VRRP: Final = 112
@@ -88,7 +89,7 @@ def expectation(config: VrrpInstance) -> Expectation:
         instance=config.name,
         vrid=config.vrid,
         family=instance_family(config),
-        interface=config.interface,
+        interface=advert_link(config),
         version=config.version,
         interval_us=advert_interval_us(config),
         auth_type=authentication.type if authentication else AuthType.NONE,

@@ -108,7 +108,7 @@ def test_we_read_links_that_pyroute2_writes(name: str, up: bool, running: bool, 
     message["header"]["type"] = netlink.RTM_NEWLINK
     message.encode()
     (read,) = links.Reader().parse(bytes(message.data))
-    assert links.parse_link(read) == links.Link(5, name, up and running, mac, 9000)
+    assert links.parse_link(read) == links.Link(5, name, up and running, mac, 9000, admin_up=up)
 
 
 @given(st.binary(max_size=200))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import msgspec
+
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Entry
 from pykeepalived.model import Family, IpPrefix, VirtualAddress, family_of
@@ -51,6 +53,11 @@ def build_address(context: Context, entry: Entry) -> VirtualAddress:
         track_group=entry.get("track_group"),
         **taken,
     )
+
+
+def with_device(address: VirtualAddress, default: str) -> VirtualAddress:
+    """A static address without `dev` belongs on `default_interface`."""
+    return address if address.dev else msgspec.structs.replace(address, dev=default)
 
 
 def words_of(entry: Entry) -> tuple[str, ...]:

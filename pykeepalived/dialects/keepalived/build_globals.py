@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pykeepalived.dialects.keepalived.build_links import build_firewall
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.model import GlobalDefs, MailSettings, SyncDaemon
+from pykeepalived.units import SECOND_US
 
 #: Fields that are stored as they were read.
 _PLAIN: Final = (
@@ -17,8 +19,11 @@ _PLAIN: Final = (
     "checker_log_all_failures", "rs_init_notifies", "vrrp_rt_priority", "vrrp_no_swap", "vrrp_priority",
     "checker_rt_priority", "checker_no_swap", "checker_priority", "bfd_rt_priority", "bfd_no_swap",
     "bfd_priority", "umask", "log_unknown_vrids",
+    "default_interface", "disable_local_igmp", "vmac_prefix", "vmac_addr_prefix",
 )  # fmt: skip
-_ROOT_PLAIN: Final = ("instance", "net_namespace", "use_pid_dir", "child_wait_time_us")
+#: Long enough for a switch port that learns first (spanning tree: 30 s).
+_READY_GATE_US: Final = 45 * SECOND_US
+_ROOT_PLAIN: Final = ("instance", "net_namespace", "namespace_with_ipsets", "use_pid_dir", "child_wait_time_us")
 
 
 def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs:
@@ -32,12 +37,18 @@ def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs
         taken[name] = scripts.resolve(draft.get(name))
     if "lvs_flush_on_stop" in draft.values:
         taken["lvs_flush_on_stop"] = draft.values["lvs_flush_on_stop"] or "all"
+    if "ready_gate" in draft.values:
+        taken["ready_gate_us"] = draft.values["ready_gate"] or _READY_GATE_US
+    if "net_namespace_ipvs" in root.values:
+        taken["net_namespace_ipvs"] = root.values["net_namespace_ipvs"] or ""
     if (timeouts := draft.get("lvs_timeouts")) is not None:
         taken["lvs_timeouts"] = (timeouts.get("tcp", 0), timeouts.get("tcpfin", 0), timeouts.get("udp", 0))
     return GlobalDefs(
         mail=_mail(draft),
         script_user=scripts.default_user,
         dynamic_interfaces="dynamic_interfaces" in draft.values,
+        allow_if_changes=bool(draft.get("dynamic_interfaces")),
+        firewall=build_firewall(draft),
         sync_daemon=_sync_daemon(draft.get("sync_daemon")),
         words=tuple(context.words),
         **taken,

@@ -9,12 +9,13 @@ from typing import Final
 import msgspec
 
 from pykeepalived.diagnostics import ExitClass, Findings, Severity
-from pykeepalived.dialects.keepalived.addresses import build_address, words_of
+from pykeepalived.dialects.keepalived.addresses import build_address, with_device, words_of
 from pykeepalived.dialects.keepalived.build_bfd import build_track_groups
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.build_garp_groups import build_garp_groups
 from pykeepalived.dialects.keepalived.build_globals import build_globals
 from pykeepalived.dialects.keepalived.build_groups import build_groups
+from pykeepalived.dialects.keepalived.build_links import build_delays, build_polled, check_firewall, name_vmacs
 from pykeepalived.dialects.keepalived.build_lvs import ServerBuilder
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
 from pykeepalived.dialects.keepalived.build_vrrp import InstanceBuilder
@@ -163,6 +164,8 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     builder = InstanceBuilder(context, settings, scripts, trackers)
     instances = {draft.name: built for draft in root.get("instances", ()) if (built := builder.build(draft))}
     global_defs = _old_sync_daemon(global_defs, root, instances)
+    instances = name_vmacs(context, instances, root)
+    check_firewall(context, settings, instances.values())
     groups = build_groups(context, root, instances, scripts, trackers)
     for name in ("notify_fifo_script", "vrrp_notify_fifo_script"):
         scripts.resolve(settings.get(name))
@@ -187,7 +190,10 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     _check_namespace(context, root)
     config = Config(
         globals=global_defs,
-        static_addresses=tuple(build_address(context, entry) for entry in root.get("static_addresses", ())),
+        static_addresses=tuple(
+            with_device(build_address(context, entry), global_defs.default_interface)
+            for entry in root.get("static_addresses", ())
+        ),
         static_routes=tuple(VirtualRoute(words=words_of(entry)) for entry in root.get("static_routes", ())),
         static_rules=tuple(VirtualRule(words=words_of(entry)) for entry in root.get("static_rules", ())),
         instances=tuple(instances.values()),
@@ -198,6 +204,9 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
         track_processes=tuple(trackers.processes.values()),
         track_groups=build_track_groups(context, root, instances),
         bfd_instances=tuple(trackers.bfds.values()),
+        interface_delays=build_delays(context, root, instances.values()),
+        polled_links=build_polled(root),
+        poll_all_links=bool(root.get("poll_all_links")),
         virtual_server_groups=virtual_groups,
         virtual_servers=tuple(virtual_servers),
     )

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from pykeepalived.dialects.keepalived.printer_bfd import bfd_instance, track_group
+from pykeepalived.dialects.keepalived.printer_links import dynamic_interfaces, global_words, root_words
 from pykeepalived.dialects.keepalived.printer_lvs import virtual_server, virtual_server_group
 from pykeepalived.dialects.keepalived.printer_text import Accounts, CannotSay, SystemAccounts, Writer, decimal, word
 from pykeepalived.dialects.keepalived.printer_vrrp import (
@@ -55,10 +56,14 @@ def print_config(config: Config, *, everything: bool = False, accounts: Accounts
     writer.value("instance", settings.instance)
     writer.value("net_namespace", settings.net_namespace)
     writer.flag("use_pid_dir", settings.use_pid_dir)
+    if settings.net_namespace_ipvs is not None:
+        writer.line("net_namespace_ipvs", *([word(settings.net_namespace_ipvs)] if settings.net_namespace_ipvs else []))
+    writer.flag("namespace_with_ipsets", settings.namespace_with_ipsets)
     writer.seconds("child_wait_time", settings.child_wait_time_us, GlobalDefs().child_wait_time_us)
     writer.gap()
     with writer.block("global_defs"):
         _Globals(writer, settings).write()
+        global_words(writer, settings)
         writer.defaults = frozenset(_shared_defaults(config))
         for name in sorted(writer.defaults):
             if f"vrrp_{name}" not in {given for given, _ in settings.words}:
@@ -88,6 +93,7 @@ def _shared_defaults(config: Config) -> Iterator[str]:
 def _vrrp(writer: Writer, config: Config) -> None:
     references = References(config)
     writer.gap()
+    root_words(writer, config)
     addresses(writer, "static_ipaddress", config.static_addresses)
     lines(writer, "static_routes", config.static_routes)
     lines(writer, "static_rules", config.static_rules)
@@ -128,7 +134,7 @@ def _lvs(writer: Writer, config: Config) -> None:
 
 _SWITCHES: Final = ("checker_log_all_failures", "rs_init_notifies")
 _FLAGS: Final = (
-    "enable_script_security", "dynamic_interfaces", "lvs_flush", "vrrp_no_swap", "checker_no_swap", "bfd_no_swap",
+    "enable_script_security", "lvs_flush", "vrrp_no_swap", "checker_no_swap", "bfd_no_swap",
     "log_unknown_vrids",
 )  # fmt: skip
 _NUMBERS: Final = (
@@ -160,6 +166,7 @@ class _Globals:
             writer.line("script_user", *writer.user_words(settings.script_user))
         for name in _FLAGS:
             writer.flag(name, getattr(settings, name))
+        dynamic_interfaces(writer, settings)
         for name in _SWITCHES:
             writer.switch(name, getattr(settings, name))
         writer.value("vrrp_mcast_group4", settings.multicast_group4, plain.multicast_group4)

@@ -131,7 +131,8 @@ def test_fields_of_global_words_exist_in_the_model() -> None:
         "garp_delay_us", "garp_repeat", "garp_refresh_us", "garp_refresh_repeat", "garp_lower_prio_delay_us",
         "garp_lower_prio_repeat", "down_timer_adverts", "min_garp", "garp_extra_if", "lower_prio_no_advert",
         "higher_prio_send_advert", "version", "check_unicast_src", "skip_check_adv_addr", "strict",
-        "notify_priority_changes", "owner_ignore_adverts",
+        "notify_priority_changes", "owner_ignore_adverts", "ready_gate",
+        "nftables", "nftables_priority", "nftables_ifindex", "nftables_counters", "vrrp_iptables", "vrrp_ipsets",
     }  # fmt: skip
     for context, row in all_rows():
         if context == "global_defs" and row.later is None:

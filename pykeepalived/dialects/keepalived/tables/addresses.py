@@ -75,7 +75,7 @@ def _rows(static: bool) -> tuple[Row, ...]:
     own = (
         value("track_group", NAME, field="track_group", help="group that the loss of dev faults")
         if static
-        else flag("use_vmac", field="use_vmac", later="virtual MAC", help="put the address on a virtual MAC of dev")
+        else flag("use_vmac", field="use_vmac", help="put the address on a virtual MAC of dev")
     )
     return (
         value("dev", INTERFACE, field="dev", default="interface of the instance", help="interface of the address"),

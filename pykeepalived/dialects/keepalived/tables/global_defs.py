@@ -199,7 +199,7 @@ GENERAL_ROWS: Final[tuple[Row, ...]] = (
           help="priority of its chain"),
     value("nftables_ipvs_start_fwmark", Integer(1, UINT_MAX), later="nftables_ipvs", default="1000",
           help="first firewall mark it uses"),
-    flag("nftables_counters", later="firewall", help="count packets in generated nftables rules"),
+    flag("nftables_counters", field="nftables_counters", help="count packets in generated nftables rules"),
     value("notify_fifo", PATH, maybe(USER), maybe(GROUP), field="notify_fifo", soft=True,
           help="FIFO of all events"),
     script("notify_fifo_script", field="notify_fifo_script", later=_FIFO, soft=True,

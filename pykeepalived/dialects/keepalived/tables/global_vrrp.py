@@ -39,7 +39,6 @@ DAY_S: Final = 86_400
 _DELAY: Final = Duration(1_000, UINT_MAX * 1_000, places=6)
 _CHAIN: Final = Text("CHAIN", 29)
 _SET: Final = Text("SET", 31)
-_FIREWALL = "firewall"
 _PRIORITY = "process priorities"
 _BUFFERS = "socket buffers"
 
@@ -94,9 +93,9 @@ def _link_local_group(context: Context, statement: Statement, draft: Draft, addr
 
 
 VRRP_ROWS: Final[tuple[Row, ...]] = (
-    value("default_interface", INTERFACE, later="static addresses", default="eth0",
+    value("default_interface", INTERFACE, field="default_interface", default="eth0",
           soft=True, help="interface of static addresses without one"),
-    flag("disable_local_igmp", later="IGMP", help="no IGMP reports for link-local groups"),
+    flag("disable_local_igmp", field="disable_local_igmp", help="no IGMP reports for link-local groups"),
     flag("v3_checksum_as_v2", field="v3_checksum_as_v2", since="2.4", help="VRRPv3 checksums without pseudo header"),
     value("vrrp_mcast_group4", MULTICAST4, field="multicast_group4", default="224.0.0.18",
           help="destination of IPv4 adverts"),
@@ -137,18 +136,25 @@ VRRP_ROWS: Final[tuple[Row, ...]] = (
     flag("log_unknown_vrids", field="log_unknown_vrids", help="log adverts of VRIDs that are not configured"),
     switch("vrrp_owner_ignore_adverts", field="owner_ignore_adverts", since="2.4",
            help="default of owner_ignore_adverts"),
-    value("vmac_prefix", NAME, later="virtual MAC", default="vrrp", help="prefix of names of virtual MAC interfaces"),
-    value("vmac_addr_prefix", NAME, later="virtual MAC", default="vmac_prefix", help="same, for use_vmac_addr"),
+    value("vmac_prefix", NAME, field="vmac_prefix", default="vrrp", help="prefix of names of virtual MAC interfaces"),
+    value("vmac_addr_prefix", NAME, field="vmac_addr_prefix", default="vmac_prefix", help="same, for use_vmac_addr"),
+)
+
+READY_ROWS: Final[tuple[Row, ...]] = (
+    value("vrrp_ready_gate", maybe(_DELAY), field="ready_gate", later="readiness gate", ours=True,
+          help="start when the interface is ready, or after this time"),
 )
 
 FIREWALL_ROWS: Final[tuple[Row, ...]] = (
-    value("vrrp_iptables", maybe(_CHAIN), maybe(_CHAIN), later=_FIREWALL, default="INPUT OUTPUT",
+    value("vrrp_iptables", maybe(_CHAIN), maybe(_CHAIN), field="vrrp_iptables", later="firewall",
+          default="INPUT OUTPUT",
           replaced_by="nftables", help="block packets to addresses of no_accept instances by iptables"),
-    value("vrrp_ipsets", *(maybe(_SET) for _ in range(6)), later=_FIREWALL, replaced_by="nftables",
-          help="names of sets for vrrp_iptables"),
-    value("nftables", maybe(NAME), later=_FIREWALL, default="keepalived", help="the same by an nftables table"),
-    value("nftables_priority", Integer(-2**31, 2**31 - 1), later=_FIREWALL, default="-1", help="its priority"),
-    flag("nftables_ifindex", later=_FIREWALL, help="match interfaces by index"),
+    value("vrrp_ipsets", *(maybe(_SET) for _ in range(6)), field="vrrp_ipsets", later="firewall",
+          replaced_by="nftables", help="names of sets for vrrp_iptables"),
+    value("nftables", maybe(NAME), field="nftables", default="keepalived", help="the same by an nftables table"),
+    value("nftables_priority", Integer(-2**31, 2**31 - 1), field="nftables_priority", default="-1",
+          help="its priority"),
+    flag("nftables_ifindex", field="nftables_ifindex", help="match interfaces by index"),
 )
 
 
@@ -202,5 +208,5 @@ BUFFER_ROWS: Final[tuple[Row, ...]] = (
 
 GLOBAL_DEFS: Final = Table(
     "global_defs",
-    *GENERAL_ROWS, *SNMP_ROWS, *FILE_ROWS, *VRRP_ROWS, *FIREWALL_ROWS, *PROCESS_ROWS, *BUFFER_ROWS,
+    *GENERAL_ROWS, *SNMP_ROWS, *FILE_ROWS, *VRRP_ROWS, *READY_ROWS, *FIREWALL_ROWS, *PROCESS_ROWS, *BUFFER_ROWS,
 )  # fmt: skip

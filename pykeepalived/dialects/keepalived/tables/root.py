@@ -82,7 +82,7 @@ def _named(name: str, table: Table, what: str, help: str, field: str, **more: An
 ROOT: Final = Table(
     "(root)",
     block("global_defs", GLOBAL_DEFS, field="globals", repeat=Repeat.LAST, after=_merged, help="daemon-wide settings"),
-    flag("linkbeat_use_polling", later="link polling", help="poll the state of links"),
+    flag("linkbeat_use_polling", field="poll_all_links", later="link polling", help="poll the state of links"),
     value("net_namespace", NAME, field="net_namespace", soft=True,
           help="run in this network namespace"),
     value("net_namespace_ipvs", maybe(NAME), later=_NAMESPACE, help="network namespace of IPVS"),

@@ -48,8 +48,6 @@ from pykeepalived.model import VrrpState
 from pykeepalived.syntax import Statement
 from pykeepalived.units import CENTISECOND_US, SECOND_US
 
-_VMAC = "virtual MAC"
-
 
 def _mac(tokens: pp.ParseResults) -> bytes:
     return bytes(int(part, 16) for part in str(tokens[0]).split(":"))
@@ -217,11 +215,11 @@ _ADDRESS_ROWS: Final[tuple[Row, ...]] = (
     entries("virtual_rules", VIRTUAL_RULE, field="rules", repeat=Repeat.APPEND, later="rules", after=has_action,
             help="rules of the MASTER"),
     flag("accept", field="accept", constant=True, help="take packets to the addresses"),
-    flag("no_accept", field="accept", constant=False, later="firewall", help="drop packets to the addresses"),
-    options("use_vmac", USE_VMAC, required=0, field="use_vmac", later=_VMAC, help="run on a macvlan"),
-    flag("use_vmac_addr", field="use_vmac_addr", later=_VMAC, help="virtual MACs on other interfaces of addresses too"),
-    flag("vmac_xmit_base", field="vmac_xmit_base", later=_VMAC, help="adverts on the base interface"),
-    options("use_ipvlan", USE_IPVLAN, required=0, field="use_ipvlan", later=_VMAC, help="run on an ipvlan"),
+    flag("no_accept", field="accept", constant=False, help="drop packets to the addresses"),
+    options("use_vmac", USE_VMAC, required=0, field="use_vmac", help="run on a macvlan"),
+    flag("use_vmac_addr", field="use_vmac_addr", help="virtual MACs on other interfaces of addresses too"),
+    flag("vmac_xmit_base", field="vmac_xmit_base", help="adverts on the base interface"),
+    options("use_ipvlan", USE_IPVLAN, required=0, field="use_ipvlan", later="ipvlan", help="run on an ipvlan"),
     value("garp_master_delay", WHOLE_SECONDS, field="garp_delay_us", help="time to the second round of GARP"),
     value("garp_master_refresh", WHOLE_SECONDS, field="garp_refresh_us", help="period of GARP while MASTER"),
     value("garp_master_repeat", COUNT0, field="garp_repeat", after=at_least_one, help="GARPs per address and round"),
