@@ -166,8 +166,8 @@ BLOCKING = "".join(
 )
 
 
-def block(program: str, into: Path) -> tuple[str, dict[str, bool]]:
-    with single(program, BLOCKING, into) as router:
+def block(program: str, into: Path, text: str = BLOCKING) -> tuple[str, dict[str, bool]]:
+    with single(program, text, into) as router:
         router.peer.address("eth0", "2001:db8::2/64")
         router.here.address("eth0", "2001:db8::1/64")
         router.start()
@@ -177,9 +177,9 @@ def block(program: str, into: Path) -> tuple[str, dict[str, bool]]:
         with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
             found = pool.map(lambda each: answers(router, each), targets)
             reached = dict(zip(targets, found, strict=True))
-        ruleset = router.ruleset()
+        ruleset = router.ruleset() + router.here.run("ipset", "list", check=False).stdout
         router.stop()
-        assert router.ruleset() == ""
+        assert "keepalived" not in router.ruleset() + router.here.run("ipset", "list", check=False).stdout
         return ruleset, reached
 
 
@@ -292,3 +292,33 @@ def test_words_about_interfaces_do_the_same(tmp_path: Path) -> None:
 
 
 IGMP = "ipv4/igmp_link_local_mcast_reports"
+
+
+@pytest.mark.shows("global_defs.{vrrp_iptables,vrrp_ipsets}")
+@pytest.mark.parametrize("sets", ["vrrp_ipsets", "vrrp_ipsets keepalived_a"])
+def test_iptables_blocks_the_same(sets: str, tmp_path: Path) -> None:
+    text = "global_defs {\n vrrp_iptables\n " + sets + "\n}\n" + BLOCKING.partition("}\n")[2]
+    ruleset, reached = block("ours", tmp_path, text)
+    assert [name for name, found in reached.items() if found] == ["10.9.0.103", "10.9.0.1", "2001:db8::1"]
+    assert "keepalived-out" in ruleset
+    assert "table ip keepalived" not in ruleset
+    assert ("Name: keepalived_a6" in ruleset) is ("keepalived_a" in sets)
+
+
+@pytest.mark.shows("global_defs.vrrp_iptables")
+def test_what_a_killed_router_left_in_iptables_is_removed(tmp_path: Path) -> None:
+    text = "global_defs {\n vrrp_iptables\n}\n" + BLOCKING.partition("}\n")[2]
+    with single("ours", text, tmp_path) as router:
+        router.start()
+        router.wait_said("Entering MASTER STATE", count=3)
+        router.here.run("iptables", "-A", "INPUT", "-s", "192.0.2.1", "-j", "DROP")
+        router.kill()
+        assert "keepalived-in" in router.here.run("iptables", "-S").stdout
+        router.write(BLOCKING)
+        router.start()
+        router.wait_said("Entering MASTER STATE", count=6)
+        left = router.here.run("iptables", "-S").stdout
+        assert "keepalived" not in left
+        assert "-A INPUT -s 192.0.2.1/32 -j DROP" in left
+        assert router.here.run("ipset", "list").stdout == ""
+        router.stop()

@@ -146,10 +146,10 @@ READY_ROWS: Final[tuple[Row, ...]] = (
 )
 
 FIREWALL_ROWS: Final[tuple[Row, ...]] = (
-    value("vrrp_iptables", maybe(_CHAIN), maybe(_CHAIN), field="vrrp_iptables", later="firewall",
+    value("vrrp_iptables", maybe(_CHAIN), maybe(_CHAIN), field="vrrp_iptables",
           default="INPUT OUTPUT",
           replaced_by="nftables", help="block packets to addresses of no_accept instances by iptables"),
-    value("vrrp_ipsets", *(maybe(_SET) for _ in range(6)), field="vrrp_ipsets", later="firewall",
+    value("vrrp_ipsets", *(maybe(_SET) for _ in range(6)), field="vrrp_ipsets",
           replaced_by="nftables", help="names of sets for vrrp_iptables"),
     value("nftables", maybe(NAME), field="nftables", default="keepalived", help="the same by an nftables table"),
     value("nftables_priority", Integer(-2**31, 2**31 - 1), field="nftables_priority", default="-1",
