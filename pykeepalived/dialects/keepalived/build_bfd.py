@@ -80,6 +80,8 @@ def build_track_groups(context: Context, root: Draft, instances: Collection[str]
                     index,
                     exit_class=ExitClass.NONE,
                 )
+        if not draft.get("group"):
+            context.error("missing-value", f"track_group `{draft.name}` has no members", draft.statement, 1)
         if members:
             groups.append(TrackGroup(draft.name, tuple(dict.fromkeys(members))))
     return tuple(groups)

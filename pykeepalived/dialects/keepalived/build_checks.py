@@ -207,6 +207,14 @@ class CheckBuilder:
         if name is None or name not in self._trackers.files:
             self._left_out(draft, kind, "has no track_file" if name is None else f"names no known track_file: `{name}`")
             return None
+        if self._trackers.defined_behind("track_file", name, draft):
+            self._context.warning(
+                "used-before-defined",
+                f"{kind} stands in front of track_file `{name}`, where keepalived does not find it",
+                draft.where["track_file"],
+                1,
+                help="put the track_file above the virtual_server",
+            )
         weight = draft.get("weight")
         return FileCheck(
             track_file=name, weight=weight[0] if weight else None, reverse=bool(weight and weight[1] is not None)

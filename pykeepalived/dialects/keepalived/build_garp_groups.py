@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pykeepalived.diagnostics import ExitClass
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.model import GarpGroup
@@ -31,7 +32,13 @@ def build_garp_groups(context: Context, root: Draft, *, dynamic: bool) -> tuple[
                 taken.add(name)
                 interfaces.append(name)
         if not interfaces:
-            context.error("missing-value", "the garp_group has no interface, it is left out", draft.statement, 0)
+            context.error(
+                "missing-value",
+                "the garp_group has no interface, it is left out",
+                draft.statement,
+                0,
+                exit_class=ExitClass.NONE,
+            )
             continue
         groups.append(
             GarpGroup(

@@ -45,6 +45,10 @@ class Trackers:
         self.processes = {p.name: p for draft in root.get("track_processes", ()) if (p := self._process(draft))}
         self.bfds = build_sessions(context, root)
 
+    def defined_behind(self, field: str, name: str, draft: Draft) -> bool:
+        """Whether the tracker stands further down in the file than the block that names it."""
+        return self._defined[field].get(name, 0) > draft.order
+
     # ── definitions ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _script(self, draft: Draft, scripts: Scripts) -> VrrpScript | None:
@@ -156,7 +160,7 @@ class Trackers:
         found: dict[str, _Reference] = {}
         for entry in draft.get(field, ()):
             name = entry.values["name"]
-            if self._defined[field].get(name, 0) > draft.order:
+            if self.defined_behind(field, name, draft):
                 self._context.error(
                     "defined-later",
                     f"{who}: {field} `{name}` is defined further down, it is left out",

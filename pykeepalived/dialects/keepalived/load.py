@@ -23,6 +23,7 @@ from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.engine import read_block
 from pykeepalived.dialects.keepalived.host import HostFacts, RealHost
+from pykeepalived.dialects.keepalived.interface_lists import check_interface_lists
 from pykeepalived.dialects.keepalived.lvs_parts import build_virtual_groups
 from pykeepalived.dialects.keepalived.repair import adopt_lost_blocks
 from pykeepalived.dialects.keepalived.reuse import Kept, Memory, PlainReader, PlainServers
@@ -160,6 +161,7 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     scripts = Scripts(context, settings)
     global_defs = build_globals(context, root, scripts)
     _check_static_lines(context, root, settings)
+    check_interface_lists(context, root, dynamic="dynamic_interfaces" in settings.values)
     trackers = Trackers(context, root, scripts)
     builder = InstanceBuilder(context, settings, scripts, trackers)
     instances = {draft.name: built for draft in root.get("instances", ()) if (built := builder.build(draft))}

@@ -26,6 +26,7 @@ DIFFERENCES = {
     "address-twice": "2.4.3 reports it, 2.2.7 drops the second one without a word",
     "track-file-directory-missing": "2.4.3 reports it, 2.2.7 says nothing",
     "url-words-twice": "2.4.3 reports it, 2.2.7 says nothing",
+    "empty-track-group": "2.4.3 reports it, 2.2.7 says nothing",
     "hmac-key-files": "2.2.7 knows no HMAC; 2.4.3 has exit code 6 where others may read the key",
 }
 
