@@ -68,6 +68,8 @@ class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     auth_type: AuthType = AuthType.NONE
     password: bytes = b"\0" * 8
     unicast: bool = False
+    destination: str | None = None
+    """Where its adverts go to: the multicast group, or our own unicast address; None: not told."""
     peers: dict[str, tuple[int, int]] = {}
     """Unicast peers with their lowest and highest TTL."""
     check_peers: bool = False
@@ -95,6 +97,7 @@ def expectation(config: VrrpInstance) -> Expectation:
         auth_type=authentication.type if authentication else AuthType.NONE,
         password=(authentication.password if authentication else b"")[:8].ljust(8, b"\0"),
         unicast=is_unicast(config),
+        destination=config.source if is_unicast(config) else config.multicast_group,
         peers={peer.address: (peer.min_ttl, peer.max_ttl) for peer in config.unicast_peers},
         check_peers=config.check_unicast_src
         or config.auth_hmac is not None
@@ -260,13 +263,20 @@ class Ladder:
             return None
         if len(found) > 1:
             # The same VRID twice on one interface is only legal when something else tells the two apart.
-            source = _text(packet.source)
-            for slot in found:
-                if slot.expected.unicast is not packet.multicast and (
-                    packet.multicast or source in slot.expected.peers
-                ):
-                    return slot
+            return _fitting(found, packet)
         return found[0]
+
+
+def _fitting(slots: list[_Slot], packet: _Packet) -> _Slot:
+    """Of several with one VRID the one that sender and destination of the packet belong to; else the first."""
+    source, destination = _text(packet.source), _text(packet.destination)
+    fitting = [
+        slot
+        for slot in slots
+        if slot.expected.unicast is not packet.multicast and (packet.multicast or source in slot.expected.peers)
+    ]
+    told = [slot for slot in fitting if slot.expected.destination == destination]
+    return [*told, *(slot for slot in fitting if slot.expected.destination is None), *fitting, *slots][0]
 
 
 def _check_trailer(packet: _Packet, behind: bytes, slot: _Slot) -> PacketRefused | None:

@@ -88,6 +88,24 @@ def test_the_same_vrid_in_both_families_is_two_routers():
     assert reader.ipv4(packet(v3()), "eth0").instance == "four"
 
 
+def test_one_vrid_on_one_interface_is_told_apart_by_group_sender_and_destination():
+    reader = ladder(
+        expected("group", destination="233.4.5.6"),
+        expected("default"),
+        expected("one", unicast=True, destination="10.0.0.1", peers={"10.0.0.2": (0, 255)}),
+        expected("two", unicast=True, destination="10.0.0.1", peers={"10.0.0.3": (0, 255)}),
+        expected("three", unicast=True, destination="10.0.0.9", peers={"10.0.0.2": (0, 255)}),
+    )
+    for source, destination, name in (
+        ("10.0.0.2", "233.4.5.6", "group"),
+        ("10.0.0.2", "224.0.0.18", "default"),
+        ("10.0.0.2", "10.0.0.1", "one"),
+        ("10.0.0.3", "10.0.0.1", "two"),
+        ("10.0.0.2", "10.0.0.9", "three"),
+    ):
+        assert reader.ipv4(packet(v3(), source=source, destination=destination), "eth0").instance == name
+
+
 def test_padding_and_trailers_behind_the_expected_end_are_tolerated():
     data = packet(v3())
     assert passed(data + bytes(14)) == passed(data)

@@ -47,7 +47,7 @@ class Trackers:
 
     def defined_behind(self, field: str, name: str, draft: Draft) -> bool:
         """Whether the tracker stands further down in the file than the block that names it."""
-        return self._defined[field].get(name, 0) > draft.order
+        return int(self._defined[field].get(name, 0)) > draft.order
 
     # ── definitions ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -63,7 +63,7 @@ class InstanceBuilder:
         self._lines = AddressLines(context, dynamic=dynamic)
         self._routing = RoutingLines(context, frozenset(), dynamic=dynamic)
         self._vmac_names: dict[str, Draft] = {}
-        self._routers: dict[tuple[str | None, int, Family], Draft] = {}
+        self._routers: dict[tuple[str | None, int, Family], list[tuple[Draft, VrrpInstance]]] = {}
 
     def build(self, draft: Draft) -> VrrpInstance | None:
         """One instance; None when it cannot run, which is reported."""
@@ -293,11 +293,13 @@ class InstanceBuilder:
         return msgspec.structs.replace(vmac, ifname=None)
 
     def _check_unique(self, draft: Draft, instance: VrrpInstance, family: Family) -> None:
+        """Two instances may share a VRID on an interface when groups, senders or peers tell their adverts apart."""
         if instance.unicast_peers and instance.interface is None:
             return
-        key = (instance.interface, instance.vrid, family)
-        first = self._routers.setdefault(key, draft)
-        if first is draft:
+        others = self._routers.setdefault((instance.interface, instance.vrid, family), [])
+        first = next((other for other, taken in others if _same_adverts(taken, instance)), None)
+        others.append((draft, instance))
+        if first is None:
             return
         ipv = 4 if family is Family.INET else 6
         self._context.error(
@@ -308,3 +310,13 @@ class InstanceBuilder:
             secondary=(Label(first.where["vrid"].span(1), "the first one"),),
             exit_class=ExitClass.GENERAL,
         )
+
+
+def _same_adverts(one: VrrpInstance, other: VrrpInstance) -> bool:
+    """Whether the two could not tell each other's adverts from their own peers'."""
+    if bool(one.unicast_peers) is not bool(other.unicast_peers):
+        return False
+    if not one.unicast_peers:
+        return one.multicast_group == other.multicast_group
+    peers = {peer.address for peer in one.unicast_peers} & {peer.address for peer in other.unicast_peers}
+    return one.source == other.source and bool(peers)

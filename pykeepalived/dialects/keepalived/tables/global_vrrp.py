@@ -179,7 +179,7 @@ PROCESS_ROWS: Final[tuple[Row, ...]] = (
     *_process_rows("vrrp"),
     *_process_rows("checker"),
     *_process_rows("bfd"),
-    value("max_auto_priority", Integer(-1, 99), later=_PRIORITY, default="0",
+    value("max_auto_priority", maybe(Integer(-1, 99)), later=_PRIORITY, default="0",
           soft=True, help="ceiling to which a late child may raise its priority"),
     value("min_auto_priority_delay", Integer(1, 10_000_000, "microseconds"), later=_PRIORITY, default="1000000",
           soft=True, help="how late a timer must be before that"),
