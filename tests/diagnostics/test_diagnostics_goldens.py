@@ -73,6 +73,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "bad-mac": (instance("use_vmac vrrp.51 01:02:03:04:05:06"), {}),
     "empty-word": ('global_defs {\n    router_id ""\n}\n', {}),
+    "delay-too-long": ("interface_up_down_delays {\n    eth0 9 9\n}\n" + instance(), {}),
+    "two-firewalls": ("global_defs {\n    nftables\n    vrrp_iptables\n}\n" + instance(), {}),
+    "needs-iptables": ("global_defs {\n    vrrp_ipsets\n}\n" + instance(), {}),
+    "duplicate-vmac": (
+        instance("use_vmac a 02:00:00:00:00:01")
+        + instance("use_vmac b 02:00:00:00:00:01").replace("VI_1", "VI_2").replace("id 51", "id 52"),
+        {},
+    ),
     "unicast-without-peers": (instance("unicast_ttl 7"), {}),
     "too-many-findings": ("a\nb\nc\nd\n", {"limits": Limits(findings=2)}),
     "too-many-files": ("include other.conf\n", {"limits": Limits(include_depth=1)}),
