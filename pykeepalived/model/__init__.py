@@ -44,6 +44,7 @@ from pykeepalived.model.lvs import (
     VirtualServer,
     VirtualServerGroup,
 )
+from pykeepalived.model.routing import VirtualRoute, VirtualRule
 from pykeepalived.model.vrrp import (
     Authentication,
     AuthHmac,
@@ -62,8 +63,6 @@ from pykeepalived.model.vrrp import (
     TrackProcess,
     UnicastPeer,
     VirtualAddress,
-    VirtualRoute,
-    VirtualRule,
     VmacSettings,
     VrrpInstance,
     VrrpScript,

@@ -8,6 +8,7 @@ from pykeepalived.model.bfd import BfdInstance
 from pykeepalived.model.common import Script, User
 from pykeepalived.model.links import FirewallSettings, InterfaceDelay, PolledLink
 from pykeepalived.model.lvs import SyncDaemon, VirtualServer, VirtualServerGroup
+from pykeepalived.model.routing import VirtualRoute, VirtualRule
 from pykeepalived.model.vrrp import (
     GarpGroup,
     SyncGroup,
@@ -15,8 +16,6 @@ from pykeepalived.model.vrrp import (
     TrackGroup,
     TrackProcess,
     VirtualAddress,
-    VirtualRoute,
-    VirtualRule,
     VrrpInstance,
     VrrpScript,
 )

@@ -7,6 +7,7 @@ from enum import Enum, IntEnum
 import msgspec
 
 from pykeepalived.model.common import IpPrefix, Script
+from pykeepalived.model.routing import VirtualRoute, VirtualRule
 from pykeepalived.units import SECOND_US
 
 
@@ -58,7 +59,8 @@ class VirtualAddress(msgspec.Struct, frozen=True, kw_only=True):
     label: str | None = None
     peer: IpPrefix | None = None
     home: bool = False
-    nodad: bool = False
+    dad: bool = False
+    """IPv6: look for the address elsewhere before it is used. Nobody waits for that unless `-nodad` takes it away."""
     mngtmpaddr: bool = False
     noprefixroute: bool = False
     autojoin: bool = False
@@ -69,18 +71,6 @@ class VirtualAddress(msgspec.Struct, frozen=True, kw_only=True):
     vmac_ifname: str | None = None
     """The virtual MAC interface on `dev` that carries the address (`use_vmac`, `use_vmac_addr`); set at load."""
     track_group: str | None = None
-
-
-class VirtualRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `virtual_routes` or `static_routes`; `words` are the checked words of the line in order."""
-
-    words: tuple[str, ...]
-
-
-class VirtualRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `virtual_rules` or `static_rules`."""
-
-    words: tuple[str, ...]
 
 
 class UnicastPeer(msgspec.Struct, frozen=True):
@@ -200,6 +190,8 @@ class VrrpInstance(msgspec.Struct, frozen=True, kw_only=True):
     owner_ignore_adverts: bool = False
     v3_checksum_as_v2: bool = False
     promote_secondaries: bool = False
+    on_loss: str = "backup"
+    """What the loss of an address, route or rule to another program does: `backup`, or `reinstate` it (ours)."""
     timer_expired_backup: int | None = None
     kernel_rx_buf_size: int | None = None
     vmac: VmacSettings | None = None

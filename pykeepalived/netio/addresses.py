@@ -112,7 +112,7 @@ def _broadcast(address: VirtualAddress) -> bytes:
 def _flags(address: VirtualAddress) -> int:
     wishes = (
         (address.home, _IFA_F_HOMEADDRESS),
-        (address.nodad, _IFA_F_NODAD),
+        (not address.dad and family_of(address.prefix.address) is Family.INET6, _IFA_F_NODAD),
         (address.mngtmpaddr, _IFA_F_MANAGETEMPADDR),
         (address.noprefixroute, _IFA_F_NOPREFIXROUTE),
         (address.autojoin, _IFA_F_MCAUTOJOIN),

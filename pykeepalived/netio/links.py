@@ -67,6 +67,8 @@ class Link(msgspec.Struct, frozen=True):
     """Index of the bridge, bond or VRF that it belongs to."""
     admin_up: bool = False
     """IFF_UP alone."""
+    table: int | None = None
+    """The routing table of a VRF."""
 
 
 class KernelAddress(msgspec.Struct, frozen=True):
@@ -118,6 +120,7 @@ def parse_link(message: Any) -> Link | None:
         parent=message.get("link"),
         master=message.get("master"),
         admin_up=bool(flags & IFF_UP),
+        table=message.get(("linkinfo", "data", "vrf_table")),
     )
 
 

@@ -48,6 +48,8 @@ RTM_DELRULE: Final = 33
 RTM_GETRULE: Final = 34
 
 _SO_RCVBUFFORCE: Final = 33
+_SOL_NETLINK: Final = 270
+_NETLINK_GET_STRICT_CHK: Final = 12
 _HEADER: Final = struct.Struct("=IHHII")
 _ACKNOWLEDGEMENT: Final = struct.Struct("=IHHIIi")
 _ATTRIBUTE: Final = struct.Struct("=HH")
@@ -152,9 +154,12 @@ def set_receive_buffer(sock: socket.socket, size: int) -> None:
 class Requests:
     """A route netlink socket for requests: batches of changes, and dumps."""
 
-    def __init__(self) -> None:
-        """Raises OSError."""
+    def __init__(self, *, strict: bool = False) -> None:
+        """`strict`: dumps hold only what the fields of the request say (Linux 4.20). Raises OSError."""
         self._netlink = open_socket(0, 1 << 20)
+        if strict:
+            with contextlib.suppress(OSError):
+                self._netlink.socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
         self._socket: socket.socket = self._netlink.socket
         self._socket.settimeout(_TIMEOUT_S)
         self._answers = _Answers()

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from pykeepalived.model.common import Family, family_of
+from pykeepalived.model.common import Family
 from pykeepalived.model.config import Config, GlobalDefs
 from pykeepalived.model.vrrp import AuthType, VirtualAddress, VrrpInstance
 from pykeepalived.netio.frames.vrrp import (
@@ -122,15 +122,10 @@ class Endpoint:
     def place_addresses(self, addresses: Iterable[VirtualAddress]) -> list[Placed]:
         """Addresses with the interfaces where they belong: `dev`, else the interface of the instance."""
         found = []
-        for wanted in addresses:
-            address = wanted
+        for address in addresses:
             ifname = address_link(self.instance, address, self.family)
-            if ifname is None:
-                continue
-            if family_of(address.prefix.address) is Family.INET6:
-                # The address moves within a second; nobody may wait for duplicate address detection (2.2.7 does so).
-                address = msgspec.structs.replace(address, nodad=True)
-            found.append(Placed(ifname, address))
+            if ifname is not None:
+                found.append(Placed(ifname, address))
         return found
 
 

@@ -11,7 +11,7 @@ from pykeepalived.vrrp.facts import interface_trackers
 from pykeepalived.vrrp.watched import static_trackers
 
 #: The owner of its addresses becomes MASTER at once, and they are the addresses of its interface.
-_OWNER_PRIORITY = 255
+OWNER_PRIORITY = 255
 
 
 class Generation:
@@ -49,4 +49,4 @@ def not_owned(endpoints: list[Endpoint]) -> list[Placed]:
 
 
 def _owns(endpoint: Endpoint) -> bool:
-    return endpoint.instance.priority == _OWNER_PRIORITY
+    return endpoint.instance.priority == OWNER_PRIORITY

@@ -1,4 +1,4 @@
-"""A list of the addresses that this process has put on interfaces, kept outside it.
+"""A list of the addresses, routes and rules that this process has put into the kernel, kept outside it.
 
 A process that is killed cannot take its addresses away, and two machines with one address are worse than none. So each
 address is written down before it is added and struck out after it was removed, and whoever starts next removes what
@@ -40,6 +40,20 @@ class Entry(msgspec.Struct, frozen=True):
         return f"{self.ifname} {self.address} {self.length}"
 
 
+class Undo(msgspec.Struct, frozen=True):
+    """A netlink request that takes a route or rule away: message type and body."""
+
+    kind: int
+    body: bytes
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.body.hex()}"
+
+
+Item = Entry | Undo
+_UNDO_KINDS: Final = ("25", "33")
+
+
 def network_namespace() -> str:
     """A name for the network namespace of this process."""
     return str(os.stat("/proc/self/ns/net").st_ino)  # noqa: PTH116 - Path.stat says the same with more words
@@ -53,21 +67,29 @@ def boot_id() -> str:
         return "unknown"
 
 
-def parse(text: str, boot: str) -> list[Entry]:
+def parse(text: str, boot: str) -> list[Item]:
     """What a list holds in the end. Lines that make no sense are passed over: it may end in the middle of one."""
     lines = text.split("\n")
     if lines[0] != f"{_MAGIC} {boot}":
         return []
-    held: dict[Entry, None] = {}
+    held: dict[Item, None] = {}
     for line in lines[1:]:
-        match line.split(" "):
-            case [("+" | "-") as sign, ifname, address, length] if length.isdecimal() and len(length) <= 3:
-                entry = Entry(ifname, address, int(length))
-                if sign == "+":
-                    held[entry] = None
-                else:
-                    held.pop(entry, None)
+        item = _item(line[2:].split(" "))
+        if item is not None and line[:2] == "+ ":
+            held[item] = None
+        elif item is not None and line[:2] == "- ":
+            held.pop(item, None)
     return list(held)
+
+
+def _item(words: list[str]) -> Item | None:
+    match words:
+        case [ifname, address, length] if length.isdecimal() and len(length) <= 3:
+            return Entry(ifname, address, int(length))
+        case [kind, body] if kind in _UNDO_KINDS:
+            with contextlib.suppress(ValueError):
+                return Undo(int(kind), bytes.fromhex(body))
+    return None
 
 
 class Journal:
@@ -80,11 +102,11 @@ class Journal:
         self._path = self._directory / f"{self._prefix}{os.getpid()}{_SUFFIX}"
         self._fd: int | None = None
         self._size = 0
-        self._held: dict[Entry, None] = {}
+        self._held: dict[Item, None] = {}
 
-    def leftovers(self) -> list[Entry]:
+    def leftovers(self) -> list[Item]:
         """What lists of dead processes hold. The lists stay until `open`: call that when the addresses are gone."""
-        found: dict[Entry, None] = {}
+        found: dict[Item, None] = {}
         for _, entries in self._dead():
             found.update(dict.fromkeys(entries))
         return list(found)
@@ -103,8 +125,8 @@ class Journal:
         except OSError as error:
             self._give_up(error)
 
-    def note(self, *, added: Iterable[Entry] = (), removed: Iterable[Entry] = ()) -> None:
-        """Write down addresses that are about to be added, or that were removed."""
+    def note(self, *, added: Iterable[Item] = (), removed: Iterable[Item] = ()) -> None:
+        """Write down what is about to be added, or was removed."""
         lines = []
         for entry in removed:
             if entry in self._held:
@@ -150,7 +172,7 @@ class Journal:
             os.close(self._fd)
             self._fd = None
 
-    def _dead(self) -> list[tuple[Path, list[Entry]]]:
+    def _dead(self) -> list[tuple[Path, list[Item]]]:
         found = []
         try:
             paths = sorted(self._directory.glob(f"{self._prefix}*{_SUFFIX}"))[:_MAXIMUM_FILES]
@@ -164,7 +186,7 @@ class Journal:
         return found
 
 
-def _read_dead(path: Path) -> list[Entry] | None:
+def _read_dead(path: Path) -> list[Item] | None:
     """The entries of a list that nobody holds a lock on; None when somebody does. Raises OSError."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:

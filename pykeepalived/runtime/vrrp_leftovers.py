@@ -11,8 +11,9 @@ from pykeepalived.netio.addresses import AddressChange, apply
 from pykeepalived.netio.links import Monitor
 from pykeepalived.runtime.program import Logger, Options
 from pykeepalived.runtime.vrrp_addresses import Placed
-from pykeepalived.runtime.vrrp_journal import Entry, Journal
+from pykeepalived.runtime.vrrp_journal import Entry, Journal, Undo
 from pykeepalived.runtime.vrrp_kernel import take_away_left
+from pykeepalived.runtime.vrrp_routes import take_away_lines
 
 
 def take_away(
@@ -59,7 +60,9 @@ def clean_up(options: Options, log: Logger) -> None:
     try:
         monitor = Monitor(requests)
         try:
-            leftovers = [bare(entry) for entry in Journal(options.state_directory, log.error).leftovers()]
+            found = Journal(options.state_directory, log.error).leftovers()
+            take_away_lines(requests, [item for item in found if isinstance(item, Undo)], log)
+            leftovers = [bare(item) for item in found if isinstance(item, Entry)]
             take_away(requests, monitor, leftovers, log, "a killed process")
             take_away_left(requests, monitor, options, log)
         finally:

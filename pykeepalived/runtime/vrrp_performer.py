@@ -21,6 +21,7 @@ from pykeepalived.runtime.vrrp_announcer import Announcer
 from pykeepalived.runtime.vrrp_endpoints import Endpoint
 from pykeepalived.runtime.vrrp_firewall import Firewall
 from pykeepalived.runtime.vrrp_generation import Generation
+from pykeepalived.runtime.vrrp_routes import RouteKeeper
 from pykeepalived.runtime.vrrp_voice import Voice
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.events import Action
@@ -38,6 +39,7 @@ class Performer:
         *,
         pool: SocketPool,
         keeper: AddressKeeper,
+        routes: RouteKeeper,
         announcer: Announcer,
         voice: Voice,
         firewall: Firewall,
@@ -48,6 +50,7 @@ class Performer:
         self._monitor = monitor
         self._pool = pool
         self._keeper = keeper
+        self._routes = routes
         self._announcer = announcer
         self._voice = voice
         self._firewall = firewall
@@ -99,12 +102,16 @@ class Performer:
             if not renamed and isinstance(action, events.Renamed):
                 self._keeper.rename(names)
                 self._firewall.rename(names)
+                self._routes.rename(names)
                 renamed = True
             self._change_addresses(action)
+        # Rules and routes go before the addresses that they may need, and come after them (behaviour section 7.6).
+        self._routes.flush_removals()
         # What may not be reached is blocked before it is there, and freed when it is gone.
         self._firewall.tighten()
         self._keeper.flush()
         self._firewall.loosen()
+        self._routes.flush_additions()
         return names
 
     def _change_addresses(self, action: Action) -> None:
@@ -112,15 +119,19 @@ class Performer:
             case events.AddAddresses(instance=name):
                 if endpoint := self._endpoint(name):
                     self._keeper.add(name, endpoint.addresses())
+                    self._routes.add(name, (*endpoint.instance.routes, *endpoint.instance.rules))
                     self._block(name, endpoint)
             case events.RemoveAddresses(instance=name):
                 self._announcer.drop(name)
                 self._keeper.remove(name)
+                self._routes.remove(name)
                 self._firewall.free(name)
-            case events.ReplaceAddresses(instance=name, removed=removed, added=added):
+            case events.ReplaceAddresses(instance=name, removed=removed, added=added, routes_changed=routes_changed):
                 if endpoint := self._endpoint(name):
                     self._keeper.remove(name, endpoint.place_addresses(removed))
                     self._keeper.add(name, endpoint.place_addresses(added))
+                    if routes_changed:
+                        self._routes.replace(name, (*endpoint.instance.routes, *endpoint.instance.rules))
                     self._block(name, endpoint)
             case _:
                 pass

@@ -24,10 +24,13 @@ from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Placed
 from pykeepalived.runtime.vrrp_announcer import Announcer
 from pykeepalived.runtime.vrrp_endpoints import Endpoint, SourceFinder, wishes
 from pykeepalived.runtime.vrrp_generation import Generation, not_owned
-from pykeepalived.runtime.vrrp_journal import Journal
+from pykeepalived.runtime.vrrp_journal import Entry, Journal, Undo
 from pykeepalived.runtime.vrrp_kernel import KernelSide
 from pykeepalived.runtime.vrrp_leftovers import bare, clean_up, take_away
+from pykeepalived.runtime.vrrp_losses import Losses
 from pykeepalived.runtime.vrrp_performer import Performer
+from pykeepalived.runtime.vrrp_route_side import RouteSide
+from pykeepalived.runtime.vrrp_routes import RouteKeeper
 from pykeepalived.runtime.vrrp_view import View, counters
 from pykeepalived.runtime.vrrp_voice import Voice
 from pykeepalived.runtime.vrrp_watchers import Watchers
@@ -83,11 +86,15 @@ class VrrpProgram:
         self._journal = Journal(self._context.options.state_directory, self._log.error)
         self._keeper = AddressKeeper(self._requests, self._monitor, self._journal, self._log)
         self._kernel = KernelSide(self._requests, self._monitor, self._context.options, self._log)
+        route_keeper = RouteKeeper(self._requests, self._monitor, self._journal, self._log)
+        self._routes = RouteSide(self._requests, self._monitor, route_keeper, self._reactor, self._log)
+        self._losses = Losses(self._keeper, route_keeper, self._announcer, self._log)
         self._performer = Performer(
             self._context,
             self._monitor,
             pool=self._pool,
             keeper=self._keeper,
+            routes=route_keeper,
             announcer=self._announcer,
             voice=self._voice,
             firewall=self._kernel.firewall,
@@ -101,6 +108,8 @@ class VrrpProgram:
         self._voice.configure(config.globals)
         self._performer.sync_daemon.configure(config)
         self._add_static(config.static_addresses)
+        self._routes.configure(config, self._on_routes)
+        self._routes.set_static(config)
         self._open_sockets()
         self._ladder = Ladder()
         self._announcer.configure(config)
@@ -127,6 +136,8 @@ class VrrpProgram:
         self._kernel.reload(config)
         self._remove_new_leftovers(old, new)
         self._change_static(old.config.static_addresses, config.static_addresses)
+        self._routes.configure(config, self._on_routes)
+        self._routes.set_static(config)
         self._voice.configure(config.globals)
         self._performer.sync_daemon.configure(config)
         self._open_sockets()
@@ -161,6 +172,7 @@ class VrrpProgram:
         release = self._context.options.release_on_stop
         self._perform(self._router.handle(events.Stop(release), self._reactor.now_us()))
         if release:
+            self._routes.remove_static()
             self._keeper.remove(STATIC)
             self._keeper.flush()
         self._kernel.close(release=release)
@@ -208,7 +220,9 @@ class VrrpProgram:
     def _remove_leftovers(self) -> None:
         """Addresses that an earlier process left: those of its list, and those of the file (behaviour section 9)."""
         owned = {item.entry for item in self._now.owned()}
-        listed = [bare(entry) for entry in self._journal.leftovers() if entry not in owned]
+        found = self._journal.leftovers()
+        self._routes.remove_leftovers(self._now.config, [item for item in found if isinstance(item, Undo)])
+        listed = [bare(entry) for entry in found if isinstance(entry, Entry) and entry not in owned]
         self._take_away([*listed, *not_owned(list(self._now.endpoints.values()))])
 
     def _remove_new_leftovers(self, old: Generation, new: Generation) -> None:
@@ -304,18 +318,15 @@ class VrrpProgram:
         except OSError as error:
             self._log.error(f"Netlink: {error.strerror or error}")
             return
+        self._routes.follow_links([*updates, *further])
         found = self._events_of([*updates, *further])
-        again = []
-        for item in lost:
-            ifname, address = item.placed.ifname, item.placed.address.prefix.address
-            self._log.detail(f"Netlink reflector reports IP {address} removed from {ifname}")
-            if item.owner == STATIC:
-                again.append(item.placed)
-            else:
-                found.append(events.AddressLost(item.owner, address, ifname))
-        if again:
-            self._keeper.add(STATIC, again)
-            self._keeper.flush()
+        found += self._losses.of_addresses(lost, self._now, self._reactor.now_us())
+        if found:
+            self._feed(found)
+
+    def _on_routes(self, _ready: int) -> None:
+        """A route or rule of an instance that somebody took away counts as an address of it does."""
+        found = self._losses.of_lines(self._routes.losses(), self._now, self._reactor.now_us())
         if found:
             self._feed(found)
 
@@ -403,6 +414,7 @@ class VrrpProgram:
             self._reactor.unwatch(descriptor)
         self._watched = set()
         self._reactor.unwatch(self._monitor.fileno())
+        self._routes.close()
         self._pool.close()
         self._announcer.close()
         self._monitor.close()

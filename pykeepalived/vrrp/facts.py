@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from pykeepalived.model.common import Family, family_of
-from pykeepalived.model.vrrp import TrackedInterface, VirtualAddress, VirtualRoute, VirtualRule, VrrpInstance
+from pykeepalived.model.routing import VirtualRoute, VirtualRule
+from pykeepalived.model.vrrp import TrackedInterface, VirtualAddress, VrrpInstance
 from pykeepalived.vrrp.links import virtual_links
 from pykeepalived.vrrp.timers import wire_interval_us
 

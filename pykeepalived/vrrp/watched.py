@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from pykeepalived.model.config import Config
-from pykeepalived.model.vrrp import SyncGroup, TrackedInterface, VirtualRoute, VirtualRule, VrrpInstance
+from pykeepalived.model.routing import VirtualRoute, VirtualRule
+from pykeepalived.model.vrrp import SyncGroup, TrackedInterface, VrrpInstance
 from pykeepalived.vrrp.events import BfdChanged, FileChanged, ProcessCount
 from pykeepalived.vrrp.facts import device_of_words
 from pykeepalived.vrrp.output import Output

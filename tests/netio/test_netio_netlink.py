@@ -33,7 +33,7 @@ def virtual_addresses(draw: st.DrawFn) -> VirtualAddress:
         scope=draw(st.sampled_from([0, 200, 253, 254])),
         broadcast=None if six else draw(st.none() | ipv4),
         label=None if six else draw(st.none() | st.sampled_from(["eth0:1", "a-name-of-15-ch"])),
-        nodad=draw(st.booleans()),
+        dad=draw(st.booleans()),
         home=six and draw(st.booleans()),
         noprefixroute=draw(st.booleans()),
         preferred_lft_s=draw(st.none() | st.integers(0, 1000)),
@@ -58,7 +58,9 @@ def test_pyroute2_reads_our_addition_as_we_meant_it(address: VirtualAddress, ind
     assert message.get("IFA_LOCAL") == message.get("IFA_ADDRESS") == address.prefix.address
     assert message.get("IFA_LABEL") == address.label
     assert message.get("IFA_BROADCAST") == address.broadcast
-    flags = 0x02 * address.nodad | 0x10 * address.home | 0x200 * address.noprefixroute
+    flags = (
+        0x02 * (":" in address.prefix.address and not address.dad) | 0x10 * address.home | 0x200 * address.noprefixroute
+    )
     assert (message.get("IFA_FLAGS") or 0) == flags
     assert message.get("IFA_PROTO") == 18
     lifetime = message.get("IFA_CACHEINFO")
@@ -169,7 +171,7 @@ def index_in(monitor: Monitor) -> Any:
 def test_many_addresses_come_and_go_in_one_batch(lab: Lab, requests: netlink.Requests, monitor: Monitor) -> None:
     wanted = [virtual(f"10.7.{number // 250}.{number % 250 + 1}/32") for number in range(500)]
     wanted.append(virtual("10.8.0.1/24", label="eth0:x", broadcast="+", scope=253))
-    wanted.append(virtual("2001:db8::9/128", nodad=True))
+    wanted.append(virtual("2001:db8::9/128"))
     changes = [AddressChange(True, "eth0", item) for item in wanted]
     assert addresses.apply(requests, index_in(monitor), changes) == []
     # Once more: what is there is replaced, and is no refusal.

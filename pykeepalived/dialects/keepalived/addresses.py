@@ -11,7 +11,7 @@ from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Entry
 from pykeepalived.model import Family, IpPrefix, VirtualAddress, family_of
 
-_FLAGS = ("home", "nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac")
+_FLAGS = ("home", "dad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac")
 
 
 def broadcast_of(prefix: IpPrefix, ones: bool) -> str:
@@ -41,11 +41,17 @@ def build_address(context: Context, entry: Entry) -> VirtualAddress:
     if peer is not None and family_of(peer.address) is not family_of(prefix.address):
         context.error("wrong-family", "the peer is of the other family", entry.statement, entry.places["peer"])
         peer = None
+    scope = entry.get("scope", 0)
+    if scope and six:
+        context.error("wrong-family", "an IPv6 address has no scope", entry.statement, entry.places["scope"])
+        scope = 0
     life = entry.get("preferred_lft_s")
+    if life == 0 and not six:
+        life = None  # keepalived says nothing to the kernel then
     return VirtualAddress(
         prefix=prefix,
         dev=entry.get("dev"),
-        scope=entry.get("scope", 0),
+        scope=scope,
         broadcast=broadcast,
         label=label,
         peer=peer,
@@ -58,8 +64,3 @@ def build_address(context: Context, entry: Entry) -> VirtualAddress:
 def with_device(address: VirtualAddress, default: str) -> VirtualAddress:
     """A static address without `dev` belongs on `default_interface`."""
     return address if address.dev else msgspec.structs.replace(address, dev=default)
-
-
-def words_of(entry: Entry) -> tuple[str, ...]:
-    """The words of a route or rule line, which the tables have checked."""
-    return tuple(word.text for word in entry.statement.words)

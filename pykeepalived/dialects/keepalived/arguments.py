@@ -48,10 +48,11 @@ def read_arguments(
             values.append(None)
             continue
         text = words[index].text
-        if argument.optional and argument is not row.arguments[-1] and not argument.reader.accepts(text):
+        last = argument is row.arguments[-1]
+        if argument.optional and not last and not argument.reader.accepts(text):
             values.append(None)
             continue
-        if argument.optional and text in stop_words:
+        if argument.optional and last and text in stop_words:
             values.append(None)
             continue
         try:

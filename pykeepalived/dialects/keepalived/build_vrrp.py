@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 
 from pykeepalived.diagnostics import ExitClass, Label
-from pykeepalived.dialects.keepalived.addresses import words_of
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
@@ -25,8 +24,6 @@ from pykeepalived.dialects.keepalived.vrrp_strict import apply_strict
 from pykeepalived.model import (
     AuthType,
     Family,
-    VirtualRoute,
-    VirtualRule,
     VmacSettings,
     VrrpInstance,
     VrrpState,
@@ -41,7 +38,8 @@ _SCRIPTS: Final = (
 )  # fmt: skip
 _PLAIN: Final = (
     "source", "multicast_group", "unicast_ttl", "unicast_fault_no_peer", "native_ipv6", "dont_track_primary",
-    "track_src_ip", "promote_secondaries", "kernel_rx_buf_size", "use_vmac_addr", "vmac_xmit_base", "vrf", "debug",
+    "track_src_ip", "promote_secondaries", "on_loss", "kernel_rx_buf_size", "use_vmac_addr", "vmac_xmit_base",
+    "vrf", "debug",
 )  # fmt: skip
 #: Words that take their default from global_defs, with the built-in one.
 _INHERITED: Final = {
@@ -110,9 +108,8 @@ class InstanceBuilder:
         if not self._lines.enough_addresses(draft, addresses, excluded, values):
             return None
         values |= {"addresses": addresses, "excluded_addresses": excluded}
-        self._routing.check_all(draft.get("routes", ()), draft.get("rules", ()))
-        values["routes"] = tuple(VirtualRoute(words=words_of(entry)) for entry in draft.get("routes", ()))
-        values["rules"] = tuple(VirtualRule(words=words_of(entry)) for entry in draft.get("rules", ()))
+        values["routes"] = self._routing.routes(draft.get("routes", ()))
+        values["rules"] = self._routing.rules(draft.get("rules", ()))
         values |= self._priority(draft)
         values |= self._preemption(draft, values)
         values["advert_interval_us"] = self._advert_interval(draft, values["version"])

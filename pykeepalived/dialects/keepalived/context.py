@@ -33,6 +33,8 @@ class Context:
         """Some block is never closed: what follows it stands inside it."""
         self.strays: list[Statement] = []
         """Blocks of the top level that were found inside an unclosed block."""
+        self.preference = 16_384
+        """That of the next rule which has none of its own; they count down (keepalived-behaviour section 9)."""
         self.plain: PlainReader | None = None
         self.words: list[tuple[str, tuple[str, ...]]] = []
         """Words of global_defs without effect yet, for the model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import errno
 import fcntl
 import grp
@@ -11,6 +12,7 @@ import pwd
 import socket
 import stat
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -28,15 +30,19 @@ _NAME_FILES = 64
 _NAME_BYTES = 1_000_000
 
 
-def _names_in(path: Path) -> set[str]:
-    """The second words of the lines `NUMBER NAME`."""
+def _names_in(path: Path) -> dict[str, int]:
+    """The lines `NUMBER NAME`, by name."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             lines = file.read(_NAME_BYTES).splitlines()
     except OSError:
-        return set()
-    words = (line.partition("#")[0].split() for line in lines)
-    return {pair[1] for pair in words if len(pair) > 1}
+        return {}
+    found: dict[str, int] = {}
+    for words in (line.partition("#")[0].split() for line in lines):
+        with contextlib.suppress(ValueError):
+            if len(words) > 1:
+                found[words[1]] = int(words[0], 16 if words[0][:2].lower() == "0x" else 10)
+    return found
 
 
 _SIOCETHTOOL = 0x8946
@@ -95,8 +101,8 @@ class HostFacts(Protocol):
         """The first address of a host name, or an address as it is; None when it is unknown."""
         ...
 
-    def routing_names(self, kind: str) -> frozenset[str]:
-        """The names that iproute2's list `kind` (rt_tables, rt_protos, …) holds besides the numbers."""
+    def routing_names(self, kind: str) -> Mapping[str, int]:
+        """The names and numbers of iproute2's list `kind` (rt_tables, rt_protos, …)."""
         ...
 
 
@@ -107,7 +113,7 @@ class RealHost:
         self._interfaces: frozenset[str] | None = None
         self._asked = False
         self._users: dict[str, User | None] = {}
-        self._names: dict[str, frozenset[str]] = {}
+        self._names: dict[str, dict[str, int]] = {}
 
     def hostname(self) -> str:
         return socket.gethostname()
@@ -172,13 +178,13 @@ class RealHost:
             return False
         return answer.tobytes()[4:36].rstrip(b"\0") in {b"macvlan", b"ipvlan"}
 
-    def routing_names(self, kind: str) -> frozenset[str]:
+    def routing_names(self, kind: str) -> Mapping[str, int]:
         if kind not in self._names:
-            found: set[str] = set()
+            found: dict[str, int] = {}
             for directory in _NAME_DIRECTORIES:
                 for path in (Path(directory, kind), *sorted(Path(directory, kind + ".d").glob("*.conf"))[:_NAME_FILES]):
                     found |= _names_in(path)
-            self._names[kind] = frozenset(found)
+            self._names[kind] = found
         return self._names[kind]
 
     def own_user(self) -> User:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from pykeepalived.diagnostics import ExitClass, Findings, Severity
-from pykeepalived.dialects.keepalived.addresses import build_address, with_device, words_of
+from pykeepalived.dialects.keepalived.addresses import build_address, with_device
 from pykeepalived.dialects.keepalived.build_bfd import build_track_groups
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.build_garp_groups import build_garp_groups
@@ -160,7 +160,7 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     settings: Draft = root.get("globals") or Draft(None)
     scripts = Scripts(context, settings)
     global_defs = build_globals(context, root, scripts)
-    _check_static_lines(context, root, settings)
+    routes, rules = _static_lines(context, root, settings)
     check_interface_lists(context, root, dynamic="dynamic_interfaces" in settings.values)
     trackers = Trackers(context, root, scripts)
     builder = InstanceBuilder(context, settings, scripts, trackers)
@@ -196,8 +196,8 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
             with_device(build_address(context, entry), global_defs.default_interface)
             for entry in root.get("static_addresses", ())
         ),
-        static_routes=tuple(VirtualRoute(words=words_of(entry)) for entry in root.get("static_routes", ())),
-        static_rules=tuple(VirtualRule(words=words_of(entry)) for entry in root.get("static_rules", ())),
+        static_routes=routes,
+        static_rules=rules,
         instances=tuple(instances.values()),
         sync_groups=groups,
         garp_groups=build_garp_groups(context, root, dynamic="dynamic_interfaces" in settings.values),
@@ -234,9 +234,11 @@ def _check_namespace(context: Context, root: Draft) -> None:
         )
 
 
-def _check_static_lines(context: Context, root: Draft, settings: Draft) -> None:
+def _static_lines(
+    context: Context, root: Draft, settings: Draft
+) -> tuple[tuple[VirtualRoute, ...], tuple[VirtualRule, ...]]:
     names = frozenset(draft.name for draft in root.get("track_groups", ()))
     routing = RoutingLines(context, names, dynamic="dynamic_interfaces" in settings.values)
     for entry in root.get("static_addresses", ()):
         routing.check_address(entry)
-    routing.check_all(root.get("static_routes", ()), root.get("static_rules", ()))
+    return routing.routes(root.get("static_routes", ())), routing.rules(root.get("static_rules", ()))

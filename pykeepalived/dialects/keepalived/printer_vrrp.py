@@ -62,9 +62,9 @@ def address_line(address: VirtualAddress) -> str:
     ):
         if found is not None:
             parts += ["brd" if keyword == "broadcast" else keyword, word(str(found))]
-    for keyword in ("home", "nodad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac"):
+    for keyword in ("home", "dad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac"):
         if getattr(address, keyword):
-            parts.append("-nodad" if keyword == "nodad" else keyword)
+            parts.append("-nodad" if keyword == "dad" else keyword)
     return " ".join(parts)
 
 
@@ -242,6 +242,8 @@ def _identity(writer: Writer, found: VrrpInstance) -> None:
     writer.flag("dont_track_primary", found.dont_track_primary)
     writer.flag("track_src_ip", found.track_src_ip)
     writer.flag("promote_secondaries", found.promote_secondaries)
+    if found.on_loss != "backup":
+        writer.line("on_loss", found.on_loss)
     writer.value("kernel_rx_buf_size", found.kernel_rx_buf_size)
     writer.value("debug", found.debug, 0)
     if not found.accept:

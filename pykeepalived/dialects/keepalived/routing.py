@@ -1,20 +1,33 @@
-"""Lines of routes and rules: what goes together, what is known on this machine (as keepalived 2.4.3 -t has it)."""
+"""Lines of routes and rules: what goes together, what is known on this machine (as keepalived 2.4.3 -t has it).
+
+What is left goes into the model (`route_lines`, `rule_lines`).
+"""
 
 from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, TypeVar
+
+import msgspec
 
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Entry
+from pykeepalived.dialects.keepalived.route_lines import build_route
+from pykeepalived.dialects.keepalived.routing_names import Names
+from pykeepalived.dialects.keepalived.rule_lines import build_rule
+from pykeepalived.model.routing import PROTOCOL_KEEPALIVED, VirtualRoute, VirtualRule
 
+_Line = TypeVar("_Line", VirtualRoute, VirtualRule)
 _KEEPALIVED: Final = ("18", "keepalived")
 _LEAST_TIME_MS: Final = 200.0
 _UNITS_MS: Final = {"s": 1000.0, "ms": 1.0, "us": 0.001, "": 0.125}
 _FIXED_TABLES: Final = frozenset({"main", "local", "default"})
 _NONE: Final[frozenset[str]] = frozenset()
+#: Findings after which the line is used all the same. An interface may still come.
+_KEPT: Final = frozenset({"route-not-tracked", "number-out-of-range", "no-such-interface", "two-actions"})
 
 
 class RoutingLines:
@@ -23,15 +36,42 @@ class RoutingLines:
     def __init__(self, context: Context, track_groups: frozenset[str], *, dynamic: bool) -> None:
         self._context = context
         self._groups = track_groups
+        self._names = Names(context.host)
         self._dynamic = dynamic
 
-    def check_all(self, routes: Iterable[Entry], rules: Iterable[Entry]) -> None:
-        for entry in routes:
-            self.check_route(entry)
-        for entry in rules:
-            self.check_rule(entry)
+    def routes(self, entries: Iterable[Entry]) -> tuple[VirtualRoute, ...]:
+        """The routes that these lines ask for; a line with an error is left out."""
+        found = []
+        for entry in entries:
+            self._check_route(entry)
+            route = self._build(build_route, entry)
+            if route is not None:
+                if not route.no_track and route.protocol != PROTOCOL_KEEPALIVED:
+                    route = msgspec.structs.replace(route, protocol=PROTOCOL_KEEPALIVED)
+                found.append(route)
+        return tuple(found)
 
-    def check_route(self, entry: Entry) -> None:
+    def rules(self, entries: Iterable[Entry]) -> tuple[VirtualRule, ...]:
+        """The rules that these lines ask for; a line with an error is left out."""
+        found = []
+        for entry in entries:
+            self._check_rule(entry)
+            rule = self._build(partial(build_rule, preference=self._context.preference), entry)
+            if rule is not None:
+                if "preference" not in entry.values:
+                    self._context.preference -= 1
+                found.append(rule)
+        return tuple(found)
+
+    def _build(self, build: Callable[[Entry, Names], _Line | None], entry: Entry) -> _Line | None:
+        try:
+            return build(entry, self._names)
+        except (ValueError, KeyError, IndexError, OSError) as error:
+            word = str(error.args[0]) if error.args else ""
+            self._context.error("invalid-value", f"`{word}` has no place here, line left out", entry.statement)
+            return None
+
+    def _check_route(self, entry: Entry) -> None:
         if entry.refused:
             return
         for word, kind, also in (
@@ -66,7 +106,7 @@ class RoutingLines:
         self._check_interface(entry, "dev")
         self._check_group(entry)
 
-    def check_rule(self, entry: Entry) -> None:
+    def _check_rule(self, entry: Entry) -> None:
         if entry.refused:
             return
         for word, kind, also in (
@@ -105,6 +145,8 @@ class RoutingLines:
         place = entry.places.get(word)
         index = None if place is None else min(place + 1, len(entry.statement.words) - 1)
         self._context.error(identifier, message, entry.statement, index, help=help)
+        if identifier not in _KEPT:
+            entry.refused = True
 
     def _known_name(self, entry: Entry, word: str, kind: str, also: frozenset[str]) -> bool:
         text = entry.get(word)
@@ -154,6 +196,8 @@ class RoutingLines:
             self._error(entry, "inet6", "mixed-families", f"`{destination}` is no IPv6 destination")
         if not six and "from" in entry.values:
             self._error(entry, "from", "wrong-family", "an IPv4 route has no source prefix")
+        if not six and "expires" in entry.values:
+            self._error(entry, "expires", "wrong-family", "an IPv4 route does not expire")
         if not six and "pref" in entry.values:
             self._error(entry, "pref", "wrong-family", "an IPv4 route has no preference `pref`")
 

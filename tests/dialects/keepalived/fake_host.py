@@ -77,5 +77,5 @@ class FakeHost:
     def is_stacked_link(self, name: str) -> bool:
         return name.startswith("vrrp.")
 
-    def routing_names(self, kind: str) -> frozenset[str]:
-        return frozenset({"rt_tables": {"main"}, "rt_protos": {"static"}}.get(kind, set()))
+    def routing_names(self, kind: str) -> dict[str, int]:
+        return {"rt_tables": {"main": 254}, "rt_protos": {"static": 4}}.get(kind, {})

@@ -137,7 +137,7 @@ def test_addresses_with_options(read) -> None:  # type: ignore[no-untyped-def]
     one, two, three = instance(read(INSTANCE.format(words))).excluded_addresses
     assert (one.broadcast, one.dev, one.scope, one.label, one.no_track) == ("10.1.0.255", "eth1", 253, "eth1:1", True)
     assert (two.broadcast, two.peer) == ("10.2.0.0", IpPrefix("10.9.0.1", 32))
-    assert (three.prefix.address, three.nodad, three.preferred_lft_s) == ("2001:db8::1", True, None)
+    assert (three.prefix.address, three.dad, three.preferred_lft_s) == ("2001:db8::1", True, None)
 
 
 def test_unicast_peers(read) -> None:  # type: ignore[no-untyped-def]

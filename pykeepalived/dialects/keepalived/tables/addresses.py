@@ -85,7 +85,7 @@ def _rows(static: bool) -> tuple[Row, ...]:
         value("label", Text("LABEL", 15), field="label", help="IPv4 label, interface:word"),
         value("peer", PeerAddress(), field="peer", help="other end of a point-to-point link"),
         flag("home", field="home", help="IPv6 home address"),
-        flag("-nodad", field="nodad", help="no duplicate address detection"),
+        flag("-nodad", field="dad", help="takes the default `nodad` away: duplicate address detection is done"),
         flag("mngtmpaddr", field="mngtmpaddr", help="template of temporary IPv6 addresses"),
         flag("noprefixroute", field="noprefixroute", help="no route for the prefix"),
         flag("autojoin", field="autojoin", help="join the multicast group"),

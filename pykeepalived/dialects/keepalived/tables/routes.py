@@ -36,7 +36,10 @@ FAMILY: Final = Choice(("inet", "inet6"))
 TIME: Final = Grammar("NUMBER[s|ms]", pp.Regex(r"\d{1,9}(?:\.\d{1,6})?(?:s|ms|us)?"), "invalid-number")
 REALMS: Final = Grammar("[FROM/]TO", pp.Regex(r"[\w-]+(?:/[\w-]+)?"))
 SWITCHED: Final = Choice(("enabled", "disabled"))
-LABELS: Final = Grammar("LABEL[/LABEL…]", pp.Regex(r"\d{1,7}(?:/\d{1,7}){0,15}"))
+#: Labels of MPLS, or the locator of ILA.
+LABELS: Final = Grammar(
+    "LABEL[/LABEL…]", pp.Regex(r"[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){3}|\d{1,7}(?:/\d{1,7}){0,15}")
+)
 
 
 class Tos(Reader):
