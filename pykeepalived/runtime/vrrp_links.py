@@ -256,7 +256,7 @@ class LinkKeeper:
             base = [item for item in self._monitor.addresses(link.base, Family.INET6) if item.scope == SCOPE_LINK]
             own = {item.address for item in self._monitor.addresses(link.ifname, Family.INET6)}
             if base and base[0].address not in own:
-                address = VirtualAddress(prefix=IpPrefix(base[0].address, 64), nodad=True, preferred_lft_s=0)
+                address = VirtualAddress(prefix=IpPrefix(base[0].address, 64), preferred_lft_s=0)
                 changed |= self._add(link.ifname, address)
         return changed
 

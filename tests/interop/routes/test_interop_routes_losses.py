@@ -198,3 +198,18 @@ def test_after_a_kill_the_next_start_leaves_nothing_behind(ours: Router) -> None
     ours.start("vrrp_instance b {\ninterface eth1\nvirtual_router_id 7\nvirtual_ipaddress {\n203.0.113.50\n}\n}\n")
     wait_until(lambda: ours.destinations() == {"198.51.222.0/24"} and not ours.rules(), PATIENCE_S, "all is gone")
     assert not ours.space.has_address("192.0.2.50")
+
+
+@pytest.mark.shows("static_routes.track_group", "static_rules.track_group")
+@pytest.mark.parametrize("block", ["static_routes", "static_rules"])
+def test_the_interface_of_a_grouped_static_line_faults_the_group(ours: Router, block: str) -> None:
+    line = "198.51.101.0/24 dev eth1 track_group g"
+    if block == "static_rules":
+        line = "from 192.0.2.0/24 dev eth1 table 100 preference 100 track_group g"
+    head = f"{block} {{\n{line}\n}}\ntrack_group g {{\ngroup {{\na\n}}\n}}"
+    ours.start_as_master(config(head=head))
+    ours.space.down("eth1")
+    wait_until(lambda: ours.said("Entering FAULT STATE"), PATIENCE_S, "FAULT")
+    masters = ours.said("Entering MASTER STATE")
+    ours.space.up("eth1")
+    wait_until(lambda: ours.said("Entering MASTER STATE") > masters, PATIENCE_S, "MASTER")
