@@ -47,7 +47,7 @@ def test_a_route_with_vrf_goes_into_the_table_of_that_vrf(tmp_path: object) -> N
     kernel, log = Kernel(), Log()
     keeper = RouteKeeper(kernel, Links(), Journal(str(tmp_path), log.error), log)  # type: ignore[arg-type]
     line = VirtualRoute(
-        words=("198.51.100.0/24", "vrf", "blue"),
+        words=("vrf", "blue"),
         destination=IpPrefix("198.51.100.0", 24),
         vrf="blue",
         via=Nexthop(dev="eth0"),
