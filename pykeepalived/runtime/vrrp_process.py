@@ -27,6 +27,7 @@ from pykeepalived.runtime.vrrp_generation import Generation, not_owned
 from pykeepalived.runtime.vrrp_journal import Entry, Journal, Undo
 from pykeepalived.runtime.vrrp_kernel import KernelSide
 from pykeepalived.runtime.vrrp_leftovers import bare, clean_up, take_away
+from pykeepalived.runtime.vrrp_link_states import LinkStates
 from pykeepalived.runtime.vrrp_losses import Losses
 from pykeepalived.runtime.vrrp_performer import Performer
 from pykeepalived.runtime.vrrp_route_side import RouteSide
@@ -89,6 +90,7 @@ class VrrpProgram:
         route_keeper = RouteKeeper(self._requests, self._monitor, self._journal, self._log)
         self._routes = RouteSide(self._requests, self._monitor, route_keeper, self._reactor, self._log)
         self._losses = Losses(self._keeper, route_keeper, self._announcer, self._log)
+        self._states = LinkStates(self._reactor, self._monitor, self._log, self._feed)
         self._performer = Performer(
             self._context,
             self._monitor,
@@ -103,6 +105,7 @@ class VrrpProgram:
         self._now = Generation(config)
         self._router = Router(config, log_detail=self._context.options.log_detail > 0)
         self._kernel.start(config)
+        self._states.configure(config, self._now.interfaces)
         self._remove_leftovers()
         self._journal.open()
         self._voice.configure(config.globals)
@@ -134,6 +137,7 @@ class VrrpProgram:
                 endpoint.take_over(running[endpoint.key])
         self._old, self._now = old, new
         self._kernel.reload(config)
+        self._states.configure(config, new.interfaces)
         self._remove_new_leftovers(old, new)
         self._change_static(old.config.static_addresses, config.static_addresses)
         self._routes.configure(config, self._on_routes)
@@ -260,11 +264,7 @@ class VrrpProgram:
         self._ladder.replace((expectation(item) for item in self._now.config.instances), counters)
 
     def _link_events(self, names: Iterable[str]) -> list[Event]:
-        found: list[Event] = []
-        for name in sorted(names):
-            link = self._monitor.link(name)
-            found.append(events.LinkChanged(name, link is not None and link.up))
-        return found
+        return [*self._states.start(sorted(names))]
 
     def _source_events(self, endpoints: Iterable[Endpoint]) -> list[events.SourceAddressChanged]:
         """Look source addresses up again; one event for each instance."""
@@ -339,8 +339,8 @@ class VrrpProgram:
             if isinstance(update, LinkUpdate):
                 reopen |= _index(update.old) != _index(update.new)
                 touched[update.name] = None
-                if update.name in self._now.interfaces and _is_up(update.old) != _is_up(update.new):
-                    found.append(events.LinkChanged(update.name, _is_up(update.new)))
+                if update.name in self._now.interfaces:
+                    found += self._states.report(update.name, update.new is not None and update.new.up)
             elif link := self._monitor.link_by_index(update.address.index):
                 touched[link.name] = None
         if reopen:
@@ -407,6 +407,7 @@ class VrrpProgram:
             self._context.scripts.run(tracked.script, timeout_us=timeout_us, done=done)
 
     def _close(self) -> None:
+        self._states.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -427,7 +428,3 @@ class VrrpProgram:
 
 def _index(link: Link | None) -> int | None:
     return None if link is None else link.index
-
-
-def _is_up(link: Link | None) -> bool:
-    return link is not None and link.up
