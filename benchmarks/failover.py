@@ -2,11 +2,11 @@
 
     python benchmarks/failover.py [--rounds N] [--instances N …] [--check]
 
-A master that this program plays sends adverts every 0.1 s and falls silent. A third namespace on the same bridge stamps
-every frame in the kernel (SO_TIMESTAMPNS). Lateness is the time from the instant at which the master down interval of an
-instance has passed, counted from the last advert of its master, to the first advert and to the first gratuitous ARP of the
-backup. Both programs run at once in networks of their own and fail over in turn, so that whatever else the machine does
-meets both. `--check` exits 1 when a target is missed.
+A master that this program plays sends adverts every 0.1 s and falls silent. A third namespace on the same bridge
+stamps every frame in the kernel (SO_TIMESTAMPNS). Lateness is the time from the instant at which the master down
+interval of an instance has passed, counted from the last advert of its master, to the first advert and to the first
+gratuitous ARP of the backup. Both programs run at once in networks of their own and fail over in turn, so that whatever
+else the machine does meets both. `--check` exits 1 when a target is missed.
 """
 
 from __future__ import annotations

@@ -17,10 +17,11 @@ from pykeepalived.model.vrrp import VirtualAddress
 from pykeepalived.netio import netlink
 from pykeepalived.netio.links import Link, LinkUpdate, Monitor, Update
 from pykeepalived.netio.sockets import BURST, Place, Received, SocketPool
-from pykeepalived.reactor import HANGUP, READ, Timer
+from pykeepalived.reactor import HANGUP, READ
 from pykeepalived.runtime import vrrp_data, vrrp_dump
 from pykeepalived.runtime.program import Context, RunResult
 from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Placed
+from pykeepalived.runtime.vrrp_alarm import Alarm
 from pykeepalived.runtime.vrrp_announcer import Announcer
 from pykeepalived.runtime.vrrp_endpoints import Endpoint, SourceFinder, wishes
 from pykeepalived.runtime.vrrp_generation import Generation, not_owned
@@ -43,8 +44,6 @@ from pykeepalived.vrrp.router import Router
 
 __all__ = ["VrrpProgram", "clean_up"]
 
-#: A timer this late means that the process stood still; what came in meanwhile is heard before the timer counts.
-_LATE_US: Final = 10_000
 _LATE_BURSTS: Final = 16
 #: Time given to building adverts ahead in one turn of the loop.
 _PREPARE_US: Final = 2_000
@@ -62,8 +61,6 @@ class VrrpProgram:
         self._reactor = context.reactor
         self._pool = SocketPool()
         self._watched: set[int] = set()
-        self._timer: Timer | None = None
-        self._timer_us: int | None = None
         self._preparing: deque[Endpoint] = deque()
         self._voice = Voice(context)
         self._watchers = Watchers(context, self._feed)
@@ -104,6 +101,9 @@ class VrrpProgram:
         )
         self._now = Generation(config)
         self._router = Router(config, log_detail=self._context.options.log_detail > 0)
+        self._alarm = Alarm(
+            self._reactor, self._router, ring=lambda: self._feed([events.Tick()]), listen=self._hear_everything
+        )
         self._kernel.start(config)
         self._states.configure(config, self._now.interfaces)
         self._remove_leftovers()
@@ -292,12 +292,14 @@ class VrrpProgram:
     # ---- what comes in ----
 
     def _on_packets(self, place: Place, ready: int) -> None:
+        # The timers of who is heard count from here, not from when the packets have been read.
+        now_us = self._reactor.now_us()
         found = self._pool.receive(place)
         if not found and ready & HANGUP:
             # An error that reading does not clear would wake us for ever; netlink tells when the interface is back.
             self._open_sockets()
             return
-        self._feed([self._read(place, packet) for packet in found])
+        self._feed([self._read(place, packet) for packet in found], now_us)
 
     def _read(self, place: Place, packet: Received) -> Event:
         wall_us = time.time_ns() // 1000
@@ -356,13 +358,6 @@ class VrrpProgram:
             self._reactor.call_soon(self._prepare_some)
         return found
 
-    def _on_timer(self) -> None:
-        self._timer = None
-        due_us, self._timer_us = self._timer_us, None
-        if due_us is not None and self._reactor.now_us() - due_us > _LATE_US:
-            self._hear_everything()
-        self._feed([events.Tick()])
-
     def _hear_everything(self) -> None:
         for place in self._pool.receivers().values():
             for _ in range(_LATE_BURSTS):
@@ -375,21 +370,17 @@ class VrrpProgram:
         if not self._stopped:
             self._feed([events.ScriptResult(name, result.status)])
 
-    def _feed(self, happened: Sequence[Event]) -> None:
-        now_us = self._reactor.now_us()
+    def _feed(self, happened: Sequence[Event], at_us: int | None = None) -> None:
+        """Let the router take events that happened at an instant, now unless told."""
+        now_us = self._reactor.now_us() if at_us is None else at_us
         wanted: list[Action] = []
         for event in happened:
             wanted += self._router.handle(event, now_us)
         self._perform(wanted)
 
     def _arm(self) -> None:
-        due_us = None if self._stopped else self._router.wake_at()
-        if due_us == self._timer_us:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_us = due_us
-        self._timer = None if due_us is None else self._reactor.call_at(due_us, self._on_timer)
+        if not self._stopped:
+            self._alarm.arm()
 
     # ---- what goes out ----
 
@@ -408,9 +399,7 @@ class VrrpProgram:
 
     def _close(self) -> None:
         self._states.close()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.cancel()
         for descriptor in self._watched:
             self._reactor.unwatch(descriptor)
         self._watched = set()

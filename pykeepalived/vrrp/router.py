@@ -37,7 +37,7 @@ from pykeepalived.vrrp.events import (
     Tick,
 )
 from pykeepalived.vrrp.hearing import hear, hear_refused, ignore_for_now
-from pykeepalived.vrrp.instance import MASTER, Instance
+from pykeepalived.vrrp.instance import BACKUP, MASTER, Instance
 from pykeepalived.vrrp.output import Budget, Output
 from pykeepalived.vrrp.processes import ProcessTracker
 from pykeepalived.vrrp.scripts import ScriptTracker
@@ -157,6 +157,13 @@ class Router:
                 timed.queued_us = None
                 self._schedule(timed)
         return None
+
+    def waits_for_election(self) -> bool:
+        """Whether the deadline of `wake_at` is the end of a BACKUP's patience."""
+        if self.wake_at() is None:
+            return False
+        timed = self._heap[0][2]
+        return isinstance(timed, Instance) and timed.state is BACKUP
 
     # ---- what it looks like ----
 
