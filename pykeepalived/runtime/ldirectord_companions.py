@@ -1,4 +1,4 @@
-"""What ldirectord does beside checking and balancing: monitorfile, maintenance directory, further daemons.
+"""What ldirectord does beside checking and balancing: monitorfile, maintenance directory, mails, further daemons.
 
 One object per daemon. It watches the checker program (`LvsObserver`) and takes servers out through its holds.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Final, Protocol
 
+from pykeepalived.dialects.ldirectord.mails import Phase
 from pykeepalived.lvs.desired import services_of
 from pykeepalived.lvs.events import LvsEvent
 from pykeepalived.lvs.health import ServerHealth
@@ -17,6 +19,7 @@ from pykeepalived.model.checks import NegotiateCheck
 from pykeepalived.model.config import Config, LdirectordSettings
 from pykeepalived.runtime import ldirectord_maintenance as maintenance
 from pykeepalived.runtime.ldirectord_execute import Executed
+from pykeepalived.runtime.ldirectord_mail import AlertMails
 from pykeepalived.runtime.ldirectord_monitor import MonitorFiles
 from pykeepalived.runtime.probes import ProbeResult
 from pykeepalived.runtime.program import Context
@@ -43,22 +46,37 @@ class Companions:
         self._refs: list[ServiceRef] = []
         self._monitor = MonitorFiles(context.log.error)
         self._maintenance = maintenance.Maintenance()
+        self._mails = AlertMails(context)
+        self._unchecked: set[tuple[str, str, int]] = set()
+        """Servers without a result yet: the daemon is starting until there are none."""
         self._executed = Executed(os.path.abspath(sys.argv[0]), context.scripts, context.log.error)  # noqa: PTH100
         self._holds: Holds | None = None
         self._stopped = False
 
     # ---- life ----
 
-    def start(self, config: Config, holds: Holds) -> None:
-        """The program has just started with this configuration."""
-        self._holds = holds
+    def prepare(self, config: Config) -> None:
+        """The program is about to start with this configuration."""
         self._take(config)
+        self._unchecked = {
+            (ref.key, server.address, server.port) for ref in self._refs for server in ref.server.real_servers
+        }
+
+    def start(self, holds: Holds) -> None:
+        """The program has just started."""
+        self._holds = holds
         self._executed.change(self._settings.execute, again=False)
         self._look()
+
+    def about_to_reload(self) -> None:
+        """The program is about to change to another configuration."""
+        self._mails.phase = Phase.RELOADING
 
     def reload(self, config: Config) -> None:
         """The program goes on with another configuration."""
         self._take(config)
+        self._unchecked.clear()
+        self._mails.phase = Phase.RUNNING
         self._executed.change(self._settings.execute, again=True)
         # Servers that the reload made anew are held anew.
         self._hold(tuple(self._maintenance.held))
@@ -66,12 +84,26 @@ class Companions:
     def stop(self) -> None:
         """An orderly stop begins."""
         self._stopped = True
+        self._mails.phase = Phase.STOPPING
+        self._mails.stop()
         self._executed.stop()
         self._maintenance.close()
+
+    def when_idle(self, done: Callable[[], None]) -> None:
+        """Call when the last mails are out, or have had their time."""
+        self._mails.when_idle(done)
+
+    def close(self) -> None:
+        self._mails.close()
 
     # ---- LvsObserver ----
 
     def checked(self, service: ServiceRef, health: ServerHealth, result: ProbeResult) -> None:
+        if self._unchecked:
+            self._unchecked.discard((service.key, *health.key))
+            if not self._unchecked and self._mails.phase is Phase.STARTING:
+                # What this result changes still belongs to the start.
+                self._context.reactor.call_soon(self._started)
         path = service.server.monitor_file
         if path is None or not health.server.monitor_name:
             return
@@ -85,7 +117,7 @@ class Companions:
         self._monitor.write(path, health.server.monitor_name, result.outcome.ok, text)
 
     def happened(self, event: LvsEvent) -> None:
-        pass
+        self._mails.happened(event)
 
     # ---- inside ----
 
@@ -94,8 +126,13 @@ class Companions:
         assert self._config.ldirectord is not None
         return self._config.ldirectord
 
+    def _started(self) -> None:
+        if self._mails.phase is Phase.STARTING:
+            self._mails.phase = Phase.RUNNING
+
     def _take(self, config: Config) -> None:
         self._config = config
+        self._mails.sender = self._settings.mail_sender
         self._refs = services_of(config)
 
     def _look(self) -> None:

@@ -119,7 +119,7 @@ class Daemon:
             log=log,
             scripts=self._scripts,
             options=Options(),
-            finished=self._finished,
+            finished=self._program_finished,
             emit=self._emit,
         )
         self._companions = Companions(context, instance.absolute_path)
@@ -130,17 +130,19 @@ class Daemon:
         signals = SignalWatcher(self._reactor, self._signalled, (*_STOP_SIGNALS, signal.SIGHUP))
         control: ControlServer | None = None
         try:
+            self._companions.prepare(self._reading.config)
             self._program.start(self._reading.config)
             if self._exit_code is not None:
                 ready(self._log.last_error or "the checks cannot be started")
                 return self._exit_code
-            self._companions.start(self._reading.config, self._program)
+            self._companions.start(self._program)
             control = self._open_control()
             self._look_later()
             ready(None)
             self._reactor.run()
         finally:
             self._reader.close()
+            self._companions.close()
             self._scripts.close()
             if control is not None:
                 control.close()
@@ -170,6 +172,13 @@ class Daemon:
         self._reactor.call_later(_STOP_LIMIT_US, lambda: self._finished(1))
         self._companions.stop()
         self._program.stop()
+
+    def _program_finished(self, code: int) -> None:
+        """The table is as it is to be left; mails about that may still be on their way."""
+        if self._stop_signal is None:
+            self._finished(code)
+        else:
+            self._companions.when_idle(lambda: self._finished(code))
 
     def _finished(self, code: int) -> None:
         if self._exit_code is None:
@@ -223,6 +232,7 @@ class Daemon:
             self._reading = answer
             self._log.settle(self._settings.logfile)
             self._last_reload = {"ok": True, "reasons": []}
+            self._companions.about_to_reload()
             self._program.reload(answer.config)
             self._companions.reload(answer.config)
         if self._read_again:

@@ -130,6 +130,12 @@ ssl_cert = <{tls}/server.pem
 ssl_key = <{tls}/server.key
 disable_plaintext_auth = no
 auth_mechanisms = plain
+auth_failure_delay = 0
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 mail_location = maildir:{top}/mail/%u
 first_valid_uid = 1
 passdb {{

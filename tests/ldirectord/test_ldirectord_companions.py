@@ -1,6 +1,7 @@
 """monitorfile, maintenancedir, execute, readdquiescent and --compat strict, each by what it does."""
 
 import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,95 @@ def test_compat_strict_on_the_command_line(room: Room, config: Path) -> None:
     config.write_text(text)
     stopped(room, config)
     assert not any(line.startswith("Deleted real") for line in room.log())
+
+
+MAILS = """\
+checktimeout=1
+checkinterval=1
+emailalert="root, admin@example.org"
+emailalertfrom=director@example.org
+smtp=127.0.0.1
+virtual=10.1.0.1:80
+    real=127.0.0.1:8001 masq 2
+    fallback=127.0.0.1:8003 masq
+    checktype=connect
+    emailalertfreq=1
+    servicename=web shop
+    comment=call joe
+virtual=10.1.0.1:81
+    real=127.0.0.1:8001 masq 2
+    checktype=connect
+    emailalert=other@example.org
+    emailalertstatus=stopping
+    smtp=localhost
+"""
+
+
+@pytest.mark.netns
+@pytest.mark.shows(
+    "ldirectord.global.{emailalert,emailalertfrom,emailalertfreq,emailalertstatus,smtp}",
+    "ldirectord.virtual.{emailalert,emailalertfreq,emailalertstatus,smtp,servicename,comment}",
+)
+def test_mails(room: Room, config: Path) -> None:
+    kept = config.with_name("mails")
+    kept.touch()
+    config.write_text("emailalertfreq=0\nemailalertstatus=all\n" + MAILS)
+    sink = room.start(sys.executable, str(Path(__file__).with_name("sink.py")), str(kept))
+    assert sink.stdout is not None
+    number = sink.stdout.readline().split()[1]
+
+    def subjects() -> list[str]:
+        return [line.partition(": ")[2] for line in kept.read_text().splitlines() if line.startswith("Subject: ")]
+
+    real, fallback = "127.0.0.1:8001 (10.1.0.1:80)", "127.0.0.1:8003 (10.1.0.1:80)"
+    room.up(8001)
+    started(room, config)
+    wait_for(lambda: f"[web shop] Deleted fallback server: {fallback}" in subjects(), "the first mails")
+    room.down(8001)
+    inaccessible = f"[web shop] Inaccessible real server: {real}"
+    wait_for(lambda: subjects().count(inaccessible) >= 2, "two reminders")
+    room.up(8001)
+    wait_for(lambda: subjects().count(f"[web shop] Added real server: {real} (Weight set to 2)") == 2, "the return")
+    reminders = subjects().count(inaccessible)
+    stopped(room, config)
+    wait_for(lambda: "Purged real server (stop): 127.0.0.1:8001 (10.1.0.1:81)" in subjects(), "mails at the end")
+    assert subjects().count(inaccessible) <= reminders + 1
+    assert set(subjects()) == {
+        f"[web shop] Added fallback server: {fallback} (Weight set to 1)",
+        f"[web shop] Added real server: {real} (Weight set to 2)",
+        f"[web shop] Deleted fallback server: {fallback}",
+        f"[web shop] Deleted real server: {real}",
+        inaccessible,
+        f"[web shop] Purged real server (stop): {real}",
+        "Purged real server (stop): 127.0.0.1:8001 (10.1.0.1:81)",
+    }
+    assert f"emailalert: Deleted real server: {real}" in room.log()
+    host = room.run("hostname").stdout.strip()
+    first = next(mail for mail in kept.read_text().split("====\n") if "Added fallback" in mail)
+    subject = f"[web shop] Added fallback server: {fallback} (Weight set to 1)"
+    assert first.splitlines()[1:] == [
+        f"MAIL FROM:<root@{host}>",
+        "RCPT TO:<root>",
+        "RCPT TO:<admin@example.org>",
+        "DATA",
+        "From: director@example.org",
+        "To: root, admin@example.org",
+        f"Subject: {subject}",
+        "",
+        f"ldirectord host: {host}",
+        f"Log-Message: {subject}",
+        "Daemon-Status: starting",
+        "",
+        "Service name: web shop",
+        "Comment: call joe",
+        "",
+        ".",
+    ]
+    last = next(mail for mail in kept.read_text().split("====\n") if "(10.1.0.1:81)" in mail)
+    assert "To: other@example.org\n" in last
+    assert "Daemon-Status: stopping\n" in last
+    room.run("kill", number)
+    sink.communicate(timeout=20)
 
 
 # ---- parts ----

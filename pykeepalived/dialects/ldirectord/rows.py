@@ -50,7 +50,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 _G, _V, _R = Scope.GLOBAL, Scope.VIRTUAL, Scope.REAL
-_LATER, _REMOVED = State.LATER, State.REMOVED
+_REMOVED = State.REMOVED
 
 _SECONDS: Final = r.number("a positive number of seconds", least=1)
 _COUNT: Final = r.number("a positive number", least=1)
@@ -90,12 +90,12 @@ _GLOBAL_ROWS: Final = (
         "shell command, run with start|stop VIP:PORT PROTOCOL when the last server dies and the first returns"),
     Row(_G, "logfile", r.quoted("a file or a syslog facility", empty=True), '"/var/log/ldirectord.log"',
         "LdirectordSettings.logfile", "where log lines go: a path, or the name of a syslog facility"),
-    Row(_G, "emailalert", _MAILS, "", "MailAlert.recipients", "whom to mail about changes of real servers", _LATER),
+    Row(_G, "emailalert", _MAILS, "", "MailAlert.recipients", "whom to mail about changes of real servers"),
     Row(_G, "emailalertfrom", r.rest_of_line("a mail address"), "", "LdirectordSettings.mail_sender",
-        "From: of the mails", _LATER),
-    Row(_G, "emailalertfreq", _REPEAT, "0", "MailAlert.frequency_s", "repeat a mail while the server is down", _LATER),
-    Row(_G, "emailalertstatus", _STATES, "all", "MailAlert.states", "phases in which mail is sent", _LATER),
-    Row(_G, "smtp", _SMTP, "", "MailAlert.smtp", "mail server to hand mails to", _LATER),
+        "From: of the mails"),
+    Row(_G, "emailalertfreq", _REPEAT, "0", "MailAlert.frequency_s", "repeat a mail while the server is down"),
+    Row(_G, "emailalertstatus", _STATES, "all", "MailAlert.states", "phases in which mail is sent"),
+    Row(_G, "smtp", _SMTP, "", "MailAlert.smtp", "mail server to hand mails to"),
     Row(_G, "execute", r.rest_of_line("a configuration", empty=True), "", "LdirectordSettings.execute",
         "a further configuration file with a daemon of its own", repeatable=True),
     Row(_G, "supervised", _YES_NO, "no", "LdirectordSettings.supervised",
@@ -174,14 +174,14 @@ _VIRTUAL_ROWS: Final = (
         "take the service out of the table on stop"),
     Row(_V, "monitorfile", r.optionally_quoted("a file", empty=True), "", "VirtualServer.monitor_file",
         "file that gets a line per check"),
-    Row(_V, "emailalert", _MAILS, "global emailalert", "MailAlert.recipients", "whom to mail", _LATER),
+    Row(_V, "emailalert", _MAILS, "global emailalert", "MailAlert.recipients", "whom to mail"),
     Row(_V, "emailalertfreq", _REPEAT, "global emailalertfreq", "MailAlert.frequency_s",
-        "repeat a mail while the server is down", _LATER),
+        "repeat a mail while the server is down"),
     Row(_V, "emailalertstatus", _STATES, "global emailalertstatus", "MailAlert.states",
-        "phases of the daemon in which mail is sent", _LATER),
-    Row(_V, "smtp", _SMTP, "global smtp", "MailAlert.smtp", "mail server to hand mails to", _LATER),
-    Row(_V, "servicename", _NOTE, "", "VirtualServer.service_name", "name of the service in mails", _LATER),
-    Row(_V, "comment", _NOTE, "", "VirtualServer.comment", "note in mails", _LATER),
+        "phases of the daemon in which mail is sent"),
+    Row(_V, "smtp", _SMTP, "global smtp", "MailAlert.smtp", "mail server to hand mails to"),
+    Row(_V, "servicename", _NOTE, "", "VirtualServer.service_name", "name of the service in mails"),
+    Row(_V, "comment", _NOTE, "", "VirtualServer.comment", "note in mails"),
     Row(_V, "tlsverify", _YES_NO, "global tlsverify", "TlsOptions.verify",
         "ours: the certificate of an https, imaps, ldaps or pops server must be trusted"),
     Row(_V, "tlsca", r.quoted("a file"), "global tlsca", "TlsOptions.ca_file",
