@@ -145,7 +145,12 @@ def make_load(pattern: str, config_id: str | None, *, all_checks: bool = False) 
 def _test(options: dict[str, Any], log_file: str) -> int:
     """`-t`: findings to standard error, or appended to a file; the exit code says how bad it is."""
     sound = _options_are_sound(options)
-    loaded = make_load(_pattern(options), options["config_id"], all_checks=options["all_config"])()
+    load = make_load(_pattern(options), options["config_id"], all_checks=options["all_config"])
+    if options["ldirectord"] is not None:
+        from pykeepalived.runtime.ldirectord_join import joined  # noqa: PLC0415
+
+        load = joined(load, options["ldirectord"])
+    loaded = load()
     if loaded.missing:
         # The original says so and yet exits 0.
         _write_findings([f"Config files missing '{_pattern(options)}'."], log_file)
@@ -198,7 +203,12 @@ def _serve(options: dict[str, Any]) -> int:
     # A daemon in the background stands elsewhere when it reads the file again.
     pattern = os.path.abspath(_pattern(options))  # noqa: PTH100 - a pattern, not a path
     load = make_load(pattern, options["config_id"], all_checks=options["all_config"])
-    return run_daemon(_start_settings(options), load)
+    if options["ldirectord"] is None:
+        return run_daemon(_start_settings(options), load)
+    from pykeepalived.runtime.ldirectord_join import joined, joined_sources  # noqa: PLC0415
+
+    path = os.path.abspath(options["ldirectord"])  # noqa: PTH100 - links in the path stay
+    return run_daemon(_start_settings(options), joined(load, path), joined_sources())
 
 
 def _start_settings(options: dict[str, Any]) -> StartSettings:

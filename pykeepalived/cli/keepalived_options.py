@@ -86,6 +86,7 @@ OPTIONS: Final[list[click.Parameter]] = [
     _flag("ignore_sigint", "--ignore-sigint", hidden=True),
     _word("config_fd", "--config-fd", metavar="FD", hidden=True),
     _word("control_socket", "--control-socket", metavar="PATH", help="Control socket for keepalivedctl"),
+    _word("ldirectord", "--ldirectord", metavar="FILE", help="Serve the pools of this ldirectord.cf while MASTER"),
     _flag("strict_config", "--strict-config", help="Don't start with a configuration that -t finds fault with"),
     _flag("version", "-v", "--version", help="Display the version number"),
     _flag("help", "-h", "--help", help="Display this help message"),

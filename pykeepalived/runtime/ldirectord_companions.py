@@ -40,7 +40,9 @@ class Holds(Protocol):
 class Companions:
     """Implements `LvsObserver`."""
 
-    def __init__(self, context: Context, path: str) -> None:
+    def __init__(self, context: Context, path: str, *, executes: bool = True) -> None:
+        """`executes` False: the daemons of `execute` lines are not started."""
+        self._executes = executes
         self._context = context
         self._config = Config(ldirectord=LdirectordSettings(path=path))
         self._refs: list[ServiceRef] = []
@@ -65,7 +67,8 @@ class Companions:
     def start(self, holds: Holds) -> None:
         """The program has just started."""
         self._holds = holds
-        self._executed.change(self._settings.execute, again=False)
+        if self._executes:
+            self._executed.change(self._settings.execute, again=False)
         self._look()
 
     def about_to_reload(self) -> None:
@@ -77,7 +80,8 @@ class Companions:
         self._take(config)
         self._unchecked.clear()
         self._mails.phase = Phase.RUNNING
-        self._executed.change(self._settings.execute, again=True)
+        if self._executes:
+            self._executed.change(self._settings.execute, again=True)
         # Servers that the reload made anew are held anew.
         self._hold(tuple(self._maintenance.held))
 

@@ -247,6 +247,16 @@ class ProbeEngine:
         width_us = SLOT_US if pause_us >= SECOND_US else max(pause_us // 20, MILLISECOND_US)
         return -(-when_us // width_us) * width_us
 
+    def _spread(self, due_us: int, pause_us: int) -> int:
+        """A beat for a check whose first start was that of all others, too: the nearest earlier slot with room."""
+        room = max(16, len(self._subscriptions) * SLOT_US * 5 // (pause_us * 4))
+        slot_us = due_us
+        while slot_us > due_us - pause_us + SLOT_US:
+            if len(self._slots.get(slot_us, ())) < room:
+                return slot_us
+            slot_us -= SLOT_US
+        return due_us
+
     def _begin_slot(self, slot_us: int) -> None:
         for probe in self._slots.pop(slot_us, ()):
             if probe.slot_us == slot_us and not probe.running:
@@ -307,6 +317,8 @@ class ProbeEngine:
         else:
             when_us = (slot_us if now_us - slot_us < SLOT_US else now_us) + pause_us
         subscription.due_us = self._slot_of(when_us, pause_us)
+        if not subscription.answers and not subscription.spec.timing.warmup_us and pause_us >= SECOND_US:
+            subscription.due_us = self._spread(subscription.due_us, pause_us)
         result = ProbeResult(decision.up, decision.changed, decision.first, outcome, decision.failures, latency_us)
         subscription.last = result
         subscription.answers += 1
