@@ -42,6 +42,7 @@ def room() -> Iterator[Room]:
         own.run("ip", "link", "add", "left", "type", "veth", "peer", "name", "right")
         for name in ("left", "right"):
             own.run("ip", "link", "set", name, "up")
+        own.run("ip", "address", "add", "10.1.0.100/24", "dev", "left")
         yield own
 
 
