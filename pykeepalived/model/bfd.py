@@ -32,8 +32,11 @@ class BfdInstance(msgspec.Struct, frozen=True, kw_only=True):
     """Say nothing until the neighbour was heard (RFC 5880 section 6.1)."""
     ttl: int | None = None
     """TTL or hop limit of what is sent; None: 255, over several hops 64."""
-    max_hops: int = 0
-    """Routers that a received packet may have crossed: its TTL is at least 255 minus this. -1 and 255: no check."""
+    max_hops: int | None = None
+    """Routers that a received packet may have crossed: its TTL is at least 255 minus this. -1 and 255: no check.
+
+    None: 0, over several hops no check, as RFC 5883 asks for none and what keepalived sends there has TTL 64.
+    """
     multihop: bool = False
     weight: int = 0
     reverse: bool = False
@@ -51,4 +54,6 @@ class BfdInstance(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def least_ttl(self) -> int:
         """The smallest TTL that a received packet may have; 0: any."""
+        if self.max_hops is None:
+            return 0 if self.multihop else 255
         return 0 if self.max_hops in {-1, ANY_HOPS} else 255 - self.max_hops

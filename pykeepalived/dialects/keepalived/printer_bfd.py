@@ -23,7 +23,7 @@ def bfd_instance(writer: Writer, found: BfdInstance) -> None:
         writer.flag("passive", found.passive)
         writer.flag("multihop", found.multihop)
         writer.value("ttl", found.ttl)
-        writer.value("max_hops", found.max_hops, plain.max_hops)
+        writer.value("max_hops", found.max_hops)
         if found.weight or found.reverse:
             writer.line("weight", found.weight, *(("reverse",) if found.reverse else ()))
         writer.flag("vrrp", found.vrrp and not found.checker)
