@@ -241,6 +241,7 @@ def _start_settings(options: dict[str, Any]) -> StartSettings:
         parent_pid_file=options["pid"],
         vrrp_pid_file=options["vrrp_pid"],
         checker_pid_file=options["checkers_pid"],
+        bfd_pid_file=options["bfd_pid"],
         namespace=options["namespace"],
         control_socket=options["control_socket"],
         strict=options["strict_config"],
@@ -249,9 +250,9 @@ def _start_settings(options: dict[str, Any]) -> StartSettings:
 
 
 def _kinds(options: dict[str, Any]) -> frozenset[str]:
-    """-P and -C choose one child each; both or neither choose both."""
+    """-P and -C choose one child each; both or neither choose both. BFD runs beside them, unless -B."""
     chosen = {word for word, name in (("vrrp", "vrrp"), ("checker", "check")) if options[name]}
-    return frozenset(chosen or {"vrrp", "checker"})
+    return frozenset((chosen or {"vrrp", "checker"}) | (set() if options["no_bfd"] else {"bfd"}))
 
 
 def _read_umask(word: str | None) -> int | None:

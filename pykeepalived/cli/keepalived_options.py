@@ -94,9 +94,7 @@ OPTIONS: Final[list[click.Parameter]] = [
 
 #: Known options without effect here, by parameter name.
 NO_EFFECT: Final = {
-    "no_bfd": "--no_bfd",
     "address_monitoring": "--address-monitoring",
-    "bfd_pid": "--bfd_pid",
     "snmp": "--snmp",
     "snmp_agent_socket": "--snmp-agent-socket",
     "core_dump_pattern": "--core-dump-pattern",

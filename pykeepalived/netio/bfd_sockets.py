@@ -27,6 +27,7 @@ _ANCILLARY_BYTES: Final = 128
 BURST: Final = 64
 _RECEIVE_BUFFER: Final = 1 << 18
 _TOS_NETWORK_CONTROL: Final = 0xC0
+_IP_RECVTTL: Final = 12
 _IPV6_RECVHOPLIMIT: Final = 51
 _IPV6_HOPLIMIT: Final = 52
 
@@ -59,7 +60,7 @@ def open_receiver(place: Place) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         if place.family is Family.INET:
-            sock.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTTL, 1)
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVTTL, 1)
             sock.bind(("0.0.0.0", place.port))
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

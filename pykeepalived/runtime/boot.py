@@ -53,7 +53,7 @@ class StartSettings(msgspec.Struct, frozen=True, kw_only=True):
     pattern: str
     foreground: bool = False
     log_settings: LogSettings = LogSettings()
-    kinds: frozenset[str] = frozenset({"vrrp", "checker"})
+    kinds: frozenset[str] = frozenset({"vrrp", "checker", "bfd"})
     start_all: bool = False
     respawn: bool = True
     release_vrrp: bool = True
@@ -64,6 +64,7 @@ class StartSettings(msgspec.Struct, frozen=True, kw_only=True):
     parent_pid_file: str | None = None
     vrrp_pid_file: str | None = None
     checker_pid_file: str | None = None
+    bfd_pid_file: str | None = None
     namespace: str | None = None
     control_socket: str | None = None
     strict: bool = False
@@ -126,6 +127,7 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
         parent=start.parent_pid_file,
         vrrp=start.vrrp_pid_file,
         checker=start.checker_pid_file,
+        bfd=start.bfd_pid_file,
         namespace=namespace,
     )
     state = _make_state_directory(paths, log)
@@ -195,7 +197,7 @@ def _claim_pid_files(
     start: StartSettings, loaded: Loaded, paths: PidPaths, sources: tuple[ProgramSource, ...], log: Logger
 ) -> dict[str, PidFile]:
     """Take the parent's file, and see that those of the children that will run can be had."""
-    files = {"parent": PidFile(paths.parent), "vrrp": PidFile(paths.vrrp), "checker": PidFile(paths.checker)}
+    files = {word: PidFile(getattr(paths, word)) for word in ("parent", "vrrp", "checker", "bfd")}
     try:
         files["parent"].claim(os.getpid())
         for source in sources:

@@ -59,7 +59,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What one sort of child is called."""
 
     word: str
-    """In pid files, file names and the control socket: vrrp or checker."""
+    """In pid files, file names and the control socket: vrrp, checker or bfd."""
     title: str
     """In the parent's log lines: `Starting TITLE child process`."""
     ident: str
@@ -89,6 +89,14 @@ CHECKER: Final = Kind(
     dump_names={"data": "keepalived_check.data"},
 )
 
+BFD: Final = Kind(
+    word="bfd",
+    title="BFD",
+    ident="Keepalived_bfd",
+    log_suffix="_bfd",
+    dump_names={"data": "keepalived_bfd.data"},
+)
+
 ProgramFactory = Callable[[Context], Program]
 
 
@@ -102,6 +110,8 @@ class ChildSetup(msgspec.Struct, frozen=True, kw_only=True):
     log_settings: LogSettings
     dump_configuration: bool = False
     """-d: write what the program has made of the configuration to the log."""
+    bfd_ends: Mapping[str, socket.socket] = {}
+    """What it inherits of the ways between the BFD process and its listeners."""
 
 
 def fork_child(setup: ChildSetup) -> tuple[int, socket.socket]:
@@ -121,7 +131,7 @@ def fork_child(setup: ChildSetup) -> tuple[int, socket.socket]:
 def _child_main(setup: ChildSetup, channel: socket.socket, parent: int) -> NoReturn:
     code = EXIT_SOFTWARE
     try:
-        names.close_descriptors([channel.fileno()])
+        names.close_descriptors([channel.fileno(), *(end.fileno() for end in setup.bfd_ends.values())])
         if names.die_with_parent(signal.SIGTERM, parent):
             code = ChildHost(setup, channel).run()
     finally:
@@ -174,6 +184,7 @@ class ChildHost:
             options=self._setup.options,
             finished=self._finished,
             emit=self._emit,
+            bfd=self._setup.bfd_ends,
         )
 
     def _finished(self, code: int) -> None:
@@ -278,6 +289,8 @@ def settle(kind: Kind, settings: GlobalDefs, log_error: Callable[[str], None]) -
     """Take the priority, real-time scheduling and memory locking that global_defs ask for; say what is refused."""
     if kind.word == "vrrp":
         nice, rt_priority, no_swap = settings.vrrp_priority, settings.vrrp_rt_priority, settings.vrrp_no_swap
+    elif kind.word == "bfd":
+        nice, rt_priority, no_swap = settings.bfd_priority, settings.bfd_rt_priority, settings.bfd_no_swap
     else:
         nice, rt_priority, no_swap = settings.checker_priority, settings.checker_rt_priority, settings.checker_no_swap
     if nice:

@@ -32,6 +32,7 @@ class PidPaths(msgspec.Struct, frozen=True, kw_only=True):
     parent: str
     vrrp: str
     checker: str
+    bfd: str
 
 
 def pid_paths(
@@ -40,6 +41,7 @@ def pid_paths(
     parent: str | None = None,
     vrrp: str | None = None,
     checker: str | None = None,
+    bfd: str | None = None,
     namespace: str | None = None,
 ) -> PidPaths:
     """File names: those given on the command line win, then instance, namespace and `use_pid_dir` decide."""
@@ -54,6 +56,7 @@ def pid_paths(
         parent=os.path.abspath(parent or f"{directory}/keepalived{instance}.pid"),  # noqa: PTH100
         vrrp=os.path.abspath(vrrp or f"{directory}/vrrp{instance}.pid"),  # noqa: PTH100
         checker=os.path.abspath(checker or f"{directory}/checkers{instance}.pid"),  # noqa: PTH100
+        bfd=os.path.abspath(bfd or f"{directory}/bfd{instance}.pid"),  # noqa: PTH100
     )
 
 

@@ -7,6 +7,7 @@ reactor and a script runner, and then hands over to a program: `vrrp_process.Vrr
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -53,6 +54,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Call with an exit code when an orderly stop is done, or when the program cannot go on."""
     emit: Callable[[str, Mapping[str, Any]], None]
     """Publish an event (`vrrp-state`, `real-server`, …) to the parent, for `keepalivedctl events` and mails."""
+    bfd: Mapping[str, socket.socket] = {}
+    """Our ends of the ways between the BFD process and its listeners (`runtime.bfd_link`), by listener."""
 
 
 class Program(Protocol):

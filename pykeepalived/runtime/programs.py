@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from pykeepalived.model.config import Config
-from pykeepalived.runtime.child import CHECKER, VRRP, Kind, ProgramFactory
+from pykeepalived.runtime.child import BFD, CHECKER, VRRP, Kind, ProgramFactory
 from pykeepalived.runtime.program import Logger, Options
 
 
@@ -46,6 +46,20 @@ def _load_checker() -> ProgramFactory:
     return CheckerProgram
 
 
+def _load_bfd() -> ProgramFactory:
+    from pykeepalived.runtime.bfd_process import BfdProgram  # noqa: PLC0415
+
+    return BfdProgram
+
+
+def needs_bfd(config: Config) -> bool:
+    return bool(config.bfd_instances)
+
+
+def _bfd_part(config: Config) -> Config:
+    return Config(globals=config.globals, bfd_instances=config.bfd_instances)
+
+
 def needs_vrrp(config: Config) -> bool:
     return bool(config.instances or config.static_addresses or config.static_routes or config.static_rules)
 
@@ -65,6 +79,11 @@ def _withdraw_addresses(options: Options, log: Logger) -> None:
     clean_up(options, log)
 
 
+def _leave_nothing(options: Options, log: Logger) -> None:
+    """Sockets end with their process; the neighbours notice the silence."""
+    del options, log
+
+
 def _leave_table(options: Options, log: Logger) -> None:
     """A dead checker process leaves its table standing: traffic goes on, and its successor adopts it."""
     del options, log
@@ -76,4 +95,5 @@ SOURCES: tuple[ProgramSource, ...] = (
         kind=CHECKER, load=_load_checker, needed=needs_checker, part=lambda config: config, clean_up=_leave_table
     ),
     ProgramSource(kind=VRRP, load=_load_vrrp, needed=needs_vrrp, part=_vrrp_part, clean_up=_withdraw_addresses),
+    ProgramSource(kind=BFD, load=_load_bfd, needed=needs_bfd, part=_bfd_part, clean_up=_leave_nothing),
 )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -75,6 +76,7 @@ class ChildSlot:
         dump_configuration: bool,
         pid_file: PidFile,
         events: SlotEvents,
+        bfd_ends: Mapping[str, socket.socket],
     ) -> None:
         self.source = source
         self.pid_file = pid_file
@@ -92,6 +94,7 @@ class ChildSlot:
         self._options = options
         self._dump_configuration = dump_configuration
         self._events = events
+        self._bfd_ends = bfd_ends
         self._channel: Channel | None = None
         self._restart: Timer | None = None
         self._asked: dict[int, Callable[[dict[str, Any]], None]] = {}
@@ -124,6 +127,7 @@ class ChildSlot:
                 options=self._options,
                 log_settings=self._log_settings,
                 dump_configuration=self._dump_configuration,
+                bfd_ends=self._bfd_ends,
             )
             self.pid, end = fork_child(setup)
         except OSError as error:

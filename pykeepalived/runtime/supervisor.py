@@ -27,6 +27,7 @@ from pykeepalived import KEEPALIVED_VERSION
 from pykeepalived.diagnostics.render import short
 from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.runtime import signals, systemd
+from pykeepalived.runtime.bfd_link import BfdLinks
 from pykeepalived.runtime.child import EXIT_CONFIG, EXIT_FATAL, EXIT_PERMISSION, describe
 from pykeepalived.runtime.control import ControlServer, Request
 from pykeepalived.runtime.dumps import write_dump
@@ -42,6 +43,8 @@ from pykeepalived.runtime.status import Report
 from pykeepalived.units import SECOND_US
 
 _PERMANENT: Final = {EXIT_CONFIG: "CONFIG", EXIT_FATAL: "FATAL", EXIT_PERMISSION: "missing permission"}
+#: keepalived-behaviour 3.2.
+_STOP_ORDER: Final = ("vrrp", "checker", "bfd")
 _EVENTS_KEPT: Final = 100
 _RELOAD_LIMIT_US: Final = 30 * SECOND_US
 
@@ -52,8 +55,8 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     title: str = f"Keepalived v{KEEPALIVED_VERSION}"
     pattern: str = ""
     """The configuration file as it was named."""
-    kinds: frozenset[str] = frozenset({"vrrp", "checker"})
-    """Children that may run (-P, -C)."""
+    kinds: frozenset[str] = frozenset({"vrrp", "checker", "bfd"})
+    """Children that may run (-P, -C, -B)."""
     start_all: bool = False
     """--all: also without configuration for them."""
     respawn: bool = True
@@ -86,6 +89,7 @@ class Supervisor:
         self._pid_files = pid_files
         """By child word, and `parent`."""
         self._reactor = Reactor(on_error=lambda error: log.error(f"Internal error: {describe(error)}"))
+        self._bfd_links = BfdLinks()
         self._slots = [self._make_slot(source) for source in sources if source.kind.word in settings.kinds]
         self._control: ControlServer | None = None
         self._scripts = LifeScripts(self._reactor, log)
@@ -115,6 +119,7 @@ class Supervisor:
             dump_configuration=self._settings.dump_configuration,
             pid_file=self._pid_files[source.kind.word],
             events=events,
+            bfd_ends=self._bfd_links.ends(source.kind.word),
         )
 
     # ---- the whole life ----
@@ -131,6 +136,7 @@ class Supervisor:
             if self._control is not None:
                 self._control.close()
             self._scripts.close()
+            self._bfd_links.close()
             for pid_file in self._pid_files.values():
                 pid_file.release()
             watcher.close()
@@ -350,7 +356,7 @@ class Supervisor:
         self._log.info("Stopping")
         systemd.notify("STOPPING=1")
         # VRRP first: a backup can take over while the checkers still tidy up (keepalived-behaviour 3.2).
-        for slot in reversed(self._slots):
+        for slot in sorted(self._slots, key=lambda slot: _STOP_ORDER.index(slot.word)):
             slot.terminate()
         self._kill_timer = self._reactor.call_later(
             self._loaded.config.globals.child_wait_time_us, self._kill_leftovers

@@ -8,20 +8,23 @@ from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import SyncGroup, VrrpInstance
 from pykeepalived.processes.file_watch import FileWatcher
 from pykeepalived.processes.proc_watch import ProcessWatcher
+from pykeepalived.runtime.bfd_link import BfdListener
 from pykeepalived.runtime.program import Context
-from pykeepalived.vrrp.events import Event, FileChanged, ProcessCount
+from pykeepalived.vrrp.events import BfdChanged, Event, FileChanged, ProcessCount
 
 
 class Watchers:
-    """Track files and processes; `feed` gets what changes after `update`."""
+    """Track files, processes and BFD sessions; `feed` gets what changes after `update`."""
 
     def __init__(self, context: Context, feed: Callable[[Sequence[Event]], None]) -> None:
         reactor, log = context.reactor, context.log
         self._files = FileWatcher(reactor, log, lambda name, value: feed([FileChanged(name, value)]))
         self._processes = ProcessWatcher(reactor, log, lambda name, count: feed([ProcessCount(name, count)]))
+        self._sessions = BfdListener(reactor, context.bfd.get("vrrp"), lambda name, up: feed([BfdChanged(name, up)]))
 
     def update(self, config: Config) -> list[Event]:
         """Watch what this configuration names, and return how it stands."""
+        self._sessions.ask()
         owners: tuple[VrrpInstance | SyncGroup, ...] = (*config.instances, *config.sync_groups)
         files = {item.name for owner in owners for item in owner.track_files}
         processes = {item.name for owner in owners for item in owner.track_processes}
@@ -35,3 +38,4 @@ class Watchers:
     def close(self) -> None:
         self._files.close()
         self._processes.close()
+        self._sessions.close()

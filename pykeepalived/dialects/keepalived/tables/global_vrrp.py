@@ -160,12 +160,11 @@ FIREWALL_ROWS: Final[tuple[Row, ...]] = (
 
 def _process_rows(name: str) -> tuple[Row, ...]:
     """The five words that each child has."""
-    later = "BFD" if name == "bfd" else None
     return (
-        value(f"{name}_priority", NICE, field=f"{name}_priority", later=later, default="0", soft=True,
+        value(f"{name}_priority", NICE, field=f"{name}_priority", default="0", soft=True,
               help=f"nice value of the {name} child"),
-        flag(f"{name}_no_swap", field=f"{name}_no_swap", later=later, help=f"lock the memory of the {name} child"),
-        value(f"{name}_rt_priority", REAL_TIME_PRIORITY, field=f"{name}_rt_priority", later=later, soft=True,
+        flag(f"{name}_no_swap", field=f"{name}_no_swap", help=f"lock the memory of the {name} child"),
+        value(f"{name}_rt_priority", REAL_TIME_PRIORITY, field=f"{name}_rt_priority", soft=True,
               help=f"real-time priority of the {name} child"),
         value(f"{name}_cpu_affinity", many(CPU), later=_PRIORITY, soft=True, help=f"CPUs of the {name} child"),
         value(f"{name}_rlimit_rttime", RTTIME, later=_PRIORITY, default="10000",

@@ -59,7 +59,7 @@ def track_rows(context: str, who: str) -> tuple[Row, ...]:
         entries("track_process", track_options(f"{context}.track_process", NAME, WEIGHT_254),
                 field="track_process", help="processes that do"),
         entries("track_bfd", track_options(f"{context}.track_bfd", NAME, WEIGHT_253),
-                field="track_bfd", later="BFD", help="BFD sessions that do"),
+                field="track_bfd", help="BFD sessions that do"),
     )
 
 
