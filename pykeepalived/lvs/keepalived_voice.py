@@ -37,8 +37,10 @@ from pykeepalived.lvs.names import ServiceRef
 from pykeepalived.lvs.quorum import thresholds_of
 from pykeepalived.lvs.voice import SILENCE, Level, Line, Mail, Notice, ScriptIntent
 from pykeepalived.model.checks import (
+    BfdCheck,
     CheckerSpec,
     DnsCheck,
+    FileCheck,
     HttpCheck,
     MiscCheck,
     PingCheck,
@@ -215,7 +217,8 @@ def _line(event: LvsEvent) -> Line | None:
             activity = "active" if alive else "inactive"
             name = service.server_name(server)
             return Line(f"Changing weight from {old} to {new} for {activity} service {name} of VS {service.name}")
-        case CheckingStarted(service, server):
+        # Those two follow what others watch: nothing is started for them.
+        case CheckingStarted(service, server, checker) if not isinstance(checker.question, FileCheck | BfdCheck):
             name = service.server_name(server)
             return Line(f"Activating healthchecker for service {name} for VS {service.name}")
         case CheckingSuspended(service, server):
@@ -255,13 +258,19 @@ def _every_failure(service: ServiceRef, server: RealServer, checker: CheckerSpec
 
 
 def _check_failed(service: ServiceRef, server: RealServer, checker: CheckerSpec, retries: int) -> Line | None:
+    name = service.server_name(server)
+    match checker.question:
+        case FileCheck(track_file=track_file):
+            return Line(f"({name}): tracked file {track_file} now FAULT state")
+        case BfdCheck(name=session):
+            return Line(f"BFD check of [{session}] RS({name}) is DOWN")
     word = _CHECK_WORDS.get(type(checker.question))
     if word is None:
         return None
     if isinstance(checker.question, HttpCheck) and checker.question.tls:
         word = "SSL_CHECK"
     after = f" after {retries} retries" if retries else ""
-    return Line(f"{word} on service {service.server_name(server)} failed{after}.")
+    return Line(f"{word} on service {name} failed{after}.")
 
 
 def _check_succeeded(service: ServiceRef, server: RealServer, checker: CheckerSpec) -> Line | None:
@@ -277,6 +286,10 @@ def _check_succeeded(service: ServiceRef, server: RealServer, checker: CheckerSp
             return Line(f"Remote Web server {name} succeed on service.")
         case SmtpCheck():
             return Line(f"Remote SMTP server {name} succeed on service.")
+        case FileCheck(track_file=track_file):
+            return Line(f"({name}): tracked file {track_file} leaving FAULT state")
+        case BfdCheck(name=session):
+            return Line(f"BFD check of [{session}] RS({name}) is UP")
         case _:
             return None
 

@@ -101,6 +101,7 @@ class CheckerProgram:
         self._keeper = TableKeeper(context.reactor, self._dataplane, self._tell, self._drift_interval_us)
         self._keeper.leave_absent(config.ldirectord is not None and not config.ldirectord.readd_quiescent)
         self._checks = Checks(context, self._tell, self._result)
+        self._checks.configure(config)
         self._settings = KernelSettings(self._dataplane, self._log)
         if config.globals.lvs_flush:
             self._settings.flush()
@@ -120,6 +121,8 @@ class CheckerProgram:
         if config.globals.lvs_dataplane != self._config.globals.lvs_dataplane:
             self._log.error("Cannot change lvs_dataplane at a reload - please restart keepalived")
         self._take(config)
+        if self._checks is not None:
+            self._checks.configure(config)
         self._keeper.leave_absent(config.ldirectord is not None and not config.ldirectord.readd_quiescent)
         refs = self._refs(config)
         for key in [key for key in self._pools if key not in refs]:

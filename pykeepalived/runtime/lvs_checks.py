@@ -16,9 +16,11 @@ import msgspec
 from pykeepalived.lvs.events import CheckingStarted, CheckingSuspended, LvsEvent
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.pool import Pool
+from pykeepalived.model.config import Config
 from pykeepalived.netio import netlink
 from pykeepalived.netio.links import Monitor
 from pykeepalived.reactor import READ, Timer
+from pykeepalived.runtime.check_followers import Follower, Followers, follows
 from pykeepalived.runtime.probes import ProbeEngine, ProbeResult, Subscription
 from pykeepalived.runtime.program import Context
 from pykeepalived.units import SECOND_US
@@ -35,11 +37,16 @@ class Checks:
         self._tell = tell
         self._result = result
         self._engine = ProbeEngine(context.reactor, context.log, context.scripts, random.Random())
+        self._followers = Followers(context)
         self._addresses = AddressWatch(context, self._look)
         self._numbers = itertools.count(1)
         self._suspended: dict[str, tuple[Pool, frozenset[str]]] = {}
         """By service key: the pools with ha_suspend, with their addresses."""
-        self.subscriptions: dict[CheckHealth, Subscription] = {}
+        self.subscriptions: dict[CheckHealth, Subscription | Follower] = {}
+
+    def configure(self, config: Config) -> None:
+        """Follow the files and sessions of this generation; before its checks begin."""
+        self._followers.update(config)
 
     def begin(self, pool: Pool, addresses: Iterable[str], known: Container[ServerHealth] = ()) -> None:
         """Begin the checks that do not run yet. A new check of a `known` server gets its retries at once.
@@ -72,6 +79,7 @@ class Checks:
 
     def stop(self) -> None:
         self._addresses.close()
+        self._followers.close()
         self._engine.stop()
 
     def _subscribe(self, pool: Pool, known: Container[ServerHealth]) -> None:
@@ -85,7 +93,8 @@ class Checks:
                     spec = msgspec.structs.replace(spec, timing=timing)
                 name = f"{pool.service.key} {pool.service.server_name(health.server)} {next(self._numbers)}"
                 self._tell(CheckingStarted(pool.service, health.server, check.spec))
-                self.subscriptions[check] = self._engine.subscribe(
+                asker: Followers | ProbeEngine = self._followers if follows(spec) else self._engine
+                self.subscriptions[check] = asker.subscribe(
                     name,
                     spec,
                     lambda result, pool=pool, health=health, check=check: self._result(  # type: ignore[misc]

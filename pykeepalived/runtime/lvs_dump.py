@@ -18,6 +18,7 @@ from pykeepalived.model.lvs import (
     GroupAddress,
     VirtualServerGroup,
 )
+from pykeepalived.runtime.check_followers import Follower
 from pykeepalived.runtime.probes import Subscription
 from pykeepalived.units import format_seconds
 
@@ -25,7 +26,9 @@ _KINDS = {TcpCheck: "TCP_CHECK", SmtpCheck: "SMTP_CHECK", UdpCheck: "UDP_CHECK",
 _METHODS = {ForwardingMethod.NAT: "NAT", ForwardingMethod.DR: "DR", ForwardingMethod.TUN: "TUN"}
 
 
-def checker_data(config: Config, pools: Sequence[Pool], subscriptions: Mapping[CheckHealth, Subscription]) -> str:
+def checker_data(
+    config: Config, pools: Sequence[Pool], subscriptions: Mapping[CheckHealth, Subscription | Follower]
+) -> str:
     """The whole file."""
     lines = ["------< Global definitions >------", *_globals(config), "------< LVS Topology >------"]
     lines.append(" System is compiled with LVS v1.2.1")
@@ -149,7 +152,9 @@ def _server(pool: Pool, health: ServerHealth) -> Iterator[str]:
     yield f"   RS set = {int(pool.table_weight(health) is not None)}"
 
 
-def _check(pool: Pool, health: ServerHealth, check: CheckHealth, subscription: Subscription | None) -> Iterator[str]:
+def _check(
+    pool: Pool, health: ServerHealth, check: CheckHealth, subscription: Subscription | Follower | None
+) -> Iterator[str]:
     timing = check.spec.timing
     yield f" {pool.service.name} -> {pool.service.server_name(health.server)}"
     yield "   Enabled = yes"

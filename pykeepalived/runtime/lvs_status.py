@@ -8,10 +8,13 @@ from typing import Any
 from pykeepalived.lvs.events import CheckFailed, CheckSucceeded, LvsEvent, SoftFailure, SoftFailureReset
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.pool import Pool
+from pykeepalived.runtime.check_followers import Follower
 from pykeepalived.runtime.probes import ProbeResult, Subscription
 
 
-def service_status(pool: Pool, subscriptions: Mapping[CheckHealth, Subscription], *, served: bool) -> dict[str, Any]:
+def service_status(
+    pool: Pool, subscriptions: Mapping[CheckHealth, Subscription | Follower], *, served: bool
+) -> dict[str, Any]:
     """JSON-able picture of one virtual server. `served`: the kernel's table holds it."""
     server = pool.service.server
     sorry = server.sorry_server
@@ -35,7 +38,7 @@ def service_status(pool: Pool, subscriptions: Mapping[CheckHealth, Subscription]
 
 
 def _server_status(
-    pool: Pool, health: ServerHealth, subscriptions: Mapping[CheckHealth, Subscription]
+    pool: Pool, health: ServerHealth, subscriptions: Mapping[CheckHealth, Subscription | Follower]
 ) -> dict[str, Any]:
     server = health.server
     return {

@@ -78,7 +78,7 @@ class CheckBuilder:
         return tuple(specs)
 
     def _say_if_unavailable(self, kind: str, draft: Draft, question: _Question) -> None:
-        if isinstance(question, TcpCheck):
+        if isinstance(question, TcpCheck | FileCheck | BfdCheck):
             return
         # A connection can always be made; what the other checks need is loaded with the first of them.
         from pykeepalived.checkers.registry import unavailable  # noqa: PLC0415

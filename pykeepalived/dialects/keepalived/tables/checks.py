@@ -265,12 +265,12 @@ FILE_CHECK: Final = Table(
 )
 
 
-def _checker(name: str, table: Table, help: str, later: str | None = None) -> Row:
+def _checker(name: str, table: Table, help: str) -> Row:
     def keep(context: Any, statement: Any, draft: Any, inner: Any) -> Any:
         del context, statement, draft
         return name, inner
 
-    return block(name, table, field="checkers", repeat=Repeat.APPEND, later=later, after=keep, help=help)
+    return block(name, table, field="checkers", repeat=Repeat.APPEND, after=keep, help=help)
 
 
 CHECKER_ROWS: Final[tuple[Row, ...]] = (
@@ -280,8 +280,8 @@ CHECKER_ROWS: Final[tuple[Row, ...]] = (
     _checker("SMTP_CHECK", SMTP_CHECK, "speak SMTP"),
     _checker("DNS_CHECK", DNS_CHECK, "ask a name server"),
     _checker("MISC_CHECK", MISC_CHECK, "run a command"),
-    _checker("BFD_CHECK", BFD_CHECK, "follow a BFD session", "BFD"),
+    _checker("BFD_CHECK", BFD_CHECK, "follow a BFD session"),
     _checker("UDP_CHECK", UDP_CHECK, "send a datagram"),
     _checker("PING_CHECK", PING_CHECK, "ping"),
-    _checker("FILE_CHECK", FILE_CHECK, "follow a track_file", "track files"),
+    _checker("FILE_CHECK", FILE_CHECK, "follow a track_file"),
 )
