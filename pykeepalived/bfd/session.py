@@ -59,6 +59,8 @@ class Session:
         """Taken out of the file: until when AdminDown is still sent."""
         self.last_seen_us: int | None = None
         self.last_change_us = now_us
+        self.told_up = False
+        """What trackers go by. A neighbour that is taken down on purpose has not failed (RFC 5882 section 4.2)."""
         self.sent = self.received = self.times_up = self.times_expired = 0
         self.queued_us: int | None = None
         """Where it stands in the heap."""
@@ -171,13 +173,19 @@ class Session:
         if state is State.UP:
             self.times_up += 1
             self._wish(self.config.min_tx_us, self.required_rx_us)
-            actions.append(Changed(self.config.name, up=True))
+            self._tell(True, actions)
         elif before is State.UP:
             self._wish(self.config.idle_tx_us, self.required_rx_us)
-            actions.append(Changed(self.config.name, up=False))
+            if self.remote_state is not State.ADMIN_DOWN:
+                self._tell(False, actions)
         if self._may_send():
             self._send(actions)
             self._schedule(now_us)
+
+    def _tell(self, up: bool, actions: list[Action]) -> None:
+        if up is not self.told_up:
+            self.told_up = up
+            actions.append(Changed(self.config.name, up=up))
 
     # ---- poll sequences ----
 

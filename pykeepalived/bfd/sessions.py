@@ -140,6 +140,9 @@ class Sessions:
         self._lines += 1
         if self._lines > _LINES_PER_S:
             return ()
+        if refusal is Refusal.TTL:
+            # The one that a configuration can be the reason of.
+            return (Log(f"Packet from {event.source} refused: TTL {event.ttl} is too low, see max_hops"),)
         return (Log(f"Packet from {event.source} refused: {refusal.value}", detail=True),)
 
     # ---- what it looks like ----
@@ -149,8 +152,8 @@ class Sessions:
         return tuple(session.status() for session in self._by_name.values())
 
     def states(self) -> dict[str, bool]:
-        """Whether each session is Up."""
-        return {name: session.state is State.UP for name, session in self._by_name.items()}
+        """What trackers go by: Up, or down on purpose of the neighbour after it was Up."""
+        return {name: session.told_up for name, session in self._by_name.items()}
 
 
 def _refused_by(session: Session, control: Control, event: Received) -> Refusal | None:

@@ -218,7 +218,21 @@ def test_every_state_and_every_state_heard(state, heard, after, diagnostic):
     assert play.status.state is state
     actions = play.hear(state=heard)
     assert (play.status.state, play.status.diagnostic) == (after, diagnostic)
-    assert changes(actions) == ([after is State.UP] if (state is State.UP) is not (after is State.UP) else [])
+    told = (state is State.UP) is not (after is State.UP) and heard is not State.ADMIN_DOWN
+    assert changes(actions) == ([after is State.UP] if told else [])
+
+
+def test_a_neighbour_that_is_taken_down_on_purpose_has_not_failed():
+    """As keepalived 2.2.7, and RFC 5882 section 4.2: trackers are not told; coming up again is no news either."""
+    play = Play()
+    play.come_up()
+    assert changes(play.hear(state=State.ADMIN_DOWN)) == []
+    assert play.status.state is State.DOWN
+    assert play.sessions.states() == {"s": True}
+    assert changes(play.run(play.now + SECOND)) == []
+    assert changes(play.hear(your_discriminator=0, state=State.DOWN)) == []
+    assert changes(play.hear(state=State.INIT)) == []
+    assert changes(play.run(play.now + SECOND)) == [False]
 
 
 def test_silence_takes_an_up_session_down():

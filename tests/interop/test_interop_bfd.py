@@ -75,7 +75,7 @@ class Site:
         return (self.directory / f"{space.name}.log").read_text()
 
     def wait_log(self, space, text, times=1, limit_s=10):
-        wait_until(lambda: self.log(space).count(text) >= times, limit_s, f"{text!r} in {self.log(space)[-2000:]}")
+        wait_until(lambda: self.log(space).count(text) >= times, limit_s, f"{text!r} in the log of {space.name}")
 
     def status(self):
         return json.loads(self.here.run(*CONTROL, "status", "--json").stdout)
@@ -111,7 +111,9 @@ FAMILIES = pytest.mark.parametrize(
 )  # fmt: skip
 @FAMILIES
 def test_a_session_with_debians_keepalived_and_what_vrrp_makes_of_it(site, mine, theirs):
-    site.keepalived(site.here, OURS, block(mine, theirs, *FAST) + VRRP % (100, ""))
+    # keepalived 2.2.7 leaves the hop limit of its IPv6 packets at the kernel's 64.
+    more = ("max_hops -1",) if ":" in mine else ()
+    site.keepalived(site.here, OURS, block(mine, theirs, *FAST, *more) + VRRP % (100, ""))
     site.wait_log(site.here, "Entering FAULT STATE (init)")
     site.keepalived(site.there, ["keepalived"], block(theirs, mine, *FAST) + VRRP % (90, ""))
     site.wait_state("Up")
@@ -158,7 +160,7 @@ def test_debians_keepalived_hears_our_reload_and_our_stop(site):
         ).replace("peer", "other")
     )
     os.kill(pid, 1)
-    site.wait_log(site.there, "from 110 to 90")
+    site.wait_log(site.there, "Remote diagnostic - Administratively Down")
     site.wait_log(site.here, "from 120 to 100")
     assert "Expired" not in site.log(site.there)
 
