@@ -99,6 +99,7 @@ class Stage:
         self.dataplane = MemoryDataplane() if dataplane is None else dataplane
         drift_interval_us = options.pop("drift_interval_us", 0)
         voice = options.pop("voice", None)
+        bfd = options.pop("bfd", {})
         context = Context(
             reactor=self.reactor,
             log=self.memo,
@@ -106,6 +107,7 @@ class Stage:
             options=Options(**options),
             finished=self.memo.finished,
             emit=self.memo.emit,
+            bfd=bfd,
         )
         self.program = CheckerProgram(
             context, dataplane=self.dataplane, voice=voice, drift_interval_us=drift_interval_us

@@ -62,7 +62,8 @@ def definition(kind, words):
 
 
 @pytest.mark.shows(
-    "vrrp_instance.{track_file,track_process}.{weight,reverse,noreverse}", "{track_file,vrrp_track_process}.weight",
+    "vrrp_instance.{track_file,track_process,track_bfd}.{weight,reverse,noreverse}",
+    "{track_file,vrrp_track_process}.weight",
     "vrrp_instance.{track_file,track_process}",
 )  # fmt: skip
 @pytest.mark.parametrize("kind", list(NEWS))
@@ -92,8 +93,8 @@ def test_weights_and_reverse_of_an_instance(*, tmp_path, kind, own, reference, w
 
 
 @pytest.mark.shows(
-    "vrrp_sync_group.{track_file,track_process}.{weight,reverse,noreverse}",
-    "vrrp_sync_group.{track_file,track_process}",
+    "vrrp_sync_group.{track_file,track_process,track_bfd}.{weight,reverse,noreverse}",
+    "vrrp_sync_group.{track_file,track_process,track_bfd}",
 )
 @pytest.mark.parametrize("kind", list(NEWS))
 @pytest.mark.parametrize(
