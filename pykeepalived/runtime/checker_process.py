@@ -30,6 +30,7 @@ from pykeepalived.lvs.table import DestinationKey, Entry, ServiceKey, Table
 from pykeepalived.lvs.voice import Voice
 from pykeepalived.model.config import Config
 from pykeepalived.model.lvs import RealServer
+from pykeepalived.runtime.check_followers import Follower
 from pykeepalived.runtime.lvs_checks import Checks
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
@@ -168,7 +169,7 @@ class CheckerProgram:
             return None
         return checker_data(self._config, list(self._pools.values()), self._subscriptions())
 
-    def _subscriptions(self) -> Mapping[CheckHealth, Subscription]:
+    def _subscriptions(self) -> Mapping[CheckHealth, Subscription | Follower]:
         return {} if self._checks is None else self._checks.subscriptions
 
     # ---- holds, for the control socket and ldirectord's maintenance directory ----
