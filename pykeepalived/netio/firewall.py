@@ -51,8 +51,10 @@ class Shape(msgspec.Struct, frozen=True):
     """What the tables have to have."""
 
     settings: FirewallSettings
-    blocking: bool
-    """There are instances with `no_accept`."""
+    blocking: frozenset[Family] = frozenset()
+    """The families of addresses of instances with `no_accept`."""
+    link_local: bool = False
+    """Some of them are link-local."""
     links: tuple[GuardedLink, ...] = ()
 
     @property
@@ -66,7 +68,7 @@ def table_text(shape: Shape, blocked: Iterable[Blocked]) -> str:
     text = removal_text(shape.settings.table)
     for family in FAMILIES:
         links = [link for link in shape.links if link.family is family]
-        if links or shape.blocking:
+        if links or family in shape.blocking:
             text += _table(family, shape, links, [item for item in found if item.family is family])
     return text
 
@@ -103,20 +105,20 @@ def _table(family: Family, shape: Shape, links: Sequence[GuardedLink], blocked: 
         parts += _sets6(shape, links, blocked)
     else:
         parts += _link_map(links)
-        if shape.blocking:
+        if family in shape.blocking:
             parts.append(_set("vips", "ipv4_addr", [item.address for item in blocked]))
     hook = f"priority {shape.settings.priority}; policy accept;"
     out = _guards(family, shape.settings, links)
-    if shape.blocking:
+    if family in shape.blocking:
         out += _drops(family, "saddr", "out", shape.settings)
     parts.append(f"chain out {{\ntype filter hook output {hook}\n{''.join(out)}}}\n")
-    if shape.blocking:
+    if family in shape.blocking:
         into = _drops(family, "daddr", "in", shape.settings)
         parts.append(f"chain in {{\ntype filter hook input {hook}\n{''.join(into)}}}\n")
-    if shape.blocking and family is Family.INET6:
-        count = _count(shape.settings)
-        parts.append(f"chain in_link_local {{\nip6 daddr . iif @vips_link_local{count} drop\n}}\n")
-        parts.append(f"chain out_link_local {{\nip6 saddr . oif @vips_link_local{count} drop\n}}\n")
+    if family is Family.INET6 and family in shape.blocking:
+        drop = f"@vips_link_local{_count(shape.settings)} drop\n" if shape.link_local else ""
+        parts.append(f"chain in_link_local {{\n{drop and 'ip6 daddr . iif ' + drop}}}\n")
+        parts.append(f"chain out_link_local {{\n{drop and 'ip6 saddr . oif ' + drop}}}\n")
     return "".join(parts) + "}\n"
 
 
@@ -131,12 +133,13 @@ def _sets6(shape: Shape, links: Sequence[GuardedLink], blocked: Sequence[Blocked
         parts.append(_set("vmac_set", "iface_index", [f'"{link.ifname}"' for link in links]))
         reports = ["mld-listener-report", "mld2-listener-report"]
         parts.append(_set("mld-report", "icmpv6_type", reports, constant=True))
-    if shape.blocking:
+    if Family.INET6 in shape.blocking:
         discovery = ["nd-neighbor-solicit", "nd-neighbor-advert"]
         parts.append(_set("vips", "ipv6_addr", [item.address for item in blocked if not item.link_local]))
         parts.append(_set("neighbor-discovery", "icmpv6_type", discovery, constant=True))
         local = [f'{item.address} . "{item.ifname}"' for item in blocked if item.link_local]
-        parts.append(_set("vips_link_local", "ipv6_addr . iface_index", local))
+        if shape.link_local:
+            parts.append(_set("vips_link_local", "ipv6_addr . iface_index", local))
     return parts
 
 

@@ -9,17 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from pykeepalived.dataplane import DataplaneUnavailable
 from pykeepalived.dataplane.libnftables import NftError, Runner, open_runner
 from pykeepalived.model.common import Family
 from pykeepalived.model.config import Config
+from pykeepalived.model.vrrp import VrrpInstance
 from pykeepalived.netio.firewall import Blocked, GuardedLink, Shape, element_text, removal_text, table_text
 from pykeepalived.netio.firewall_iptables import Iptables
 from pykeepalived.netio.links import SCOPE_LINK, Monitor
 from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.vrrp_links import Wanted, wanted_links
 from pykeepalived.runtime.vrrp_links_journal import LinksJournal, Made
+from pykeepalived.vrrp.facts import all_addresses
 from pykeepalived.vrrp.links import blocks
+
+
+def _addresses(instance: VrrpInstance) -> list[Blocked]:
+    return [Blocked(item.prefix.address, "") for item in all_addresses(instance)]
 
 
 class Filter(Protocol):
@@ -86,7 +94,9 @@ class Firewall:
         """Take the shape that the configuration needs; at start this replaces what a killed process left."""
         settings = config.globals.firewall
         links = self._guarded(wanted_links(config))
-        shape = Shape(settings, any(blocks(item) for item in config.instances), links)
+        addresses = [each for item in config.instances if blocks(item) for each in _addresses(item)]
+        families, local = frozenset(each.family for each in addresses), any(each.link_local for each in addresses)
+        shape = Shape(settings, families, local, links)
         if shape.empty:
             self._remove()
             return
@@ -94,13 +104,13 @@ class Firewall:
             self._log.info("use_vmac or no_accept/strict specified, but no firewall configured - using nftables")
         if self._shape is not None and self._shape.settings != settings:
             self._log.info("The packet filter's settings cannot change on reload, the old ones stay")
-            shape = Shape(self._shape.settings, shape.blocking, links)
+            shape = msgspec.structs.replace(shape, settings=self._shape.settings)
         self._take(shape)
 
     def refresh(self, config: Config) -> None:
         """Virtual interfaces or link-local addresses changed: sets that hold indexes are made anew."""
         if self._shape is not None:
-            self._take(Shape(self._shape.settings, self._shape.blocking, self._guarded(wanted_links(config))))
+            self._take(msgspec.structs.replace(self._shape, links=self._guarded(wanted_links(config))))
 
     def block(self, owner: str, addresses: Iterable[Blocked]) -> None:
         """What an instance wants blocked from now on; `tighten` does it."""

@@ -128,8 +128,8 @@ class InstanceBuilder:
         values["use_deleted_state"] = "notify_deleted" in draft.values
         alert = self._settings.get("smtp_alert_vrrp", self._settings.get("smtp_alert", False))
         values["smtp_alert"] = draft.get("smtp_alert", alert)
-        if values["strict"]:
-            apply_strict(context, draft, values, family)
+        if values["strict"] and not apply_strict(context, draft, values, family):
+            return None
         instance = VrrpInstance(name=name, vrid=draft.values["vrid"], interface=draft.get("interface"), **values)
         self._check_unique(draft, instance, family)
         return instance

@@ -127,7 +127,7 @@ VRRP_ROWS: Final[tuple[Row, ...]] = (
     value("vrrp_version", Integer(2, 3), field="version", default="2", help="default VRRP version of IPv4 instances"),
     flag("vrrp_check_unicast_src", field="check_unicast_src", help="default of check_unicast_src"),
     switch("vrrp_skip_check_adv_addr", field="skip_check_adv_addr", help="default of skip_check_adv_addr"),
-    switch("vrrp_strict", field="strict", later="strict mode", help="default of strict_mode"),
+    switch("vrrp_strict", field="strict", help="default of strict_mode"),
     switch("vrrp_notify_priority_changes", field="notify_priority_changes",
            help="default of notify_priority_changes"),
     value("vrrp_startup_delay", _DELAY, field="startup_delay_us", default="0", help="wait before VRRP runs at start"),

@@ -194,7 +194,7 @@ _ADVERT_ROWS: Final[tuple[Row, ...]] = (
     switch("higher_prio_send_advert", field="higher_prio_send_advert", help="one last advert to a higher one"),
     switch("owner_ignore_adverts", field="owner_ignore_adverts", since="2.4", help="an owner drops all adverts"),
     switch("skip_check_adv_addr", field="skip_check_adv_addr", help="check addresses of new senders only"),
-    switch("strict_mode", field="strict", later="strict mode", help="hold to the RFC"),
+    switch("strict_mode", field="strict", help="hold to the RFC"),
     flag("preempt", field="preempt", constant=True, help="take over from a lower MASTER"),
     flag("nopreempt", field="preempt", constant=False, help="leave a lower MASTER alone"),
     value("preempt_delay", Duration(0, 1000 * SECOND_US), field="preempt_delay_us", default="0",
