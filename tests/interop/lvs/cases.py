@@ -56,8 +56,8 @@ def from_file(path: Path) -> Case:
 # ---- pieces ----
 
 NAT = "lb_algo wrr; lb_kind NAT; protocol TCP"
-TCP = "TCP_CHECK { connect_timeout 1; retry 1; delay_before_retry 1 }"
-FAST = "TCP_CHECK { connect_timeout 1; retry 0 }"
+TCP = "TCP_CHECK { connect_timeout 2; retry 1; delay_before_retry 1 }"
+FAST = "TCP_CHECK { connect_timeout 2; retry 0 }"
 
 
 def block(text: str, indent: int = 0) -> str:

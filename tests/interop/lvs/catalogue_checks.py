@@ -9,7 +9,7 @@ from tests.interop.lvs.cases import FAST, NAT, TCP, Case, case, real, three, vir
 
 V = "10.0.0.5"
 V6 = "2001:db8::5"
-_TIMES = "connect_timeout 1; retry 1; delay_before_retry 1"
+_TIMES = "connect_timeout 2; retry 1; delay_before_retry 1"
 
 
 def md5(page: bytes) -> str:

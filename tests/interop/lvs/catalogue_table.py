@@ -147,7 +147,7 @@ LIFE: tuple[Case, ...] = (
     case("checks-change", virtual(f"{V} 80", NAT, three(called="s"), called="q"),
          change=(("retry 1", "retry 2"),)),
     case("check-goes", virtual(f"{V} 80", NAT, three(check=f"{TCP}; {FAST}", called="s"), called="q"),
-         change=(("connect_timeout 1\n            retry 0", "connect_timeout 2\n            retry 0"),)),
+         change=(("connect_timeout 2\n            retry 0", "connect_timeout 3\n            retry 0"),)),
     case("file-as-it-was", virtual(f"{V} 80", f"{NAT}; {SORRY}; quorum 3; omega", three(called="s"), called="q"),
          change=(("router_id lb1", "router_id lb2"),)),
 )  # fmt: skip

@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pykeepalived.tools.lab import Lab
+from pykeepalived.tools.lab import Lab, LabError, wait_until
 from tests.interop.lvs.backends import Loop, make_certificate
 from tests.interop.lvs.cases import Case, from_file
 from tests.interop.lvs.catalogue import CASES
@@ -40,7 +40,7 @@ FATES: tuple[Fate, ...] = (
     ("all return", {"12": "up", "14": "up"}, 4.5),
     ("one is sick", {"14": "sick"}, 4.5),
     ("it is well again", {"14": "up"}, 4.5),
-    ("one slows, one falls silent", {"13": "slow", "12": "silent"}, 7.0),
+    ("one slows, one falls silent", {"13": "slow", "12": "silent"}, 9.0),
     ("both are back", {"13": "up", "12": "up"}, 4.5),
     ("two die", {"12": "dead", "14": "dead"}, 4.5),
     (RELOAD, {}, 3.0),
@@ -78,7 +78,7 @@ def rest(pairs: Sequence[tuple[Machine, Machine]], least_s: float) -> None:
         now = time.monotonic()
         if sights != last:
             last, changed = sights, now
-        equal = all(theirs[0] == ours[0] and theirs[1][1] == ours[1][1] for theirs, ours in sights)
+        equal = all(theirs == ours for theirs, ours in sights)
         quiet_s = now - changed
         if now - begun >= least_s and quiet_s >= (QUIET_S if equal else PATIENCE_S):
             return
@@ -166,6 +166,10 @@ def run(cases: Sequence[Case], fates: Sequence[Fate], directory: Path) -> dict[s
             begun = time.monotonic()
             for machine in machines:
                 befall(machine, fate, states)
+                if fate == START:
+                    # One after the other: the guest has one slow processor, and a first check that fails counts.
+                    with contextlib.suppress(LabError):
+                        wait_until(machine.glance, 8, "a table")
             if fate == STOP:
                 for machine in machines:
                     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -57,7 +57,7 @@ class Machine:
             script.chmod(0o755)
         os.mkfifo(self.directory / "fifo")
         self._fifo = os.open(self.directory / "fifo", os.O_RDWR | os.O_NONBLOCK)
-        self._notes_seen = 0
+        self._notes_seen = self._notes_size = 0
         self._fifo_seen = b""
         self.file = self.directory / "keepalived.conf"
         self.log_file = self.directory / "log"
@@ -119,15 +119,16 @@ class Machine:
         path = self.directory / "notes"
         lines = path.read_text().splitlines() if path.exists() else []
         fresh, self._notes_seen = lines[self._notes_seen :], len(lines)
+        self._notes_size = path.stat().st_size if lines else 0
         return fresh
 
     def noise(self) -> tuple[int, int]:
-        """Grows while scripts and FIFO have something to say."""
+        """How much scripts and FIFO have said since the last time that they were looked at."""
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._fifo, 1 << 16):
                 self._fifo_seen += data
         path = self.directory / "notes"
-        return len(self._fifo_seen), path.stat().st_size if path.exists() else 0
+        return self._fifo_seen.count(b"\n"), (path.stat().st_size if path.exists() else 0) - self._notes_size
 
     def fifo(self) -> list[str]:
         """What came out of the FIFO since the last time. 2.4.3 puts a NUL byte after each line, 2.2.7 does not."""
