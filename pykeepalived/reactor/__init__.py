@@ -69,7 +69,8 @@ class Reactor:
         if descriptor < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         self._timer_fd: int = descriptor
-        self._epoll.register(self._timer_fd, READ)
+        # Edge-triggered: an expired timer is never read, only set anew.
+        self._epoll.register(self._timer_fd, READ | select.EPOLLET)
 
     # ---- time ----
 
@@ -110,6 +111,13 @@ class Reactor:
             with contextlib.suppress(OSError):
                 self._epoll.unregister(fd)
 
+    def forget(self, fd: int) -> None:
+        """As `unwatch` for a descriptor that is closed right after, and of which there is no duplicate.
+
+        Closing takes it out of the set, so no system call is needed here.
+        """
+        self._handlers.pop(fd, None)
+
     # ---- the loop ----
 
     def run(self) -> None:
@@ -126,7 +134,7 @@ class Reactor:
         self._arm(limit_us)
         for fd, events in self._epoll.poll():
             if fd == self._timer_fd:
-                self._drain_timer()
+                self._armed_us = None
                 continue
             handler = self._handlers.get(fd)
             # An earlier handler of this turn may have removed it.
@@ -158,11 +166,6 @@ class Reactor:
         if _libc.timerfd_settime(self._timer_fd, _TFD_TIMER_ABSTIME, spec, None) < 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
         self._armed_us = when_us
-
-    def _drain_timer(self) -> None:
-        self._armed_us = None
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._timer_fd, 8)
 
     def _run_due(self) -> None:
         now_us = monotonic_us()

@@ -33,7 +33,7 @@ from pykeepalived.runtime.program import Logger
 from pykeepalived.units import MILLISECOND_US, SECOND_US
 
 #: Width of a start slot, for pauses of a second and more.
-SLOT_US: Final = 50 * MILLISECOND_US
+SLOT_US: Final = 100 * MILLISECOND_US
 #: Descriptors that the process keeps for itself.
 _RESERVED_DESCRIPTORS: Final = 128
 _LARGEST_IN_FLIGHT: Final = 32768
@@ -56,7 +56,8 @@ Listener = Callable[[ProbeResult], None]
 
 
 class Subscription:
-    """One subscriber's interest in a question."""
+    """One subscriber's interest in a question. A success that is the same object as the one before is counted and not
+    delivered again."""
 
     __slots__ = (
         "_engine",
@@ -66,6 +67,8 @@ class Subscription:
         "due_us",
         "key",
         "last",
+        "last_ok",
+        "latency_us",
         "on_result",
         "pause_us",
         "spec",
@@ -83,7 +86,11 @@ class Subscription:
         self.pause_us = 0
         self.answers = 0
         self.answers_failed = 0
+        self.latency_us = 0
         self.last: ProbeResult | None = None
+        """The last result that was delivered: the first of a row of equal successes."""
+        self.last_ok: Outcome | None = None
+        """Its outcome, when it was a success and the server is up: the same once more is nothing new."""
 
     @property
     def up(self) -> bool:
@@ -116,7 +123,7 @@ class Subscription:
                 "ok": last.outcome.ok,
                 "reason": last.outcome.reason,
                 "text": last.outcome.text,
-                "latency_us": last.latency_us,
+                "latency_us": self.latency_us,
             },
             "shared_with": len(self._probe.subscriptions) - 1,
         }
@@ -295,10 +302,18 @@ class ProbeEngine:
             self.not_counted += 1
             self._log.error(f"check not counted: {outcome.text}")
         for subscription in tuple(probe.subscriptions):
+            pause_us = subscription.pause_us
             if exhausted:
                 subscription.due_us = self._slot_of(now_us + SECOND_US, SECOND_US)
-            elif subscription.due_us - now_us <= subscription.pause_us // 2 or not subscription.verdict.has_run:
-                self._deliver(subscription, outcome, latency_us, slot_us, now_us)
+            elif subscription.due_us - now_us <= pause_us // 2 or not subscription.verdict.has_run:
+                self.answers_delivered += 1
+                subscription.answers += 1
+                subscription.latency_us = latency_us
+                if subscription.last_ok is outcome:
+                    # Word for word the success of the time before: nobody needs to hear of it.
+                    subscription.due_us = self._next_start(slot_us, now_us, pause_us)
+                else:
+                    self._deliver(subscription, outcome, latency_us, slot_us, now_us)
         self.schedule(probe)
         if self._waiting and not self._waking:
             # Not from here: a conversation may end while it starts, and thousands may wait.
@@ -310,27 +325,30 @@ class ProbeEngine:
     ) -> None:
         decision = subscription.verdict.finished(outcome)
         subscription.pause_us = pause_us = decision.pause_us
-        # A steady row of successes keeps its beat. After a failure the pause is counted from the end of the check; a
-        # quick one ends in its slot, otherwise each failure would move the next start by a slot.
+        # After a failure the pause is counted from the end of the check; a quick one ends in its slot, otherwise each
+        # failure would move the next start by a slot.
         if outcome.ok:
-            when_us = max(slot_us + pause_us, now_us + pause_us // 2)
+            subscription.due_us = self._next_start(slot_us, now_us, pause_us)
         else:
             when_us = (slot_us if now_us - slot_us < SLOT_US else now_us) + pause_us
-        subscription.due_us = self._slot_of(when_us, pause_us)
-        if not subscription.answers and not subscription.spec.timing.warmup_us and pause_us >= SECOND_US:
+            subscription.due_us = self._slot_of(when_us, pause_us)
+        if decision.first and not subscription.spec.timing.warmup_us and pause_us >= SECOND_US:
             subscription.due_us = self._spread(subscription.due_us, pause_us)
         result = ProbeResult(decision.up, decision.changed, decision.first, outcome, decision.failures, latency_us)
         subscription.last = result
-        subscription.answers += 1
+        subscription.last_ok = outcome if outcome.ok and decision.up and not outcome.partial else None
         if not outcome.ok:
             subscription.answers_failed += 1
-        self.answers_delivered += 1
         listener = subscription.on_result
         if listener is not None:
             try:
                 listener(result)
             except Exception as fault:
                 self._log.error(f"defect while a check result was handled: {fault!r}")
+
+    def _next_start(self, slot_us: int, now_us: int, pause_us: int) -> int:
+        """A steady row of successes keeps its beat."""
+        return self._slot_of(max(slot_us + pause_us, now_us + pause_us // 2), pause_us)
 
     def _start_waiting(self) -> None:
         self._waking = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
+import msgspec
+
 from pykeepalived.checkers.conversation import Conversation, Outcome
 from pykeepalived.reactor import Timer
 
@@ -56,6 +58,7 @@ class FakeConnectors:
     def __init__(self, reactor: VirtualReactor) -> None:
         self._reactor = reactor
         self.outcome = Outcome(True, "fine")
+        self.repeats = False
         self.latency_us = 1_500
         self.starts_us: list[int] = []
         self.running = 0
@@ -68,7 +71,8 @@ class FakeConnectors:
         self.running += 1
         self.most = max(self.most, self.running)
         talk = FakeTalk(done)
-        outcome = self.outcome
+        # The same words each time, but not the same object: the engine delivers every one of them.
+        outcome = self.outcome if self.repeats else msgspec.structs.replace(self.outcome)
 
         def end() -> None:
             self.running -= 1

@@ -376,7 +376,7 @@ class Talk:
             return
         self._stream = None
         self._buffer = b""
-        self._reactor.unwatch(stream.fd)
+        self._reactor.forget(stream.fd)
         if self._tls is not None:
             self._tls.close()
             self._tls = None

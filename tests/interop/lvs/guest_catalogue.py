@@ -69,8 +69,9 @@ class Record:
         self.code: int | None = None
 
 
-def rest(pairs: Sequence[tuple[Machine, Machine]], least_s: float) -> None:
-    """Wait until nothing moves and both of each pair show the same, or have had the time to."""
+def rest(pairs: Sequence[tuple[Machine, Machine]], least_s: float) -> list[str]:
+    """Wait until nothing moves and both of each pair show the same, or have had the time to. Names of those that do not
+    show the same."""
     begun = changed = time.monotonic()
     last: object = None
     while True:
@@ -78,12 +79,12 @@ def rest(pairs: Sequence[tuple[Machine, Machine]], least_s: float) -> None:
         now = time.monotonic()
         if sights != last:
             last, changed = sights, now
-        equal = all(theirs == ours for theirs, ours in sights)
+        unequal = [pair[0].case.name for pair, (theirs, ours) in zip(pairs, sights, strict=True) if theirs != ours]
         quiet_s = now - changed
-        if now - begun >= least_s and quiet_s >= (QUIET_S if equal else PATIENCE_S):
-            return
+        if now - begun >= least_s and quiet_s >= (PATIENCE_S if unequal else QUIET_S):
+            return unequal
         if now - begun >= LONGEST_S:
-            return
+            return unequal
         time.sleep(0.25)
 
 
@@ -166,7 +167,7 @@ def run(cases: Sequence[Case], fates: Sequence[Fate], directory: Path) -> dict[s
             begun = time.monotonic()
             for machine in machines:
                 befall(machine, fate, states)
-                if fate == START:
+                if fate == START and machine.daemon == "ours":
                     # One after the other: the guest has one slow processor, and a first check that fails counts.
                     with contextlib.suppress(LabError):
                         wait_until(machine.glance, 8, "a table")
@@ -176,13 +177,16 @@ def run(cases: Sequence[Case], fates: Sequence[Fate], directory: Path) -> dict[s
                         assert machine.process is not None
                         records[machine.case.name, machine.daemon].code = machine.process.wait(15)
             befallen = time.monotonic()
-            rest(pairs, least_s)
+            unequal = rest(pairs, least_s)
             for machine in machines:
                 record = records[machine.case.name, machine.daemon]
                 record.tables.append(machine.table())
                 record.notes.append(machine.notes())
                 record.fifos.append(machine.fifo())
-            print(f"· {fate}: {befallen - begun:.1f} + {time.monotonic() - befallen:.1f} s", flush=True)
+            print(
+                f"· {fate}: {befallen - begun:.1f} + {time.monotonic() - befallen:.1f} s {' '.join(unequal)}",
+                flush=True,
+            )
         for machine in machines:
             logs[machine.name] = machine.log()
             machine.close()
