@@ -1,6 +1,7 @@
 # make demo [CONF=FILE] [DATAPLANE=ipvs|nftables]   a cluster on this machine, from start to failover, in a minute
 # make test                                         everything: units, namespaces, the test kernel, the originals
-# make bench                                        how fast it is, beside the originals
+# make bench [LONG=1]                               how fast it is, beside the originals: 5 minutes, or 25
+# make differential [CONFIGURATIONS=DIR]            120 LVS configurations (or those in DIR) beside keepalived: 20 minutes
 # make fuzz [PACKETS=N]                             a million hostile packets against the VRRP cores
 # make lint                                         formatting, types, layers
 # make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages
@@ -10,7 +11,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-network test-kernel bench fuzz lint format man editors install clean packages-demo packages-test
+.PHONY: help demo test test-unit test-network test-kernel bench differential fuzz lint format man editors install clean packages-demo packages-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -83,6 +84,14 @@ test-kernel: $(VENV)/.dev
 
 bench: $(VENV)/.run
 	$(BIN)/python benchmarks/config_load.py
+	$(BIN)/python benchmarks/checks.py $(if $(LONG),--seconds 30 --rounds 3)
+	$(BIN)/python benchmarks/programming.py
+	$(BIN)/python benchmarks/pace.py --seconds $(if $(LONG),600,40)
+	$(if $(LONG),$(BIN)/python benchmarks/detection.py)
+
+differential: packages-test
+	@$(MAKE) --no-print-directory $(VENV)/.dev
+	$(BIN)/python -m tests.interop.lvs.differential $(if $(CONFIGURATIONS),--directory '$(CONFIGURATIONS)')
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.vrrp_packets $(PACKETS)

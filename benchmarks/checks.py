@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import os
 import signal
 import statistics
 import subprocess
@@ -118,7 +119,8 @@ def checker(space: Namespace, file: Path, preload: Path | None) -> Iterator[int]
         words = ["env", f"LD_PRELOAD={preload}", "/usr/sbin/keepalived"]
     else:
         words = [sys.executable, "-m", "pykeepalived.cli.keepalived"]
-    daemon = space.popen(*words, "-n", "-l", "-G", "-C", "-f", str(file), log=file.with_suffix(".log"))
+    environment = {**os.environ, "PYKEEPALIVED_CONTROL_SOCKET": str(file.with_suffix(".sock"))}
+    daemon = space.popen(*words, "-n", "-l", "-G", "-C", "-f", str(file), log=file.with_suffix(".log"), env=environment)
     pid_file = f"/proc/{space.pid}/root/run/keepalived/checkers.pid"
 
     def found() -> int:

@@ -86,7 +86,7 @@ def fetch(check: HttpCheck, url: HttpUrl) -> Conversation:
     status = status_of(head.raw)
     if status is None or not any(first <= status <= last for first, last in url.status_codes):
         return Outcome(False, f"HTTP status code error: {status}", "status-code")
-    body = None if url.digest is None and url.regex is None else Judged(url)
+    body = None if url.digest is None and url.regex is None else Judged(url, len(head.raw))
     failure = yield from read_body(
         head.rest, announced_length(head), None if body is None else body.take, to_end=check.tls and compliant
     )
@@ -145,9 +145,13 @@ def read_body(
 
 
 class Judged:
-    """Digest and regular expression."""
+    """Digest and regular expression.
 
-    def __init__(self, url: HttpUrl) -> None:
+    The offsets of a regular expression count from the first byte of the answer, head included (seen with 2.2.7 and
+    2.4.3); only the body is searched.
+    """
+
+    def __init__(self, url: HttpUrl, head_size: int) -> None:
         self._url = url
         self._md5: Any = None if url.digest is None else hashlib.md5(usedforsecurity=False)
         self._search: Search | None = None
@@ -157,8 +161,9 @@ class Judged:
             pattern = compiled(url.regex, url.regex_options)
             if isinstance(pattern, PatternError):
                 self._error = pattern
-            else:
-                self._search = Search(pattern, first_start=url.regex_min_offset, last_start=url.regex_max_offset)
+            elif url.regex_max_offset is None or url.regex_max_offset >= head_size:
+                last = None if url.regex_max_offset is None else url.regex_max_offset - head_size
+                self._search = Search(pattern, first_start=max(0, url.regex_min_offset - head_size), last_start=last)
 
     def take(self, data: bytes) -> Judgement:
         if self._md5 is not None:

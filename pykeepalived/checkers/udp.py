@@ -22,7 +22,7 @@ def udp(check: UdpCheck) -> Conversation:
         if check.require_reply:
             return Outcome(False, "no UDP reply", "timeout")
         return Outcome(True, "no ICMP error")
-    if check.require_reply:
+    if check.require_reply and check.reply:
         if not check.min_reply_length <= len(reply) <= check.max_reply_length:
             return Outcome(False, f"UDP reply of {len(reply)} bytes", "reply-length")
         if not _fits(reply, check.reply, check.reply_mask):
@@ -31,8 +31,10 @@ def udp(check: UdpCheck) -> Conversation:
 
 
 def _fits(reply: bytes, pattern: bytes, mask: bytes) -> bool:
-    """The first bytes of the reply equal the pattern wherever the mask has bits; no mask means all bits."""
-    if len(reply) < len(pattern):
-        return False
+    """The reply equals the pattern wherever the mask has bits, as far as both go; no mask means all bits.
+
+    (Seen with 2.2.7 and 2.4.3: without a pattern any reply will do, whatever its length; with one, only the bounds of the
+    length say how short a reply may be.)
+    """
     mask = mask or b"\xff" * len(pattern)
     return all((got ^ want) & bits == 0 for got, want, bits in zip(reply, pattern, mask, strict=False))

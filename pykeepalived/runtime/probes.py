@@ -8,7 +8,7 @@ Which subscriptions are due: those whose own next start has come, and those whos
 (or that have not been answered at all). So subscriptions of the same timing fall into step after one round and stay
 there, none is answered less often than it asked for, and none is asked twice as often.
 
-Starts are grouped in slots of 50 ms, finer for pauses under a second: most of the cost of a check is waking up for it
+Starts are grouped in slots of 100 ms, finer for pauses under a second: most of the cost of a check is waking up for it
 (docs/design.md, decision 9). Conversations in flight are limited; further ones wait in order of their start.
 """
 
@@ -34,6 +34,8 @@ from pykeepalived.units import MILLISECOND_US, SECOND_US
 
 #: Width of a start slot, for pauses of a second and more.
 SLOT_US: Final = 100 * MILLISECOND_US
+#: A start this long after its slot is late, and counted.
+LATE_US: Final = 100 * MILLISECOND_US
 #: Descriptors that the process keeps for itself.
 _RESERVED_DESCRIPTORS: Final = 128
 _LARGEST_IN_FLIGHT: Final = 32768
@@ -162,6 +164,7 @@ class ProbeEngine:
         self._in_flight = 0
         self.in_flight_limit = in_flight_limit()
         self.probes_started = 0
+        self.started_late = 0
         self.answers_delivered = 0
         self.not_counted = 0
 
@@ -225,6 +228,7 @@ class ProbeEngine:
             "in_flight_limit": self.in_flight_limit,
             "waiting": len(self._waiting),
             "probes_started": self.probes_started,
+            "started_late": self.started_late,
             "answers_delivered": self.answers_delivered,
             "not_counted": self.not_counted,
         }
@@ -282,6 +286,8 @@ class ProbeEngine:
         probe.started_us = now_us
         self._in_flight += 1
         self.probes_started += 1
+        if now_us - slot_us > LATE_US:
+            self.started_late += 1
         recovering = any(not subscription.verdict.up for subscription in probe.subscriptions)
         conversation = registry.converse(probe.question, registry.Start(probe.position, recovering))
         talk = self._connectors.perform(

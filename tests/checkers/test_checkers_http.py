@@ -177,10 +177,11 @@ def test_all_criteria_must_hold() -> None:
         ({"regex": "w.r", "regex_no_match": True}, False),
         ({"regex": "world$"}, True),
         ({"regex": "hello$"}, False),
-        ({"regex": "o", "regex_min_offset": 8}, False),
-        ({"regex": "o", "regex_min_offset": 7}, True),
-        ({"regex": "world", "regex_max_offset": 5}, False),
-        ({"regex": "world", "regex_max_offset": 6}, True),
+        ({"regex": "o", "regex_min_offset": len(OK) + 8}, False),
+        ({"regex": "o", "regex_min_offset": len(OK) + 7}, True),
+        ({"regex": "world", "regex_max_offset": len(OK) + 5}, False),
+        ({"regex": "world", "regex_max_offset": 6}, False),
+        ({"regex": "world", "regex_max_offset": len(OK) + 6}, True),
     ],
 )
 def test_regex(words: dict[str, Any], ok: bool) -> None:

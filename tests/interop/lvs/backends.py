@@ -98,6 +98,10 @@ class RealServer:
         if state == self.state:
             return
         old, self.state = self.state, state
+        runs = state in ("up", "sick", "slow", "silent")
+        if not runs:
+            self._signal(signal.SIGCONT)
+            self._stop()
         if old == "silent":
             self._vanish(False)
         elif state == "silent":
@@ -105,10 +109,7 @@ class RealServer:
         self._write_state(state)
         if old in ("slow", "silent"):
             self._signal(signal.SIGCONT)
-        runs = state in ("up", "sick", "slow", "silent")
-        if not runs:
-            self._stop()
-        elif old in ("down", "dead"):
+        if runs and old in ("down", "dead"):
             self._start()
         elif {old, state} == {"up", "sick"}:
             self._start_anew()

@@ -1,0 +1,82 @@
+"""37,205 real servers, each asked every six seconds: how punctual the checks start, and the checker's memory.
+
+    python benchmarks/pace.py [--seconds N] [--servers N] [--json FILE]
+
+The daemon runs in a network namespace with the nftables dataplane, its servers are one nginx behind all addresses. The
+status of the checker process says how many checks began, and how many of them more than 100 ms late.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from checks import Backend, checker, cpu_ns
+from config_load import configuration
+
+from pykeepalived.runtime.control import ask
+from pykeepalived.tools.lab import Lab
+
+SERVERS = 37_205
+INTERVAL_S = 6.0
+#: Share of starts that are at most 100 ms late; MiB of the checker process.
+PUNCTUAL, MEMORY_MIB = 0.99, 400.0
+
+
+def memory_mib(pid: int) -> float:
+    """Resident size now."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--servers", type=int, default=SERVERS)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    print(f"{options.servers} real servers every 6 s: about {options.seconds + 40:.0f} s", flush=True)
+    with tempfile.TemporaryDirectory(prefix="bench-pace-") as name, Lab("bench") as lab:
+        directory = Path(name)
+        space = lab.namespace("pace")
+        backend = Backend(space, directory)
+        space.ip("route", "add", "local", "10.128.0.0/9", "dev", "lo")
+        file = directory / "pace.conf"
+        file.write_text(configuration(options.servers))
+        socket_path = str(file.with_suffix(".sock"))
+        with checker(space, file, None) as pid:
+            # Warm-up is one interval; the second one finds everything in its beat.
+            time.sleep(2 * INTERVAL_S + 3)
+            before, connections, cpu = _probes(socket_path), backend.connections(), cpu_ns(pid)
+            largest, end = 0.0, time.monotonic() + options.seconds
+            while time.monotonic() < end:
+                time.sleep(min(5.0, max(0.1, end - time.monotonic())))
+                largest = max(largest, memory_mib(pid))
+            after, asked = _probes(socket_path), backend.connections() - connections
+            started = after["probes_started"] - before["probes_started"]
+            late = after["started_late"] - before["started_late"]
+            cost_us = (cpu_ns(pid) - cpu) / 1000 / max(1, started)
+    punctual = 1 - late / max(1, started)
+    print("| real servers | checks/s | asked/s | at most 100 ms late | target | µs a check | memory, MiB | target |")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print(
+        f"| {options.servers} | {started / options.seconds:.0f} | {asked / options.seconds:.0f} | {punctual:.2%} "
+        f"| {PUNCTUAL:.0%} | {cost_us:.0f} | {largest:.0f} | {MEMORY_MIB:.0f} |"
+    )
+    if options.json:
+        options.json.write_text(json.dumps({"punctual": punctual, "memory_mib": largest, "us": cost_us}, indent=1))
+    return 0
+
+
+def _probes(socket_path: str) -> dict[str, Any]:
+    answer = ask(socket_path, "status")
+    return answer["checkers"]["probes"]  # type: ignore[no-any-return]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
