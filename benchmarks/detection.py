@@ -2,8 +2,8 @@
 
     python benchmarks/detection.py [--json FILE]
 
-Runs in the test kernel (about 6 minutes, nearly all of it ldirectord's): both daemons with the same file, checktimeout 2
-and checkinterval 1, each in its own network namespace with its own IPVS table.
+Runs in the test kernel (about 6 minutes, nearly all of it ldirectord's): both daemons with the same file, checktimeout
+2 and checkinterval 1, each in its own network namespace with its own IPVS table.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ def udp(check: UdpCheck) -> Conversation:
 def _fits(reply: bytes, pattern: bytes, mask: bytes) -> bool:
     """The reply equals the pattern wherever the mask has bits, as far as both go; no mask means all bits.
 
-    (Seen with 2.2.7 and 2.4.3: without a pattern any reply will do, whatever its length; with one, only the bounds of the
-    length say how short a reply may be.)
+    (Seen with 2.2.7 and 2.4.3: without a pattern any reply will do, whatever its length; with one, only the bounds of
+    the length say how short a reply may be.)
     """
     mask = mask or b"\xff" * len(pattern)
     return all((got ^ want) & bits == 0 for got, want, bits in zip(reply, pattern, mask, strict=False))
