@@ -53,12 +53,16 @@ def md5(body: bytes) -> str:
     [("1.0", b"HTTP/1.0", b""), ("1.0C", b"HTTP/1.0", b"Connection: close\r\n"),
      ("1.1", b"HTTP/1.1", b"Connection: close\r\n")],
 )  # fmt: skip
+@pytest.mark.shows("virtual_server.real_server.{HTTP_GET,SSL_GET}.http_protocol")
+@pytest.mark.shows("virtual_server.real_server.{HTTP_GET,SSL_GET}.url.path")
 def test_request(protocol: str, line: bytes, extra: bytes) -> None:
     text = request(check(protocol=protocol), HttpUrl(path="/a?b=%20"))
     expected = b"GET /a?b=%20 " + line + b"\r\nUser-Agent: KeepAliveClient\r\n" + extra + b"Host: 192.0.2.7:80\r\n\r\n"
     assert text == expected
 
 
+@pytest.mark.shows("virtual_server.real_server.{HTTP_GET,SSL_GET}.virtualhost")
+@pytest.mark.shows("virtual_server.real_server.{HTTP_GET,SSL_GET}.url.virtualhost")
 def test_the_host_header_prefers_the_urls_name_then_the_checkers() -> None:
     own = HttpUrl(path="/", virtualhost="url.example")
     assert b"Host: url.example\r\n" in request(check(virtualhost="checker.example"), own)
@@ -67,6 +71,7 @@ def test_the_host_header_prefers_the_urls_name_then_the_checkers() -> None:
     assert b"Host: [2001:db8::1]:80\r\n" in request(six, ROOT)
 
 
+@pytest.mark.shows("virtual_server.real_server.SSL_GET.{enable_sni,sni_name}")
 def test_the_tls_name_is_sent_only_when_asked_for() -> None:
     own = HttpUrl(path="/", virtualhost="url.example")
     assert server_name(check(virtualhost="checker.example"), own) is None
@@ -126,6 +131,7 @@ def test_a_page_is_read_to_its_announced_length_and_no_further() -> None:
         (b"Server: x", b"hello world"),
     ],
 )
+@pytest.mark.shows("virtual_server.real_server.{HTTP_GET,SSL_GET}.url.digest")
 def test_which_bytes_are_hashed(header: bytes, body: bytes) -> None:
     url = HttpUrl(path="/", digest=md5(body))
     assert ask(url, b"HTTP/1.0 200 OK\r\n" + header + b"\r\n\r\nhello world").ok
@@ -153,6 +159,7 @@ def test_the_coding_of_chunks_is_hashed_too() -> None:
         (b"200 OK", ((200, 299),), False),
     ],
 )
+@pytest.mark.shows("virtual_server.real_server.{HTTP_GET,SSL_GET}.url.status_code")
 def test_status(line: bytes, ranges: tuple[tuple[int, int], ...], ok: bool) -> None:
     outcome = ask(HttpUrl(path="/", status_codes=ranges), line + b"\r\n\r\n")
     assert outcome.ok is ok
@@ -184,6 +191,9 @@ def test_all_criteria_must_hold() -> None:
         ({"regex": "world", "regex_max_offset": len(OK) + 6}, True),
     ],
 )
+@pytest.mark.shows(
+    "virtual_server.real_server.{HTTP_GET,SSL_GET}.url.{regex,regex_no_match,regex_options,regex_min_offset,regex_max_offset}"
+)
 def test_regex(words: dict[str, Any], ok: bool) -> None:
     body = b"hello world"
     url = HttpUrl(path="/", **words)
@@ -208,6 +218,7 @@ def test_endless_headers_end() -> None:
     assert len(commands) < HEAD_LIMIT // 2000 + 10
 
 
+@pytest.mark.shows("virtual_server.real_server.SSL_GET.{tls_compliant,url.tls_compliant}")
 def test_tls_compliant_reads_on_to_the_close_notify() -> None:
     url = HttpUrl(path="/")
     question = check(url, tls=True, tls_compliant=True)
@@ -264,6 +275,7 @@ def test_a_dead_server_is_asked_for_the_failed_url_alone_then_for_all() -> None:
     assert (asked, outcome.ok, outcome.partial) == ("abc", True, False)
 
 
+@pytest.mark.shows("virtual_server.real_server.{HTTP_GET,SSL_GET}.fast_recovery")
 def test_fast_recovery_asks_for_everything_at_once() -> None:
     asked, outcome = paths(check(A, B, C, fast_recovery=True), 2, True)
     assert (asked, outcome.ok, outcome.partial) == ("bac", True, False)

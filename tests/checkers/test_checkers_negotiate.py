@@ -57,6 +57,8 @@ def web(answer: bytes, service: str = "http", **words: Any) -> Outcome:
     return feed(converse(check(service, **words)), *(answer[n : n + 7] for n in range(0, len(answer), 7)))[0]
 
 
+@pytest.mark.shows("ldirectord.virtual.{httpmethod,virtualhost}")
+@pytest.mark.shows("ldirectord.real.request/receive pair")
 def test_the_request() -> None:
     _, commands = feed(converse(check("http", request="/test page.html", virtualhost="www.example")))
     assert commands[0] == Connect(options=SOCKET)

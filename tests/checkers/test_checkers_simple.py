@@ -64,6 +64,7 @@ def test_on_and_off_ask_nobody() -> None:
 SMTP = SmtpCheck(socket=SOCKET, helo_name="lb1.example")
 
 
+@pytest.mark.shows("virtual_server.real_server.SMTP_CHECK.helo_name")
 def test_smtp() -> None:
     outcome = play(
         registry.converse(SMTP),
@@ -113,6 +114,7 @@ SCRIPT = Script(("/bin/check", "one"))
         (False, 127, False, None, "exit-127"),
     ],
 )
+@pytest.mark.shows("virtual_server.real_server.MISC_CHECK.{misc_path,misc_dynamic}")
 def test_misc(dynamic: bool, status: int | None, ok: bool, weight: int | None, reason: str) -> None:
     check = MiscCheck(script=SCRIPT, timeout_us=3_000_000, dynamic=dynamic)
     outcome = play(registry.converse(check), RunProgram(script=SCRIPT, timeout_us=3_000_000), status)
@@ -172,6 +174,7 @@ def test_external_perl_files(tmp_path: Path) -> None:
         ({"require_reply": True, "reply": b"\x12\x34", "reply_mask": b"\xff\xf0"}, b"\x12\x35", ""),
     ],
 )
+@pytest.mark.shows("virtual_server.real_server.UDP_CHECK.{payload,require_reply,min_reply_length,max_reply_length}")
 def test_udp(words: dict[str, Any], reply: bytes | None, reason: str) -> None:
     check = UdpCheck(socket=SOCKET, **words)
     question = Exchange(options=SOCKET, data=b"keepalived check - keepalived ch", timeout_us=5_000_000)
@@ -221,6 +224,7 @@ def test_dns() -> None:
     assert dns_check(None).reason == "timeout"
 
 
+@pytest.mark.shows("virtual_server.real_server.DNS_CHECK.{type,name}")
 def test_dns_queries_are_those_of_dnspython() -> None:
     for name in (".", "example.org", "a.b.c.d.example."):
         message = query(0x1234, name, 6)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from pykeepalived.checkers.conversation import Outcome, RandomBytes
-from pykeepalived.checkers.registry import converse
+from pykeepalived.checkers.registry import converse, limit_us
 from pykeepalived.checkers.verdict import Verdict
 from pykeepalived.dialects.keepalived import load
+from pykeepalived.lvs.health import starts_up
 from pykeepalived.model.checks import CheckerSpec, SocketOptions
 from pykeepalived.units import SECOND_US
 from tests.dialects.keepalived.fake_host import FakeHost
@@ -120,3 +121,73 @@ def test_an_older_word_for_retry(kind: str, tmp_path: Path) -> None:
     )
     [server] = load(str(path), host=FakeHost()).config.virtual_servers
     assert rhythm(server.real_servers[0].checkers[0])[2] == 7
+
+
+@pytest.mark.shows(
+    "virtual_server.connect_timeout",
+    "virtual_server.real_server.connect_timeout",
+    "virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK,PING_CHECK}.connect_timeout",
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_how_long_a_check_waits(kind: str, tmp_path: Path) -> None:
+    for found in (
+        spec(tmp_path, kind, "connect_timeout 9"),
+        spec(tmp_path, kind, "", server="connect_timeout 9", service="connect_timeout 2"),
+        spec(tmp_path, kind, "", service="connect_timeout 9"),
+    ):
+        # Some wait a second longer, for a close in good order.
+        assert 9 <= limit_us(found.question) / SECOND_US <= 10
+    assert limit_us(spec(tmp_path, kind, "").question) / SECOND_US < 9
+
+
+@pytest.mark.shows(
+    "virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK,PING_CHECK,MISC_CHECK}.alpha"
+)
+@pytest.mark.parametrize("kind", [*KINDS, "MISC_CHECK"])
+def test_a_check_that_begins_as_failed(kind: str, tmp_path: Path) -> None:
+    for words, up in (("", True), ("alpha", False)):
+        more = "\nmisc_path /usr/bin/true" if kind == "MISC_CHECK" else ""
+        path = tmp_path / "a.conf"
+        path.write_text(
+            "global_defs {\nscript_user root\n}\nvirtual_server 192.0.2.1 80 {\nlb_algo rr\nlb_kind NAT\nprotocol TCP\n"
+            f"real_server 192.0.2.10 80 {{\n{kind} {{\n{words}{more}\n{NEEDS.get(kind, '')}}}\n}}\n}}\n"
+        )
+        [server] = load(str(path), host=FakeHost()).config.virtual_servers
+        real = server.real_servers[0]
+        assert starts_up(real.checkers[0], real) is up
+
+
+@pytest.mark.shows(
+    "virtual_server.real_server.MISC_CHECK.{warmup,delay_loop,retry,delay_before_retry,misc_timeout,user}"
+)
+def test_when_and_as_whom_a_program_runs(tmp_path: Path) -> None:
+    words = f"{RHYTHM}\nmisc_path /usr/bin/true\nmisc_timeout 11\nuser nobody"
+    path = tmp_path / "a.conf"
+    path.write_text(
+        "virtual_server 192.0.2.1 80 {\nlb_algo rr\nlb_kind NAT\nprotocol TCP\n"
+        f"real_server 192.0.2.10 80 {{\nMISC_CHECK {{\n{words}\n}}\n}}\n}}\n"
+    )
+    [server] = load(str(path), host=FakeHost()).config.virtual_servers
+    found = server.real_servers[0].checkers[0]
+    assert rhythm(found) == (7, 9, 5, 2)
+    command: Any = next(converse(found.question))
+    assert command.script.user.name == "nobody"
+    assert command.script.argv == ("/usr/bin/true",)
+    assert limit_us(found.question) >= 11 * SECOND_US
+
+
+HOST = (
+    "connect_ip 192.0.2.77\nconnect_port 2525\nbindto 192.0.2.5\nbind_port 1234\n"
+    "bind_if eth1\nfwmark 9\nconnect_timeout 9"
+)
+
+
+@pytest.mark.shows(
+    "virtual_server.real_server.SMTP_CHECK.host.{connect_ip,connect_port,bindto,bind_port,bind_if,fwmark,connect_timeout}"
+)
+def test_the_host_of_a_mail_check(tmp_path: Path) -> None:
+    found = spec(tmp_path, "SMTP_CHECK", f"host {{\n{HOST}\n}}")
+    there = options(found)
+    assert (there.address, there.port, there.bind_address) == ("192.0.2.77", 2525, "192.0.2.5")
+    assert (there.bind_port, there.bind_interface, there.fwmark) == (1234, "eth1", 9)
+    assert limit_us(found.question) == 9 * SECOND_US

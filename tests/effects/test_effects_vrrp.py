@@ -198,3 +198,40 @@ def test_a_script_counts(tmp_path: Path) -> None:
     weighted.start()
     weighted.result("chk", 0)
     assert weighted.status().effective_priority == 120
+
+
+def standing(book: Playbook, kind: str, *, good: bool) -> int:
+    """The priority while what is tracked is well, or is not."""
+    book.start()
+    if kind == "interface":
+        book.link("eth1", up=good)
+    else:
+        book.result("chk", 0 if good else 1)
+    return book.status().effective_priority
+
+
+@pytest.mark.shows(
+    "vrrp_instance.{track_script,track_interface}.{weight,reverse}",
+    "vrrp_sync_group.{track_script,track_interface}.{weight,reverse}",
+    "{vrrp_instance,vrrp_sync_group}.track_script.noreverse",
+    "vrrp_sync_group.sync_group_tracking_weight",
+)
+@pytest.mark.parametrize("kind", ["script", "interface"])
+@pytest.mark.parametrize("group", [False, True])
+@pytest.mark.parametrize(
+    ("words", "well", "ill"),
+    [("weight 10", 110, 100), ("weight -10", 100, 90), ("weight 10 reverse", 90, 100)],
+)
+def test_weights(*, kind: str, group: bool, words: str, well: int, ill: int, tmp_path: Path) -> None:
+    chk = "vrrp_script chk {\nscript /usr/bin/true\n}\n"
+    block = f"track_{kind} {{\n{'chk' if kind == 'script' else 'eth1'} {words}\n}}\n"
+    more = f"vrrp_sync_group G {{\nsync_group_tracking_weight\ngroup {{\nA\n}}\n{block}}}\n" if group else ""
+    for good, expected in ((True, well), (False, ill)):
+        book = play(tmp_path, "priority 100" if group else block, more=chk + more)
+        assert standing(book, kind, good=good) == expected
+    if kind == "script":
+        turned = chk.replace("true", "true\nweight 10 reverse")
+        plain = block.replace(words, "weight 10 noreverse")
+        more = more.replace(block, plain)
+        book = play(tmp_path, "priority 100" if group else plain, more=turned + more)
+        assert standing(book, kind, good=True) == 110

@@ -55,6 +55,8 @@ def stopped(room: Room, config: Path) -> None:
     wait_for(lambda: not pid_of(room), "the pid file to go")
 
 
+@pytest.mark.shows("ldirectord.global.fallback")
+@pytest.mark.shows("ldirectord.virtual.fallback")
 def test_a_life(room: Room, config: Path) -> None:
     name = str(config)
     assert room.ldirectord(name, "status") == (3, f"ldirectord is stopped for {name}\n", "")
@@ -178,6 +180,7 @@ def test_the_printed_file_and_its_cure(room: Room, tmp_path: Path) -> None:
     assert room.ldirectord("fixed.cf", "stop", cwd=tmp_path)[0] == 0
 
 
+@pytest.mark.shows("ldirectord.global.{autoreload,callback}")
 def test_autoreload_callback_and_a_relative_path(room: Room, config: Path) -> None:
     heard = config.with_name("heard")
     callback = config.with_name("callback")
@@ -202,6 +205,8 @@ def test_autoreload_callback_and_a_relative_path(room: Room, config: Path) -> No
     assert room.ldirectord("web.cf", "stop", cwd=config.parent)[0] == 0
 
 
+@pytest.mark.shows("ldirectord.{global,virtual}.fallbackcommand")
+@pytest.mark.shows("ldirectord.global.failurecount")
 def test_fallbackcommand_and_failurecount(room: Room, config: Path) -> None:
     heard = config.with_name("heard")
     config.write_text(f"failurecount=2\nfallbackcommand=echo >> {heard}\n{TEXT}")
@@ -220,6 +225,7 @@ def test_fallbackcommand_and_failurecount(room: Room, config: Path) -> None:
     assert log[soft + 1] == "Deleted real server: 127.0.0.1:8001 (10.1.0.1:80)"
 
 
+@pytest.mark.shows("ldirectord.global.supervised")
 def test_supervised_and_debug_stay_in_the_foreground(room: Room, config: Path) -> None:
     config.write_text(f"supervised=yes\n{TEXT}")
     process = room.start(PROGRAM, str(config), "start")

@@ -202,6 +202,7 @@ def test_who_counts_as_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 # ---- the log ----
 
 
+@pytest.mark.shows("ldirectord.global.logfile")
 def test_log_file_lines(tmp_path: Path) -> None:
     file = tmp_path / "log"
     log = LdirectordLog("a.cf", logfile=str(file))

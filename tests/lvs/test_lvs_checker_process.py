@@ -59,6 +59,8 @@ def at(backend: Backend) -> str:
     return f"{backend.address}:{backend.port}"
 
 
+@pytest.mark.shows("virtual_server.{inhibit_on_failure,sorry_server}")
+@pytest.mark.shows("virtual_server.real_server.inhibit_on_failure")
 def test_from_start_to_stop(stage: Stage, one: Backend, two: Backend) -> None:
     servers = virtual_server(real_server(one, 20), real_server(two, 8, inhibit_on_failure=True), sorry_server=SORRY)
     stage.program.start(config(servers))
@@ -123,6 +125,8 @@ def test_the_sorry_server_comes_before_the_last_server_goes(stage: Stage, one: B
     ]
 
 
+@pytest.mark.shows("virtual_server.{quorum_up,quorum_down}")
+@pytest.mark.shows("virtual_server.real_server.{notify_up,notify_down}")
 def test_scripts_of_servers_and_quorum(stage: Stage, one: Backend) -> None:
     server = real_server(one, notify_up=Script(("/up",)), notify_down=Script(("/down", "x")))
     service = virtual_server(server, quorum_up=Script(("/q-up",)), quorum_down=Script(("/q-down",)))
@@ -138,6 +142,7 @@ def test_scripts_of_servers_and_quorum(stage: Stage, one: Backend) -> None:
     assert len(stage.memo.scripts) == 5, "without omega nobody is told at the end"
 
 
+@pytest.mark.shows("virtual_server.omega")
 def test_omega_tells_at_the_end(stage: Stage, one: Backend) -> None:
     server = real_server(one, notify_down=Script(("/down",)))
     stage.program.start(config(virtual_server(server, omega=True, quorum_down=Script(("/q-down",)))))
@@ -145,11 +150,14 @@ def test_omega_tells_at_the_end(stage: Stage, one: Backend) -> None:
     assert stage.memo.scripts == [("/down",), ("/q-down",)]
 
 
+@pytest.mark.shows("global_defs.rs_init_notifies")
 def test_init_notifies_tells_at_the_start(stage: Stage, one: Backend) -> None:
     stage.program.start(config(virtual_server(real_server(one, notify_up=Script(("/up",)))), rs_init_notifies=True))
     assert stage.memo.scripts == [("/up",)]
 
 
+@pytest.mark.shows("virtual_server.alpha")
+@pytest.mark.shows("virtual_server.real_server.alpha")
 def test_alpha_waits_for_the_first_success(stage: Stage, one: Backend, two: Backend) -> None:
     two.close()
     stage.program.start(config(virtual_server(real_server(one, alpha=True), real_server(two, alpha=True))))
@@ -310,6 +318,7 @@ def test_ldirectord_removes_strangers_and_keeps_its_servers(one: Backend, two: B
     stage.close()
 
 
+@pytest.mark.shows("ldirectord.{global,virtual}.cleanstop")
 def test_ldirectord_without_cleanstop_leaves_the_service(one: Backend) -> None:
     stage = Stage()
     wanted = msgspec.structs.replace(

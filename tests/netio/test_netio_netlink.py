@@ -47,6 +47,7 @@ def decode(kind: type[Any], number: int, body: bytes) -> Any:
 
 
 @given(virtual_addresses(), st.integers(1, 2**31 - 1))
+@pytest.mark.shows("static_ipaddress.{scope,broadcast,label,home,noprefixroute}")
 def test_pyroute2_reads_our_addition_as_we_meant_it(address: VirtualAddress, index: int) -> None:
     message = decode(ifaddrmsg, netlink.RTM_NEWADDR, addresses.encode(address, index))
     assert message["family"] == (10 if ":" in address.prefix.address else 2)
@@ -168,6 +169,7 @@ def index_in(monitor: Monitor) -> Any:
 
 
 @pytest.mark.netns
+@pytest.mark.shows("static_ipaddress.{brd,-nodad,preferred_lft}")
 def test_many_addresses_come_and_go_in_one_batch(lab: Lab, requests: netlink.Requests, monitor: Monitor) -> None:
     wanted = [virtual(f"10.7.{number // 250}.{number % 250 + 1}/32") for number in range(500)]
     wanted.append(virtual("10.8.0.1/24", label="eth0:x", broadcast="+", scope=253))

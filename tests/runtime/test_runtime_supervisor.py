@@ -210,6 +210,7 @@ def test_a_program_that_raises_is_named_without_a_traceback_and_tried_again(daem
     assert daemon.end() == 0
 
 
+@pytest.mark.shows("child_wait_time")
 def test_a_child_that_does_not_stop_is_killed(daemon):
     daemon.configure(vrrp={"stop": "hang"}, checker={}, child_wait_time_us=300_000)
     daemon.start()
@@ -393,6 +394,7 @@ def test_a_restarted_child_gets_the_newest_generation(daemon):
 # ---- scripts, dumps, background ----
 
 
+@pytest.mark.shows("global_defs.{startup_script,shutdown_script}")
 def test_startup_and_shutdown_scripts_frame_the_children(daemon):
     trace = str(daemon.trace_file)
     daemon.configure(

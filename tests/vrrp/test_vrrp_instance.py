@@ -97,6 +97,7 @@ def test_no_source_address_is_fault_unless_one_is_configured():
     """)
 
 
+@pytest.mark.shows("global_defs.vrrp_startup_delay")
 def test_startup_delay_ignores_adverts_and_shifts_timers():
     book = Playbook(config(instance(), settings=GlobalDefs(startup_delay_us=10_000_000)))
     assert book.start()[0] == "log Delaying startup for 10 seconds"
@@ -219,6 +220,7 @@ def test_master_yields_to_a_higher_priority():
     assert book.status().stats.release_master == 1
 
 
+@pytest.mark.shows("{vrrp_instance.,global_defs.vrrp_}higher_prio_send_advert")
 def test_master_shows_itself_once_more_when_asked():
     book = play(higher_prio_send_advert=True).to_master()
     assert book.hear(101)[:2] == column("""
@@ -270,6 +272,7 @@ def test_master_contradicts_a_lower_priority():
     """)
 
 
+@pytest.mark.shows("{vrrp_instance.,global_defs.vrrp_}lower_prio_no_advert")
 def test_lower_prio_no_advert_only_repairs_caches():
     book = play(lower_prio_no_advert=True).to_master()
     assert book.hear(50) == column("""
@@ -333,6 +336,7 @@ def test_a_late_timer_is_reported():
     assert book.router.wake_at() == 4_609_375 + 3_100_000
 
 
+@pytest.mark.shows("vrrp_instance.{timer_expired_backup,thread_timer_expired}")
 def test_a_late_timer_makes_backup_when_asked():
     book = play(timer_expired_backup=254, nopreempt=True).to_master()
     book.now_us = 4_609_375 + 2_100_000
@@ -487,6 +491,7 @@ def test_the_order_of_addresses_does_not_matter():
     assert book.status().stats.addr_list_err == 0
 
 
+@pytest.mark.shows("{vrrp_instance.,global_defs.vrrp_}skip_check_adv_addr")
 def test_skip_check_adv_addr_looks_only_when_the_sender_changes():
     book = play(skip_check_adv_addr=True)
     book.start()
@@ -553,6 +558,7 @@ def test_refusals_that_keepalived_json_has_a_counter_for(refusal, counter):
     assert getattr(book.status().stats, counter) == 1
 
 
+@pytest.mark.shows("global_defs.log_unknown_vrids")
 def test_unknown_vrids_are_said_only_when_asked():
     refused = events.PacketRefused("", events.Refusal.UNKNOWN_VRID, "10.0.0.2", "Unknown VRID(9) received on …")
     quiet = play()

@@ -42,6 +42,7 @@ def test_what_a_tracked_interface_does(weight, reverse, up, priority, state):
     assert (priorities(book), book.state()) == ([priority], state)
 
 
+@pytest.mark.shows("{vrrp_instance.,global_defs.vrrp_}notify_priority_changes")
 def test_a_weight_changes_the_priority_and_the_running_timer():
     book = Playbook(
         config(instance(track_interfaces=(TrackedInterface("eth1", -50),), notify_priority_changes=True)),
@@ -88,6 +89,7 @@ def test_interfaces_that_are_tracked_without_being_named():
     assert device_of_words(("via", "10.0.0.1", "dev")) is None
 
 
+@pytest.mark.shows("vrrp_instance.dont_track_primary")
 def test_dont_track_primary():
     book = Playbook(config(instance(dont_track_primary=True)), links={"eth0": False})
     book.start()
@@ -168,6 +170,7 @@ def test_rise_and_fall():
     assert runs(0, 1, 0, 0) == [False, False, False, True]
 
 
+@pytest.mark.shows("vrrp_script.init_fail")
 def test_init_fail_starts_in_fault_and_needs_rise_successes():
     book = Playbook(config(instance(track_scripts=CHK), scripts=(script(rise=2, init_fail=True),)))
     assert book.start()[-1] == "notify INSTANCE A FAULT 100"
