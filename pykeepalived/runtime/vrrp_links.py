@@ -105,6 +105,7 @@ class LinkKeeper:
         self._seen: list[Update] = []
         self._failed: dict[str, str] = {}
         """The last reason why an interface could not be made, so that it is said once."""
+        self._promoting: set[str] = set()
         self._settings = sysctls.Keeper(log.error, self._write_down)
         self._settings.adopt(made.settings)
 
@@ -113,6 +114,8 @@ class LinkKeeper:
     def apply(self, config: Config) -> None:
         """Make what the configuration wants. What it no longer wants stays until `prune`."""
         before, self._wanted = self._wanted, wanted_links(config)
+        self._promoting = {item.interface for item in config.instances if item.promote_secondaries and item.interface}
+        self._promote(self._promoting)
         for ifname, wanted in self._wanted.items():
             if ifname in before and before[ifname].link != wanted.link:
                 self._delete(ifname, before[ifname].instance)
@@ -131,9 +134,10 @@ class LinkKeeper:
 
     def repair(self, updates: Sequence[Update]) -> list[Update]:
         """Interfaces changed: make again what went, bring up what can be up. Returns what that changed."""
+        names = {update.name for update in updates if isinstance(update, LinkUpdate)}
+        self._promote(self._promoting & names)
         if not self._wanted:
             return []
-        names = {update.name for update in updates if isinstance(update, LinkUpdate)}
         if names & {name for item in self._wanted.values() for name in (item.link.base, item.link.ifname)}:
             self._look()  # what was reported may have changed again since
         addressed = {update.address.index for update in updates if isinstance(update, AddressUpdate)}
@@ -159,7 +163,7 @@ class LinkKeeper:
     def close(self, *, release: bool) -> None:
         """At the end: remove everything, or leave it with its list (-V)."""
         if release:
-            self._wanted = {}
+            self._wanted, self._promoting = {}, set()
             self.prune()
             for key in list(self._settings.originals):
                 self._restore(key)
@@ -272,6 +276,11 @@ class LinkKeeper:
 
     # ---- settings ----
 
+    def _promote(self, names: Iterable[str]) -> None:
+        """`promote_secondaries`: secondary addresses outlive their primary one as long as the instance is there."""
+        for name in sorted(names):
+            self._settings.set(sysctls.of_interface(4, name, "promote_secondaries"), 1)
+
     def _set_up_settings(self, wanted: Wanted) -> None:
         link = wanted.link
         if link.kind != "macvlan":
@@ -323,7 +332,9 @@ class LinkKeeper:
         for key in list(self._settings.originals):
             _, _, name, what = key.split("/") if key.count("/") == 3 else ("", "", "", key)
             needed = bool(bases) if what == "rp_filter" else name in bases
-            if not needed and what in {"rp_filter", "arp_ignore", "arp_filter"}:
+            if what == "promote_secondaries":
+                needed = name in self._promoting
+            if not needed and what in {"rp_filter", "arp_ignore", "arp_filter", "promote_secondaries"}:
                 self._restore(key)
 
     def _restore(self, key: str) -> None:

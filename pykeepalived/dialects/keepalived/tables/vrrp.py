@@ -208,7 +208,7 @@ _ADDRESS_ROWS: Final[tuple[Row, ...]] = (
     entries("virtual_ipaddress_excluded", VIRTUAL_ADDRESS, field="excluded_addresses", repeat=Repeat.APPEND,
             help="addresses of the MASTER, not carried in adverts"),
     flag("no_virtual_ipaddress", field="no_virtual_ipaddress", since="2.4", help="no address is meant"),
-    flag("promote_secondaries", field="promote_secondaries", later="promote_secondaries",
+    flag("promote_secondaries", field="promote_secondaries",
          help="secondary addresses survive the loss of the first"),
     value("on_loss", Choice(("backup", "reinstate")), field="on_loss", default="backup", ours=True,
           help="what the loss of an address, route or rule to another program does"),
