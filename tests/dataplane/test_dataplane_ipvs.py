@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pykeepalived.dataplane import DataplaneUnavailable
-from pykeepalived.dataplane import ipvs as ipvs_module
 from pykeepalived.dataplane import ipvs_codec as codec
-from pykeepalived.dataplane.ipvs import IpvsDataplane, load_module
+from pykeepalived.dataplane import ipvs_commands as ipvs_module
+from pykeepalived.dataplane.ipvs import IpvsDataplane
+from pykeepalived.dataplane.ipvs_commands import load_module
 from pykeepalived.dataplane.ipvs_messages import decode_destination, decode_service, message_class
 from pykeepalived.dataplane.select import open_dataplane
 from pykeepalived.lvs.table import (
