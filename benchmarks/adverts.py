@@ -1,0 +1,193 @@
+"""CPU per advert sent and received, and memory per instance, beside Debian's keepalived in the same run.
+
+    python benchmarks/adverts.py [--instances N] [--seconds S]
+    python benchmarks/adverts.py --many [N]
+
+Two routers of the same program on one wire, N instances each at an advert_int of 0.1 s: one sends, the other one hears.
+The CPU time of the VRRP children (/proc/PID/schedstat) over S seconds, divided by the adverts, is what an advert costs. Memory is what the VRRP child has for itself
+(private pages) with N instances less that with one. `--many` starts 4,096 instances on 32 interfaces, waits until all
+are MASTER, overruns the netlink socket of the process with addresses that come and go, and looks whether all of them
+still hold theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from pykeepalived.tools.lab import Lab, Namespace, wait_until  # noqa: E402
+
+_OURS = [sys.executable, "-c", "import sys; from pykeepalived.cli.keepalived import main; sys.exit(main())"]
+MANY = 4096
+_PER_INTERFACE = 128
+_OVERRUN_ADDRESSES = 20_000
+
+
+def programs() -> dict[str, list[str]]:
+    theirs = shutil.which("keepalived")
+    return {"ours": _OURS} | ({"keepalived": [theirs]} if theirs else {})
+
+
+def config(interfaces: int, each: int, priority: int, interval_s: float) -> str:
+    lines = ["global_defs {", "  vrrp_garp_master_repeat 1", "  vrrp_garp_master_delay 0", "}"]
+    for number in range(interfaces):
+        for vrid in range(1, each + 1):
+            lines += [
+                f"vrrp_instance V{number}_{vrid} {{",
+                f"  interface eth{number}",
+                f"  virtual_router_id {vrid}",
+                "  version 3",
+                f"  priority {priority}",
+                f"  advert_int {interval_s}",
+                "  virtual_ipaddress {",
+                f"    10.{number + 10}.{vrid // 250 + 1}.{vrid % 250 + 1}/32",
+                "  }",
+                "}",
+            ]
+    return "\n".join(lines) + "\n"
+
+
+class Daemon:
+    """One program in one namespace."""
+
+    def __init__(self, lab: Lab, space: Namespace, argv: list[str], text: str) -> None:
+        self.space = space
+        self._directory = tempfile.TemporaryDirectory()
+        into = Path(self._directory.name)
+        file = into / "keepalived.conf"
+        file.write_text(text)
+        file.chmod(0o600)
+        options = ["-n", "-l", "-P", "-f", file, "-p", "/run/k", "-r", "/run/v", "-c", "/run/c"]
+        self.process: subprocess.Popen[bytes] = lab.popen(space, *argv, *options, log=into / "log", cwd=ROOT)
+
+    def runs(self) -> bool:
+        return self.space.run("test", "-s", "/run/v", check=False).returncode == 0
+
+    def child(self) -> int:
+        return int(self.space.run("cat", "/run/v").stdout)
+
+    def cpu_s(self) -> float:
+        return int(Path(f"/proc/{self.child()}/schedstat").read_text().split()[0]) / 1e9
+
+    def private_kib(self) -> int:
+        text = Path(f"/proc/{self.child()}/smaps_rollup").read_text()
+        return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
+
+    def addresses(self) -> int:
+        return self.space.ip("-o", "-4", "addr", "show").count("/32 ")
+
+    def close(self) -> None:
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(30)
+        self._directory.cleanup()
+
+
+@contextlib.contextmanager
+def pair(argv: list[str], instances: int) -> Iterator[tuple[Daemon, Daemon]]:
+    """A MASTER and a BACKUP for all instances."""
+    with Lab(f"adverts-{os.getpid()}") as lab:
+        spaces = lab.namespace("a"), lab.namespace("b")
+        lab.link(spaces[0], "eth0", spaces[1], "eth0")
+        daemons = []
+        for number, space in enumerate(spaces, 1):
+            space.address("eth0", f"10.9.0.{number}/16")
+            daemons.append(Daemon(lab, space, argv, config(1, instances, 200 - 50 * number, 0.1)))
+            if number == 1:
+                wait_until(lambda: daemons[0].addresses() == instances, 60, "the first is MASTER of all")
+        try:
+            wait_until(lambda: all(daemon.runs() for daemon in daemons), 60, "both run")
+            time.sleep(3)
+            yield daemons[0], daemons[1]
+        finally:
+            for daemon in daemons:
+                daemon.close()
+
+
+def measure(argv: list[str], instances: int, seconds: float) -> dict[str, float]:
+    """Microseconds per advert, and KiB per instance."""
+    with pair(argv, 1) as (_, alone):
+        base_kib = alone.private_kib()
+    with pair(argv, instances) as (master, backup):
+        before = master.cpu_s(), backup.cpu_s()
+        start = time.monotonic()
+        time.sleep(seconds)
+        adverts = instances * (time.monotonic() - start) / 0.1
+        sent = (master.cpu_s() - before[0]) / adverts * 1e6
+        heard = (backup.cpu_s() - before[1]) / adverts * 1e6
+        masters, backups = master.addresses(), backup.addresses()
+        if (masters, backups) != (instances, 0):
+            print(f"not all as they should be: {masters} and {backups} of {instances}", file=sys.stderr)
+        memory_kib = (backup.private_kib() - base_kib) / max(1, instances - 1)
+        return {"sent, us": sent, "heard, us": heard, "memory, KiB": memory_kib}
+
+
+def many(argv: list[str], count: int) -> None:
+    """Start, elect, overrun, survive."""
+    interfaces = (count + _PER_INTERFACE - 1) // _PER_INTERFACE
+    with Lab(f"many-{os.getpid()}") as lab:
+        space, far = lab.namespace("router"), lab.namespace("far")
+        for number in range(interfaces):
+            lab.link(space, f"eth{number}", far, f"eth{number}")
+            space.address(f"eth{number}", f"10.{number + 10}.0.1/32")
+        far.ip("addr", "add", "192.0.2.1/32", "dev", "lo")
+        start = time.monotonic()
+        daemon = Daemon(lab, space, argv, config(interfaces, _PER_INTERFACE, 100, 1))
+        try:
+            whole = interfaces * _PER_INTERFACE + interfaces
+            wait_until(lambda: daemon.addresses() == whole, 120, "all are MASTER", interval_s=0.2)
+            print(
+                f"{interfaces * _PER_INTERFACE} instances MASTER after {time.monotonic() - start:.1f} s (3.6 s are due)"
+            )
+            print(f"memory of the VRRP child: {daemon.private_kib() / 1024:.1f} MiB")
+            lines = "".join(
+                f"addr add 198.18.{number // 250}.{number % 250 + 1}/32 dev lo\n"
+                f"addr del 198.18.{number // 250}.{number % 250 + 1}/32 dev lo\n"
+                for number in range(_OVERRUN_ADDRESSES)
+            )
+            os.kill(daemon.child(), 19)  # it stands still while its socket runs over
+            space.run("ip", "-batch", "-", input=lines, check=False, timeout_s=120)
+            os.kill(daemon.child(), 18)
+            time.sleep(6)
+            held = daemon.addresses() == whole
+            space.ip("addr", "del", f"10.10.1.{6}/32", "dev", "eth0")
+            wait_until(lambda: daemon.addresses() == whole, 60, "a lost address comes back", interval_s=0.1)
+            print(f"after an overrun all hold their addresses: {held}; a lost address is noticed: True")
+        finally:
+            daemon.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--instances", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--many", type=int, nargs="?", const=MANY)
+    options = parser.parse_args()
+    if options.many:
+        many(_OURS, options.many)
+        return 0
+    found = {name: measure(argv, options.instances, options.seconds) for name, argv in programs().items()}
+    print("| program | CPU per advert sent, µs | per advert heard, µs | private memory per instance, KiB |")
+    print("|---|---:|---:|---:|")
+    for name, values in found.items():
+        print(f"| {name} | " + " | ".join(f"{value:.1f}" for value in values.values()) + " |")
+    if len(found) == 2:
+        ours, theirs = found["ours"], found["keepalived"]
+        ratios = [ours[key] / theirs[key] if theirs[key] else float("nan") for key in ours]
+        print("| ratio | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
