@@ -27,7 +27,7 @@ _UNITS_MS: Final = {"s": 1000.0, "ms": 1.0, "us": 0.001, "": 0.125}
 _FIXED_TABLES: Final = frozenset({"main", "local", "default"})
 _NONE: Final[frozenset[str]] = frozenset()
 #: Findings after which the line is used all the same. An interface may still come.
-_KEPT: Final = frozenset({"route-not-tracked", "number-out-of-range", "no-such-interface", "two-actions"})
+_KEPT: Final = frozenset({"route-not-tracked", "number-out-of-range", "no-such-interface", "two-actions", "mpls-only"})
 
 
 class RoutingLines:
@@ -96,6 +96,10 @@ class RoutingLines:
                 help="leave `protocol` out, or write `no_track`",
             )
         self._check_route_families(entry)
+        if "as" in entry.values:
+            self._error(
+                entry, "as", "mpls-only", "`as` belongs to MPLS routes, it is not looked at", help="leave it out"
+            )
         self._check_group(entry)
         vrf, known = entry.get("vrf"), self._context.host.interfaces()
         if vrf is not None and known is not None and vrf not in known:
