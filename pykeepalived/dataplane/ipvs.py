@@ -13,9 +13,18 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from pykeepalived.dataplane import Counters, DataplaneUnavailable, Failure
 from pykeepalived.dataplane import ipvs_codec as codec
 from pykeepalived.dataplane.ipvs_commands import Commands
+from pykeepalived.dataplane.ipvs_listing import (
+    ListedDaemon,
+    ListedService,
+    listed_daemon,
+    listed_destination,
+    listed_service,
+)
 from pykeepalived.dataplane.ipvs_messages import (
     decode_destination,
     decode_service,
@@ -24,6 +33,7 @@ from pykeepalived.dataplane.ipvs_messages import (
 )
 from pykeepalived.lvs.table import (
     AddService,
+    DeleteService,
     Destination,
     DestinationKey,
     EditService,
@@ -91,6 +101,28 @@ class IpvsDataplane:
         """Empty the whole table, other programs' entries included (`lvs_flush`)."""
         self._commands.run(codec.FLUSH, b"")
 
+    def zero(self, key: ServiceKey | None) -> None:
+        """Set the counters of one service, or of all, to zero. Raises OSError."""
+        self._commands.run(codec.ZERO, b"" if key is None else codec.operation_body(DeleteService(key)))
+
+    def listing(self, key: ServiceKey | None = None) -> list[ListedService]:
+        """Everything that the kernel tells about the table or one service, in its order. Raises OSError."""
+        services = [listed_service(fields) for fields in self._service_fields(key)]
+        return [
+            msgspec.structs.replace(
+                item,
+                destinations=tuple(
+                    listed_destination(fields, item.key.family) for fields in self._destination_fields(item.key)
+                ),
+            )
+            for item in services
+        ]
+
+    def daemons(self) -> list[ListedDaemon]:
+        """The running connection synchronisation, master first. Raises OSError."""
+        nested = [message.get_attr("IPVS_CMD_ATTR_DAEMON") for message in self._request(codec.GET_DAEMON, dump=True)]
+        return [listed_daemon(dict(item["attrs"])) for item in nested if item is not None]
+
     def timeouts(self) -> tuple[int, int, int]:
         """Connection timeouts in seconds: tcp, tcpfin, udp."""
         for message in self._request(codec.GET_CONFIG, dump=False):
@@ -125,20 +157,22 @@ class IpvsDataplane:
 
     def _services(self, key: ServiceKey | None = None) -> list[tuple[ServiceKey, Service]]:
         """All services, or the one of a key, if it is there."""
+        return [decode_service(fields) for fields in self._service_fields(key)]
+
+    def _service_fields(self, key: ServiceKey | None) -> list[dict[str, Any]]:
         try:
             messages = self._request(codec.GET_SERVICE, dump=key is None, key=key)
         except OSError as error:
             if error.errno in {errno.ESRCH, errno.ENOENT}:
                 return []
             raise
-        services = []
-        for message in messages:
-            nested = message.get_attr("IPVS_CMD_ATTR_SERVICE")
-            if nested is not None:
-                services.append(decode_service(dict(nested["attrs"])))
-        return services
+        nested = [message.get_attr("IPVS_CMD_ATTR_SERVICE") for message in messages]
+        return [dict(item["attrs"]) for item in nested if item is not None]
 
     def _destinations(self, key: ServiceKey) -> list[tuple[DestinationKey, Destination, Counters]]:
+        return [decode_destination(fields, key.family) for fields in self._destination_fields(key)]
+
+    def _destination_fields(self, key: ServiceKey) -> list[dict[str, Any]]:
         try:
             messages = self._request(codec.GET_DEST, dump=True, key=key)
         except OSError as error:
@@ -146,12 +180,8 @@ class IpvsDataplane:
             if error.errno in {errno.ESRCH, errno.ENOENT}:
                 return []
             raise
-        destinations = []
-        for message in messages:
-            nested = message.get_attr("IPVS_CMD_ATTR_DEST")
-            if nested is not None:
-                destinations.append(decode_destination(dict(nested["attrs"]), key.family))
-        return destinations
+        nested = [message.get_attr("IPVS_CMD_ATTR_DEST") for message in messages]
+        return [dict(item["attrs"]) for item in nested if item is not None]
 
 
 def _dump_socket() -> Any:

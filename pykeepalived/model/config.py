@@ -88,6 +88,10 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     notify_fifo: str | None = None
     vrrp_notify_fifo: str | None = None
     lvs_notify_fifo: str | None = None
+    notify_fifo_script: Script | None = None
+    """The programs that read the FIFOs; their path is appended."""
+    vrrp_notify_fifo_script: Script | None = None
+    lvs_notify_fifo_script: Script | None = None
     instance: str | None = None
     net_namespace: str | None = None
     net_namespace_ipvs: str | None = None

@@ -25,6 +25,7 @@ from pykeepalived.notify.fifo import NotifyFifo, lvs_line
 from pykeepalived.notify.mail import Mailer, keepalived_letter, relay_of
 from pykeepalived.processes.scripts import RunResult
 from pykeepalived.reactor import Timer
+from pykeepalived.runtime.fifo_readers import FifoReaders
 from pykeepalived.runtime.program import Context
 
 
@@ -35,6 +36,7 @@ class Herald:
         self._context = context
         self._voice: Voice = KeepalivedVoice()
         self._fifos: dict[str, NotifyFifo] = {}
+        self._readers = FifoReaders(context)
         self._mailer = Mailer(context.reactor, context.log)
         self._globals = GlobalDefs()
         self._running = 0
@@ -51,6 +53,11 @@ class Herald:
         for path in paths:
             if path not in self._fifos:
                 self._fifos[path] = NotifyFifo(path, self._context.log.error)
+        scripts = (
+            (globals_.notify_fifo, globals_.notify_fifo_script),
+            (globals_.lvs_notify_fifo, globals_.lvs_notify_fifo_script),
+        )
+        self._readers.keep({path: script for path, script in scripts if path is not None and self._fifos[path].usable})
 
     def tell(self, event: LvsEvent) -> None:
         notice = self._voice.tell(event)
@@ -86,6 +93,7 @@ class Herald:
             self._context.reactor.call_soon(self._be_quiet)
 
     def close(self) -> None:
+        self._readers.close()
         for fifo in self._fifos.values():
             fifo.close()
         self._fifos.clear()

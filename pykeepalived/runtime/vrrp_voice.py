@@ -11,6 +11,7 @@ from pykeepalived.notify.fifo import NotifyFifo, vrrp_line
 from pykeepalived.notify.mail import Mailer, keepalived_letter, relay_of
 from pykeepalived.notify.scripts import ScriptNotifier
 from pykeepalived.notify.vrrp_mail import VrrpMails
+from pykeepalived.runtime.fifo_readers import FifoReaders
 from pykeepalived.runtime.program import Context
 from pykeepalived.vrrp.events import Notify
 
@@ -22,6 +23,7 @@ class Voice:
         self._context = context
         self._scripts = ScriptNotifier(context.scripts, context.log.error)
         self._fifos: dict[str, NotifyFifo] = {}
+        self._readers = FifoReaders(context)
         self._mailer = Mailer(context.reactor, context.log)
         self._mails = VrrpMails()
         self._settings = GlobalDefs()
@@ -35,6 +37,11 @@ class Voice:
         for path in paths:
             if path not in self._fifos:
                 self._fifos[path] = NotifyFifo(path, self._context.log.error, settings.script_user)
+        scripts = (
+            (settings.notify_fifo, settings.notify_fifo_script),
+            (settings.vrrp_notify_fifo, settings.vrrp_notify_fifo_script),
+        )
+        self._readers.keep({path: script for path, script in scripts if path is not None and self._fifos[path].usable})
 
     def tell(self, event: Notify, who: VrrpInstance | SyncGroup | None) -> None:
         """`who` has the scripts; None: it is not known any more, and only the FIFOs and the parent hear of it."""
@@ -64,6 +71,7 @@ class Voice:
         self._mailer.when_idle(limit_us, done)
 
     def close(self) -> None:
+        self._readers.close()
         for fifo in self._fifos.values():
             fifo.close()
         self._fifos.clear()

@@ -169,8 +169,7 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     instances = name_vmacs(context, instances, root)
     check_firewall(context, settings, instances.values())
     groups = build_groups(context, root, instances, scripts, trackers)
-    for name in ("notify_fifo_script", "vrrp_notify_fifo_script"):
-        scripts.resolve(settings.get(name))
+    readers = {name: scripts.resolve(settings.get(name)) for name in ("notify_fifo_script", "vrrp_notify_fifo_script")}
     missing = any(item.id == "no-such-interface" and item.exit_class for item in context.findings.items)
     if missing or not root.get("instances"):
         # keepalived's VRRP pass ends there, before it looks at scripts; without an instance there is no such pass.
@@ -188,10 +187,10 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     virtual_servers = [server for draft in root.get("virtual_servers", ()) if (server := reused.build(draft))]
     if root.get("virtual_servers"):
         for name in ("notify_fifo_script", "lvs_notify_fifo_script"):
-            scripts.resolve(settings.get(name))
+            readers[name] = scripts.resolve(settings.get(name))
     _check_namespace(context, root)
     config = Config(
-        globals=global_defs,
+        globals=msgspec.structs.replace(global_defs, **readers),
         static_addresses=tuple(
             with_device(build_address(context, entry), global_defs.default_interface)
             for entry in root.get("static_addresses", ())

@@ -194,6 +194,7 @@ class _Globals:
             writer.line("umask", f"0{settings.umask:o}")
         for name in ("notify_fifo", "vrrp_notify_fifo", "lvs_notify_fifo"):
             writer.value(name, getattr(settings, name))
+            writer.script(f"{name}_script", getattr(settings, f"{name}_script"))
         if settings.sync_daemon is not None:
             self._sync_daemon(settings.sync_daemon)
         self._mail(settings.mail)

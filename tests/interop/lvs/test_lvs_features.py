@@ -26,10 +26,10 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.shows("virtual_server.real_server.TCP_CHECK.log_all_failures")
 @pytest.mark.shows("virtual_server.smtp_alert", "virtual_server.real_server.smtp_alert")
 def test_features_are_keepalived_s() -> None:
-    tests = " ".join(f"tests/interop/lvs/guest_{name}.py" for name in ("sync", "mail", "kernel"))
+    tests = " ".join(f"tests/interop/lvs/guest_{name}.py" for name in ("sync", "mail", "kernel", "ipvsadm"))
     result = run_in_guest(
         f"python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra {tests}",
-        timeout_s=280,
+        timeout_s=330,
         directory=ROOT,
         memory_mb=768,
     )

@@ -1,0 +1,1 @@
+"""`keepalivedctl ipvs`: the kernel's table in ipvsadm's words, without ipvsadm."""

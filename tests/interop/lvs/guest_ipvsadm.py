@@ -1,0 +1,144 @@
+"""`keepalivedctl ipvs` prints and does what ipvsadm prints and does, byte for byte. Runs inside the test kernel."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from pykeepalived.tools.lab import Lab, Namespace
+
+OURS = (sys.executable, "-m", "pykeepalived.cli.keepalivedctl", "ipvs")
+RULES = """\
+-A -t 10.0.0.5:80 -s wlc -p 50
+-a -t 10.0.0.5:80 -r 192.168.0.12:80 -m -w 20 -x 100 -y 50
+-a -t 10.0.0.5:80 -r 127.0.0.1:8080 -m -w 65535
+-A -t 10.0.0.4:443 -s sh -b sh-port,sh-fallback -p 77
+-a -t 10.0.0.4:443 -r 192.168.0.12:443 -g -w 0
+-A -t 10.0.0.4:444 -s mh -b mh-port
+-A -t 10.0.0.4:445 -s rr -b flag-1,flag-3
+-A -u 10.0.0.3:53 -s rr -o
+-a -u 10.0.0.3:53 -r 192.168.0.13:53 -i -w 1
+-a -u 10.0.0.3:53 -r 192.168.0.14:53 -i -w 1 --tun-type gue --tun-port 6080 --tun-csum
+-a -u 10.0.0.3:53 -r 192.168.0.15 -i -w 1 --tun-type gre
+-a -u 10.0.0.3:53 -r 192.168.0.16:53 -i -w 1 --tun-type gue --tun-port 6081 --tun-remcsum
+-a -u 10.0.0.3:53 -r 192.168.0.17:53 -i --tun-type gue --tun-port 6081
+-A -u 10.0.0.3:5060 -s rr -p 60 -M 255.255.255.0 --pe sip -o
+-A -f 5 -s wrr -p
+-a -f 5 -r 192.168.0.12:0 -g -w 7
+-A -f 6 -6 -s lc -p 10 -M 64
+-a -f 6 -6 -r [2001:db8::12]:80 -g -w 7
+-A -t [2001:db8::5]:80 -s wlc -p 20 -M 96
+-a -t [2001:db8::5]:80 -r [2001:db8:1111:2222:3333:4444:5555:6666]:8080 -m -w 7
+-a -t [2001:db8::5]:80 -r 192.168.0.12:80 -i -w 3
+-A --sctp-service 10.0.0.5:99
+-a --sctp-service 10.0.0.5:99 -r 192.168.0.12:99 -m
+"""
+LISTINGS = (
+    "-Ln", "-Ln --stats", "-Ln --rate", "-Ln --exact --stats", "-Ln --thresholds", "-Ln --persistent-conn",
+    "-Ln --tun-info", "-Ln --nosort", "-Ln --sort", "-Sn", "-Ln --timeout", "-Ln --daemon", "-Lnc",
+    "-L -n -t 10.0.0.5:80",
+    "-Ln -f 6 -6", "--list --numeric --udp-service 10.0.0.3:53",
+)  # fmt: skip
+
+
+def run(space: Namespace, *argv: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(space.command(argv), input=text, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="module")
+def spaces() -> Iterator[tuple[Namespace, Namespace]]:
+    """Theirs and ours, each filled by its own program."""
+    with Lab("lvs-ipvsadm") as lab:
+        theirs, ours = lab.namespace("theirs"), lab.namespace("ours")
+        assert run(theirs, "ipvsadm", "-R", text=RULES).returncode == 0
+        done = run(ours, *OURS, "-R", text=RULES)
+        assert done.returncode == 0, done.stderr
+        theirs.address("lo", "10.0.0.5/32")
+        yield theirs, ours
+
+
+@pytest.mark.parametrize("listing", LISTINGS)
+def test_the_same_bytes(spaces: tuple[Namespace, Namespace], listing: str) -> None:
+    """Both programs show one and the same kernel, with connections in it."""
+    theirs = spaces[0]
+    with theirs.inside():
+        server = socket.create_server(("127.0.0.1", 8080))
+        clients = [socket.create_connection(("10.0.0.5", 80)) for _ in range(3)]
+    try:
+        for client in clients:
+            client.sendall(b"x" * 2000)
+        if "--daemon" in listing:
+            run(theirs, "ipvsadm", "--start-daemon", "master", "--mcast-interface", "lo", "--syncid", "9")
+            run(theirs, "ipvsadm", "--start-daemon", "backup", "--mcast-interface", "lo")
+        for _ in range(5):
+            # A second may pass between two looks at connections and rates.
+            wanted = run(theirs, "ipvsadm", *listing.split()).stdout
+            shown = run(theirs, *OURS, *listing.split())
+            if shown.stdout == wanted == run(theirs, "ipvsadm", *listing.split()).stdout:
+                break
+        assert shown.stdout == wanted
+        assert wanted
+        assert shown.returncode == 0
+    finally:
+        for client in clients:
+            client.close()
+        server.close()
+
+
+def test_what_we_restore_is_what_they_restore(spaces: tuple[Namespace, Namespace]) -> None:
+    theirs, ours = (run(space, "ipvsadm", "-Ln", "--thresholds", "--sort").stdout for space in spaces)
+    assert _without_counts(ours) == _without_counts(theirs)
+    saved = [run(space, "ipvsadm", "-Sn").stdout for space in spaces]
+    assert saved[0] == saved[1]
+
+
+def _without_counts(text: str) -> list[list[str]]:
+    return [line.split()[:4] for line in text.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "-E -t 10.0.0.5:80 -s rr",
+        "-E -t 10.0.0.4:444 -s mh -b mh-fallback -p 30 -M 255.255.0.0",
+        "-e -t 10.0.0.5:80 -r 192.168.0.12:80 -m -w 3",
+        "-e -u 10.0.0.3:53 -r 192.168.0.13:53 -g -w 9",
+        "-d -t 10.0.0.5:80 -r 192.168.0.12:80",
+        "-a -t 10.0.0.5:80 -r 192.168.0.33:80 -m",
+        "-D -t 10.0.0.4:443",
+        "-Z",
+        "-Z -t 10.0.0.5:80",
+        "--set 100 50 20",
+        "-C",
+    ],
+)
+def test_the_same_changes(spaces: tuple[Namespace, Namespace], words: str) -> None:
+    theirs, ours = spaces
+    assert run(theirs, "ipvsadm", *words.split()).returncode == 0
+    done = run(ours, *OURS, *words.split())
+    assert done.returncode == 0, done.stderr
+    for listing in (["-Sn"], ["-L", "--timeout"]):
+        assert run(ours, "ipvsadm", *listing).stdout == run(theirs, "ipvsadm", *listing).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("-D -t 10.9.9.9:80", 1),
+        ("-a -t 10.9.9.9:80 -r 10.1.1.1:80", 1),
+        ("-A -t somewhere:80", 2),
+        ("-A -t 10.0.0.1:80 -s nosuch", 1),
+        ("-A -D -t 10.0.0.1:80", 2),
+        ("--nonsense", 2),
+        ("-a -t 10.0.0.1:80", 2),
+    ],
+)
+def test_refusals_say_why(spaces: tuple[Namespace, Namespace], words: str, code: int) -> None:
+    done = run(spaces[1], *OURS, *words.split())
+    assert done.returncode == code
+    assert done.stderr.startswith("keepalivedctl ipvs: ")
+    assert "Traceback" not in done.stderr
