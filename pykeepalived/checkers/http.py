@@ -34,7 +34,7 @@ from pykeepalived.checkers.conversation import (
     StartTls,
 )
 from pykeepalived.checkers.http_message import PIECE, announced_length, host_and_port, receive_head, status_of
-from pykeepalived.model.checks import HttpCheck, HttpUrl
+from pykeepalived.model.checks import HttpCheck, HttpUrl, TlsClient
 from pykeepalived.patterns import Pattern, PatternError, Search, Steps, Trouble, compile_pattern
 
 _STATUS_PASSED = Outcome(True, "HTTP status code success", "status-code")
@@ -73,12 +73,24 @@ def _order(count: int, position: int, recovering: bool, fast_recovery: bool) -> 
     return (failed, *(number for number in range(count) if number != failed)) if fast_recovery else (failed,)
 
 
+def _start_tls(check: HttpCheck, url: HttpUrl, compliant: bool) -> StartTls:
+    client = check.client or TlsClient()
+    return StartTls(
+        server_name=server_name(check, url),
+        require_close_notify=compliant,
+        ca_file=client.ca,
+        certificate_file=client.certificate,
+        key_file=client.key,
+        key_password=client.password,
+    )
+
+
 def fetch(check: HttpCheck, url: HttpUrl) -> Conversation:
     """One url over one connection."""
     yield Connect(options=check.socket)
     compliant = check.tls_compliant if url.tls_compliant is None else url.tls_compliant
     if check.tls:
-        yield StartTls(server_name=server_name(check, url), require_close_notify=compliant)
+        yield _start_tls(check, url, compliant)
     yield Send(request(check, url))
     head = yield from receive_head()
     if head is None:

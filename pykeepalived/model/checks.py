@@ -66,6 +66,15 @@ class HttpUrl(msgspec.Struct, frozen=True, kw_only=True):
     tls_compliant: bool | None = None
 
 
+class TlsClient(msgspec.Struct, frozen=True, kw_only=True):
+    """The root block SSL: what SSL_GET shows a server that asks who it is. Servers are not verified."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    password: str | None = None
+
+
 class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question", tag="http"):
     """HTTP_GET and SSL_GET."""
 
@@ -80,6 +89,8 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question",
     sni_name: str | None = None
     fast_recovery: bool = False
     tls_compliant: bool = False
+    client: TlsClient | None = None
+    """The same for all checks of a configuration."""
 
 
 class SmtpCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question", tag="smtp"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pykeepalived.model.bfd import BfdInstance
+from pykeepalived.model.checks import TlsClient
 from pykeepalived.model.common import Script, User
 from pykeepalived.model.links import FirewallSettings, InterfaceDelay, PolledLink
 from pykeepalived.model.lvs import SyncDaemon, VirtualServer, VirtualServerGroup
@@ -151,6 +152,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """`linkbeat_use_polling`: every interface is polled."""
     virtual_server_groups: tuple[VirtualServerGroup, ...] = ()
     virtual_servers: tuple[VirtualServer, ...] = ()
+    tls_client: TlsClient | None = None
+    """The block SSL."""
     ldirectord: LdirectordSettings | None = None
     unowned_blocks: tuple[str, ...] = ()
     """Root blocks that are known and have no effect yet, by name (for example `bfd_instance B1`)."""

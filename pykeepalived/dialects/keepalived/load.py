@@ -17,6 +17,7 @@ from pykeepalived.dialects.keepalived.build_globals import build_globals
 from pykeepalived.dialects.keepalived.build_groups import build_groups
 from pykeepalived.dialects.keepalived.build_links import build_delays, build_polled, check_firewall, name_vmacs
 from pykeepalived.dialects.keepalived.build_lvs import ServerBuilder
+from pykeepalived.dialects.keepalived.build_tls_client import build_tls_client, with_client
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
 from pykeepalived.dialects.keepalived.build_vrrp import InstanceBuilder
 from pykeepalived.dialects.keepalived.context import Context
@@ -189,6 +190,7 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
         for name in ("notify_fifo_script", "lvs_notify_fifo_script"):
             readers[name] = scripts.resolve(settings.get(name))
     _check_namespace(context, root)
+    client = build_tls_client(root)
     config = Config(
         globals=msgspec.structs.replace(global_defs, **readers),
         static_addresses=tuple(
@@ -209,7 +211,8 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
         polled_links=build_polled(root),
         poll_all_links=bool(root.get("poll_all_links")),
         virtual_server_groups=virtual_groups,
-        virtual_servers=tuple(virtual_servers),
+        virtual_servers=with_client(virtual_servers, client),
+        tls_client=client,
     )
     return config, reused.kept
 

@@ -127,6 +127,11 @@ def _lvs(writer: Writer, config: Config) -> None:
     for group in config.virtual_server_groups:
         writer.gap()
         virtual_server_group(writer, group)
+    if (client := config.tls_client) is not None:
+        writer.gap()
+        with writer.block("SSL"):
+            for name in ("password", "ca", "certificate", "key"):
+                writer.value(name, getattr(client, name))
     for service in config.virtual_servers:
         writer.gap()
         virtual_server(writer, service, log_all=config.globals.checker_log_all_failures)

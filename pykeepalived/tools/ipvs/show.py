@@ -162,15 +162,14 @@ def saved(services: Iterable[ListedService], words: Words) -> Iterator[str]:
             named = f"{_PROTOCOLS[key.protocol][1]} {_endpoint(key.address, key.port)}"
         service = item.service
         line = f"-A {named} -s {service.scheduler}"
-        if service.scheduler_flags:
-            line += f" -b {_flags(item)}"
         if service.persistence_timeout_s:
             line += f" -p {service.persistence_timeout_s}"
             if (mask := _mask(item)) is not None:
                 line += f" -M {mask}"
             if service.persistence_engine:
                 line += f" --pe {service.persistence_engine}"
-        yield line + (" -o" if service.one_packet else "")
+        line += " -o" if service.one_packet else ""
+        yield line + (f" -b {_flags(item)}" if service.scheduler_flags else "")
         for destination in _destinations(item, words):
             yield f"-a {named} " + _saved_destination(destination)
 

@@ -113,7 +113,7 @@ ROOT: Final = Table(
     entries("interface_up_down_delays", UP_DOWN_DELAYS, field="up_down_delays", repeat=Repeat.APPEND,
             help="how long a change of an interface must last"),
     _named("bfd_instance", BFD_INSTANCE, "bfd_instance", "a BFD session", "bfd_instances"),
-    block("SSL", SSL, field="ssl", repeat=Repeat.LAST, after=_replaced, later="client certificates",
+    block("SSL", SSL, field="ssl", repeat=Repeat.LAST, after=_replaced,
           help="client certificate of SSL_GET"),
     entries("virtual_server_group", GROUP_ENTRY, arguments=(need(NAME),), required=1, field="groups",
             repeat=Repeat.APPEND, after=_unique("virtual_server_group", counts=False),
