@@ -19,6 +19,7 @@ from pykeepalived.runtime.sync_daemon import VrrpSyncDaemon
 from pykeepalived.runtime.vrrp_addresses import AddressKeeper, Placed
 from pykeepalived.runtime.vrrp_announcer import Announcer
 from pykeepalived.runtime.vrrp_endpoints import Endpoint
+from pykeepalived.runtime.vrrp_extra_garp import ExtraGarp
 from pykeepalived.runtime.vrrp_firewall import Firewall
 from pykeepalived.runtime.vrrp_generation import Generation
 from pykeepalived.runtime.vrrp_routes import RouteKeeper
@@ -54,6 +55,7 @@ class Performer:
         self._announcer = announcer
         self._voice = voice
         self._firewall = firewall
+        self.extra_garp = ExtraGarp(context.reactor, announcer, self._endpoint)
         self._start_script = run_script
         self.sync_daemon = VrrpSyncDaemon(context.reactor, context.log)
         self._now: Generation | None = None
@@ -102,6 +104,7 @@ class Performer:
             if not renamed and isinstance(action, events.Renamed):
                 self._keeper.rename(names)
                 self._firewall.rename(names)
+                self.extra_garp.rename(names)
                 self._routes.rename(names)
                 renamed = True
             self._change_addresses(action)
@@ -121,7 +124,9 @@ class Performer:
                     self._keeper.add(name, endpoint.addresses())
                     self._routes.add(name, (*endpoint.instance.routes, *endpoint.instance.rules))
                     self._block(name, endpoint)
+                    self.extra_garp.start(name)
             case events.RemoveAddresses(instance=name):
+                self.extra_garp.stop(name)
                 self._announcer.drop(name)
                 self._keeper.remove(name)
                 self._routes.remove(name)

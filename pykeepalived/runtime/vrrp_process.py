@@ -399,6 +399,7 @@ class VrrpProgram:
 
     def _close(self) -> None:
         self._states.close()
+        self._performer.extra_garp.close()
         self._alarm.cancel()
         for descriptor in self._watched:
             self._reactor.unwatch(descriptor)

@@ -322,3 +322,37 @@ def test_what_a_killed_router_left_in_iptables_is_removed(tmp_path: Path) -> Non
         assert "-A INPUT -s 192.0.2.1/32 -j DROP" in left
         assert router.here.run("ipset", "list").stdout == ""
         router.stop()
+
+
+def announced(capture: Path) -> dict[str, int]:
+    """How often each address was announced, and from which MAC address."""
+    done = subprocess.run(
+        ["tshark", "-r", capture, "-Y", "arp.opcode == 1 && arp.src.proto_ipv4 == arp.dst.proto_ipv4", "-T", "fields",
+         "-e", "eth.src", "-e", "arp.src.proto_ipv4"],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    return {line: lines.count(line) for line in lines}
+
+
+@pytest.mark.shows(
+    "vrrp_instance.{garp_extra_if,vmac_garp_intvl}", "global_defs.{vrrp_garp_extra_if,vrrp_vmac_garp_intvl}"
+)
+@pytest.mark.parametrize("word", ["garp_extra_if", "vmac_garp_intvl", "vrrp_garp_extra_if", "vrrp_vmac_garp_intvl"])
+def test_interfaces_that_send_no_adverts_announce_themselves(word: str, tmp_path: Path) -> None:
+    general, own = (f" {word} 1", "") if word.startswith("vrrp") else ("", f"\n {word} 1")
+    text = f"global_defs {{\n vrrp_garp_master_delay 0\n vrrp_garp_master_repeat 1\n{general}\n}}\n" + instance(
+        "V1", "eth0", 51, "use_vmac\n vmac_xmit_base" + own, "10.9.0.100"
+    )
+    text += instance("V2", "eth0", 52, "use_vmac" + own, "10.9.0.102")
+    capture = tmp_path / "garp.pcap"
+    with single("ours", text, tmp_path) as router:
+        command = ("tcpdump", "-i", "eth0", "--immediate-mode", "-U", "-w", capture, "arp")
+        dump = router.lab.popen(router.peer, *command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        router.start()
+        router.wait_said("Entering MASTER STATE", count=2)
+        first = "00:00:5e:00:01:33\t10.9.0.100"
+        wait_until(lambda: capture.exists() and announced(capture).get(first, 0) >= 3, 10, "three announcements")
+        assert announced(capture)["00:00:5e:00:01:34\t10.9.0.102"] == 1
+        router.stop()
+        dump.terminate()

@@ -74,7 +74,7 @@ class ExtraInterface(Reader):
 def extra_interface(low: int, name: str, **more: Any) -> Row:
     seconds = Integer(low, DAY_S, "seconds", scale=SECOND_US)
     more.setdefault("help", "repeat GARP from the base interface of virtual MACs with this period")
-    return value(name, maybe(ExtraInterface()), seconds, field="garp_extra_if", later="virtual MAC", soft=True, **more)
+    return value(name, maybe(ExtraInterface()), seconds, field="garp_extra_if", soft=True, **more)
 
 
 def at_least_one(context: Context, statement: Statement, draft: Draft, count: Any) -> Any:
