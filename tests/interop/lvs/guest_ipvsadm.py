@@ -57,11 +57,14 @@ def spaces() -> Iterator[tuple[Namespace, Namespace]]:
     """Theirs and ours, each filled by its own program."""
     with Lab("lvs-ipvsadm") as lab:
         theirs, ours = lab.namespace("theirs"), lab.namespace("ours")
+        lab.link(theirs, "eth0", ours, "eth0")
+        theirs.address("eth0", "10.9.0.1/24")
+        for role in ("master", "backup"):
+            started = run(theirs, "ipvsadm", "--start-daemon", role, "--mcast-interface", "eth0", "--syncid", "9")
+            assert started.returncode == 0, started.stderr
         assert run(theirs, "ipvsadm", "-R", text=RULES).returncode == 0
         done = run(ours, *OURS, "-R", text=RULES)
         assert done.returncode == 0, done.stderr
-        lab.link(theirs, "eth0", ours, "eth0")
-        theirs.address("eth0", "10.9.0.1/24")
         theirs.address("lo", "10.0.0.5/32")
         yield theirs, ours
 
@@ -76,9 +79,6 @@ def test_the_same_bytes(spaces: tuple[Namespace, Namespace], listing: str) -> No
     try:
         for client in clients:
             client.sendall(b"x" * 2000)
-        if "--daemon" in listing:
-            run(theirs, "ipvsadm", "--start-daemon", "master", "--mcast-interface", "eth0", "--syncid", "9")
-            run(theirs, "ipvsadm", "--start-daemon", "backup", "--mcast-interface", "eth0")
         for _ in range(5):
             # A second may pass between two looks at connections and rates.
             wanted = run(theirs, "ipvsadm", *listing.split()).stdout
