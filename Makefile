@@ -86,7 +86,6 @@ bench: $(VENV)/.run
 	$(BIN)/python benchmarks/config_load.py
 	$(BIN)/python benchmarks/checks.py $(if $(LONG),--seconds 30 --rounds 3)
 	$(BIN)/python benchmarks/programming.py
-	$(BIN)/python benchmarks/pace.py --seconds $(if $(LONG),600,40)
 	$(if $(LONG),$(BIN)/python benchmarks/detection.py)
 
 differential: packages-test

@@ -74,8 +74,13 @@ def main() -> int:
 
 
 def _probes(socket_path: str) -> dict[str, Any]:
-    answer = ask(socket_path, "status")
-    return answer["checkers"]["probes"]  # type: ignore[no-any-return]
+    # The child is asked for at most 2 s; the first rounds of so many checks may take longer.
+    for _ in range(10):
+        checker = ask(socket_path, "status").get("checker") or {}
+        if "probes" in checker:
+            return checker["probes"]  # type: ignore[no-any-return]
+        time.sleep(1)
+    raise SystemExit(f"no status of the checker: {checker}")
 
 
 if __name__ == "__main__":
