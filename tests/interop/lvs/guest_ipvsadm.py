@@ -42,7 +42,7 @@ RULES = """\
 LISTINGS = (
     "-Ln", "-Ln --stats", "-Ln --rate -u 10.0.0.3:53",
     "-Ln --exact --stats", "-Ln --thresholds", "-Ln --persistent-conn",
-    "-Ln --tun-info", "-Ln --nosort", "-Ln --sort", "-Sn", "-Ln --timeout", "-Ln --daemon", "-Lnc",
+    "-Ln --tun-info", "-Ln --nosort", "-Ln --sort", "-Sn", "-Ln --timeout", "-Lnc",
     "-L -n -t 10.0.0.5:80",
     "-Ln -f 6 -6", "--list --numeric --udp-service 10.0.0.3:53",
 )  # fmt: skip
@@ -57,11 +57,6 @@ def spaces() -> Iterator[tuple[Namespace, Namespace]]:
     """Theirs and ours, each filled by its own program."""
     with Lab("lvs-ipvsadm") as lab:
         theirs, ours = lab.namespace("theirs"), lab.namespace("ours")
-        lab.link(theirs, "eth0", ours, "eth0")
-        theirs.address("eth0", "10.9.0.1/24")
-        for role in ("master", "backup"):
-            started = run(theirs, "ipvsadm", "--start-daemon", role, "--mcast-interface", "eth0", "--syncid", "9")
-            assert started.returncode == 0, started.stderr
         assert run(theirs, "ipvsadm", "-R", text=RULES).returncode == 0
         done = run(ours, *OURS, "-R", text=RULES)
         assert done.returncode == 0, done.stderr
@@ -92,6 +87,20 @@ def test_the_same_bytes(spaces: tuple[Namespace, Namespace], listing: str) -> No
         for client in clients:
             client.close()
         server.close()
+
+
+def test_the_same_sync_daemons() -> None:
+    """In a place of their own: beside a sync daemon the kernel takes no destination of another family."""
+    with Lab("lvs-daemons") as lab:
+        space, far = lab.namespace("a"), lab.namespace("far")
+        lab.link(space, "eth0", far, "eth0")
+        space.address("eth0", "10.9.0.1/24")
+        for role in ("master", "backup"):
+            started = run(space, "ipvsadm", "--start-daemon", role, "--mcast-interface", "eth0", "--syncid", "9")
+            assert started.returncode == 0, started.stderr
+        wanted = run(space, "ipvsadm", "-Ln", "--daemon").stdout
+        assert wanted.count("\n") == 2
+        assert run(space, *OURS, "-Ln", "--daemon").stdout == wanted
 
 
 def _without_times(text: str) -> str:
