@@ -18,15 +18,18 @@ from pathlib import Path
 PROGRAMS = {"ours": "pyldirectord", "peer": "ldirectord"}
 
 #: What a server of a kind says on connection and to each word; `None` ends the connection.
-GREETINGS = {21: b"220 ftp\r\n", 25: b"220 mail ESMTP\r\n", 110: b"+OK pop\r\n"}
+GREETINGS = {
+    21: b"220 ftp\r\n", 25: b"220 mail ESMTP\r\n", 110: b"+OK pop\r\n", 119: b"200 news\r\n", 143: b"* OK imap\r\n",
+    587: b"220 mail ESMTP\r\n",
+}  # fmt: skip
 ANSWERS = {
     b"USER": {21: b"331 password\r\n", 110: b"+OK\r\n"},
     b"PASS": {21: b"230 in\r\n", 110: b"+OK\r\n"},
     b"CWD": {21: b"250 ok\r\n"},
     b"TYPE": {21: b"200 ok\r\n"},
-    b"EHLO": {25: b"250 mail\r\n"},
+    b"EHLO": {25: b"250 mail\r\n", 587: b"250 mail\r\n"},
 }
-BYE = {21: b"221 bye\r\n", 25: b"221 bye\r\n", 110: b"+OK bye\r\n"}
+BYE = {21: b"221 bye\r\n", 25: b"221 bye\r\n", 110: b"+OK bye\r\n", 119: b"205 bye\r\n", 587: b"221 bye\r\n"}
 
 
 # ---- servers: one process per director, told on its standard input what to do ----
@@ -56,6 +59,10 @@ async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port:
     writer.write(GREETINGS[port])
     while line := await reader.readline():
         word = line.split()[0].upper() if line.split() else b""
+        if port == 143:
+            # The first word of a line is the client's tag.
+            writer.write(word + b" OK done\r\n")
+            continue
         if word == b"QUIT":
             writer.write(BYE[port])
             return
@@ -69,6 +76,23 @@ async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port:
         writer.write(ANSWERS.get(word, {}).get(port, default))
 
 
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"you said " + await reader.read(4096) + b"\n")
+    await writer.drain()
+
+
+class Names(asyncio.DatagramProtocol):
+    """Answers every question for an address with 192.0.2.80."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, peer: tuple) -> None:
+        end = data.index(b"\0", 12) + 5
+        answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + bytes([192, 0, 2, 80])
+        self.transport.sendto(data[:2] + b"\x84\0\0\1\0\1\0\0\0\0" + data[12:end] + answer, peer)
+
+
 async def serve() -> None:
     """Lines `up ADDRESS PORT [BODY]` and `down ADDRESS PORT`; each is answered with `done`."""
     servers: dict[tuple[str, int], asyncio.AbstractServer] = {}
@@ -79,11 +103,21 @@ async def serve() -> None:
         if what == "up":
             body = command[3].encode() if len(command) > 3 else b""
 
+            if port == 53:
+                loop = asyncio.get_running_loop()
+                transport, _ = await loop.create_datagram_endpoint(Names, local_addr=(address, port))
+                servers[address, port] = transport
+                print("done", flush=True)
+                continue
+
             async def handle(
                 reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int = port, body: bytes = body
             ) -> None:
                 try:
-                    await (talk(reader, writer, port) if port in GREETINGS else web(reader, writer, body))
+                    if port == 7:
+                        await echo(reader, writer)
+                    else:
+                        await (talk(reader, writer, port) if port in GREETINGS else web(reader, writer, body))
                 except (OSError, asyncio.IncompleteReadError):
                     pass
                 finally:

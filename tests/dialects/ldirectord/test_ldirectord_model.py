@@ -345,24 +345,6 @@ def test_the_table_is_complete() -> None:
     assert all(row.field for row in TABLE if row.state not in {State.REMOVED, State.UNUSED})
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if row.state is State.LATER], ids=lambda row: row.name)
-def test_a_word_without_effect_says_so(row: object) -> None:
-    samples = {
-        "emailalert": "root", "emailalertfrom": "me", "emailalertfreq": "5", "emailalertstatus": "all", "smtp": "mx",
-        "execute": "x.cf", "readdquiescent": "no", "maintenancedir": "/tmp", "database": '"d"', "secret": '"s"',
-        "monitorfile": "/tmp/m", "servicename": "s", "comment": "c",
-    }  # fmt: skip
-    name = row.name  # type: ignore[attr-defined]
-    line = f"{name}={samples[name]}\n"
-    if name in VIRTUAL and row is VIRTUAL[name]:
-        text = f"virtual=10.1.0.1:8080\n    real=10.1.1.1:8080 masq\n    {line}"
-    else:
-        assert row is GLOBAL[name]
-        text = line
-    result = read(text)
-    assert [(item.id, item.severity.value) for item in result.findings.items] == [("no-effect-yet", "note")]
-
-
 # ---- files that cannot be read, and anything at all ----
 
 
