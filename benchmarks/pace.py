@@ -76,7 +76,7 @@ def main() -> int:
 def _probes(socket_path: str) -> dict[str, Any]:
     # The child is asked for at most 2 s; the first rounds of so many checks may take longer.
     for _ in range(10):
-        checker = ask(socket_path, "status").get("checker") or {}
+        checker = ask(socket_path, "status", {"servers": 0}).get("checker") or {}
         if "probes" in checker:
             return checker["probes"]  # type: ignore[no-any-return]
         time.sleep(1)

@@ -18,7 +18,7 @@ from pykeepalived.netio.frames.bfd import PacketCache
 from pykeepalived.reactor import READ, Timer
 from pykeepalived.runtime import bfd_dump
 from pykeepalived.runtime.bfd_link import BfdTeller
-from pykeepalived.runtime.program import Context
+from pykeepalived.runtime.program import FIRST_PART, Context, StatusPart
 from pykeepalived.units import SECOND_US
 
 #: How soon a socket that could not be had is tried again.
@@ -72,7 +72,7 @@ class BfdProgram:
         self._teller.close()
         self._context.finished(0)
 
-    def status(self) -> dict[str, Any]:
+    def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
         return bfd_dump.status(self._sessions, self._reactor.now_us())
 
     def dump(self, kind: str) -> str | None:

@@ -16,6 +16,7 @@ import msgspec
 
 from pykeepalived.model.config import Config
 from pykeepalived.reactor import READ, WRITE, Reactor
+from pykeepalived.runtime.program import FIRST_PART, StatusPart
 
 FRAME_LIMIT: Final = 256 * 1024 * 1024
 BACKLOG_LIMIT: Final = 2 * FRAME_LIMIT
@@ -36,6 +37,7 @@ class AskStatus(msgspec.Struct, frozen=True, tag=True):
     """Answered by `Status` with the same id."""
 
     id: int
+    part: StatusPart = FIRST_PART
 
 
 class AskDump(msgspec.Struct, frozen=True, tag=True):

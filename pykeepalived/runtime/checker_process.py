@@ -36,10 +36,10 @@ from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
 from pykeepalived.runtime.lvs_kernel import KernelSettings
 from pykeepalived.runtime.lvs_observer import LvsObserver
-from pykeepalived.runtime.lvs_status import result_events, service_status
+from pykeepalived.runtime.lvs_status import result_events, services_status
 from pykeepalived.runtime.lvs_table import TableKeeper
 from pykeepalived.runtime.probes import ProbeResult, Subscription
-from pykeepalived.runtime.program import Context
+from pykeepalived.runtime.program import FIRST_PART, Context, StatusPart
 from pykeepalived.runtime.sync_daemon import SyncDaemons, run_both
 from pykeepalived.units import SECOND_US
 
@@ -152,16 +152,13 @@ class CheckerProgram:
             self._keeper.close()
         self._herald.when_quiet(_SCRIPTS_LIMIT_US, self._finish)
 
-    def status(self) -> dict[str, Any]:
+    def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
         return {
             "dataplane": None if self._dataplane is None else self._dataplane.name,
             "table": {} if self._keeper is None else self._keeper.status(),
             "mails": self._herald.mail_status(),
             "probes": {} if self._checks is None else self._checks.status(),
-            "services": [
-                service_status(pool, self._subscriptions(), served=bool(self._keys[key]))
-                for key, pool in self._pools.items()
-            ],
+            **services_status(self._pools, self._keys, self._subscriptions(), part),
         }
 
     def dump(self, kind: str) -> str | None:

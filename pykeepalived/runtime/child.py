@@ -39,7 +39,7 @@ from pykeepalived.runtime.channel import (
     parent_decoder,
 )
 from pykeepalived.runtime.logging import DaemonLogger, LogSettings
-from pykeepalived.runtime.program import Context, Options, Program
+from pykeepalived.runtime.program import Context, Options, Program, StatusPart
 from pykeepalived.units import SECOND_US
 
 EXIT_FATAL: Final = 1
@@ -212,7 +212,7 @@ class ChildHost:
                 self._reload(program, message.config)
             self._send(Reloaded())
         elif isinstance(message, AskStatus):
-            self._send(Status(message.id, self._guarded_status(program)))
+            self._send(Status(message.id, self._guarded_status(program, message.part)))
         elif isinstance(message, AskDump):
             self._dump(message.kind)
 
@@ -224,9 +224,9 @@ class ChildHost:
         except Exception as error:
             self._log.error(f"Internal error: reload: {describe(error)}")
 
-    def _guarded_status(self, program: Program) -> dict[str, Any]:
+    def _guarded_status(self, program: Program, part: StatusPart) -> dict[str, Any]:
         try:
-            return program.status()
+            return program.status(part)
         except Exception as error:
             self._log.error(f"Internal error: status: {describe(error)}")
             return {"error": describe(error)}

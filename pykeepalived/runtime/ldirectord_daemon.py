@@ -41,7 +41,7 @@ from pykeepalived.runtime.ldirectord_reload import BackgroundReader, FileWatch, 
 from pykeepalived.runtime.pidfiles import PidFile
 from pykeepalived.runtime.program import Context, Options
 from pykeepalived.runtime.signals import SignalWatcher
-from pykeepalived.runtime.status import network_namespace
+from pykeepalived.runtime.status import network_namespace, status_part
 from pykeepalived.units import SECOND_US
 
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -266,13 +266,18 @@ class Daemon:
         elif request.command == "events":
             reply({"events": []})
         elif request.command == "status":
+            try:
+                part = status_part(request)
+            except msgspec.ValidationError as error:
+                refuse(f"status: {error}")
+                return
             reply(
                 self._identity()
                 | {
                     "last_reload": self._last_reload,
                     "findings": [short(finding) for finding in self._reading.findings],
                     "processes": [],
-                    "checker": self._program.status(),
+                    "checker": self._program.status(part),
                 }
             )
         else:

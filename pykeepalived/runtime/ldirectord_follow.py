@@ -20,7 +20,7 @@ from pykeepalived.reactor import Timer
 from pykeepalived.runtime.checker_process import CheckerProgram
 from pykeepalived.runtime.ldirectord_companions import Companions
 from pykeepalived.runtime.lvs_checks import AddressWatch
-from pykeepalived.runtime.program import Context
+from pykeepalived.runtime.program import FIRST_PART, Context, StatusPart
 from pykeepalived.units import MILLISECOND_US
 
 #: VRRP brings its addresses within this time of one another; one change of the table serves them all.
@@ -73,13 +73,13 @@ class FollowingProgram:
         if self._program is not None:
             self._program.stop()
 
-    def status(self) -> dict[str, Any]:
+    def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
         if self._program is None:
             return {}
         if self._companions is None:
-            return self._program.status()
+            return self._program.status(part)
         waiting = len(self._config.virtual_servers) - len(self._served)
-        return self._program.status() | {"services_elsewhere": waiting}
+        return self._program.status(part) | {"services_elsewhere": waiting}
 
     def dump(self, kind: str) -> str | None:
         return None if self._program is None else self._program.dump(kind)

@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from pykeepalived.lvs.events import CheckFailed, CheckSucceeded, LvsEvent, SoftFailure, SoftFailureReset
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.pool import Pool
+from pykeepalived.lvs.table import ServiceKey
 from pykeepalived.runtime.check_followers import Follower
 from pykeepalived.runtime.probes import ProbeResult, Subscription
+from pykeepalived.runtime.program import StatusPart
+
+
+def services_status(
+    pools: Mapping[str, Pool],
+    keys: Mapping[str, Sequence[ServiceKey]],
+    subscriptions: Mapping[CheckHealth, Subscription | Follower],
+    part: StatusPart,
+) -> dict[str, Any]:
+    """One page of virtual servers, the number of the first one of the next page, and counts of all."""
+    shown: list[dict[str, Any]] = []
+    room = part.servers
+    following: int | None = None
+    for number, (key, pool) in enumerate(islice(pools.items(), part.first, None), part.first):
+        if room <= 0:
+            following = number
+            break
+        shown.append(service_status(pool, subscriptions, served=bool(keys[key])))
+        # A virtual server without real servers takes room, too.
+        room -= max(1, len(pool.servers))
+    return {
+        "counts": {
+            "services": len(pools),
+            "services_without_quorum": sum(not pool.quorum_up for pool in pools.values()),
+            "servers": sum(len(pool.servers) for pool in pools.values()),
+            "servers_alive": sum(health.alive for pool in pools.values() for health in pool.servers),
+        },
+        "services": shown,
+        "next": following if part.servers else None,
+    }
 
 
 def service_status(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 
@@ -17,7 +17,7 @@ from pykeepalived.model.config import Config
 from pykeepalived.processes.scripts import RunResult, ScriptRunner
 from pykeepalived.reactor import Reactor
 
-__all__ = ["Context", "Logger", "Options", "Program", "RunResult", "ScriptRunner"]
+__all__ = ["FIRST_PART", "Context", "Logger", "Options", "Program", "RunResult", "ScriptRunner", "StatusPart"]
 
 
 class Logger(Protocol):
@@ -41,6 +41,20 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """False: -I, leave IPVS."""
     log_detail: int = 0
     state_directory: str = "/run/pykeepalived"
+
+
+class StatusPart(msgspec.Struct, frozen=True):
+    """Which part of a checker's virtual servers a status shows.
+
+    So many of them take longer to write down than checks may wait, so they come in pages: whole virtual servers from
+    number `first` on, until `servers` real servers are among them. 0: the counts alone.
+    """
+
+    first: Annotated[int, msgspec.Meta(ge=0)] = 0
+    servers: Annotated[int, msgspec.Meta(ge=0, le=2000)] = 1000
+
+
+FIRST_PART: Final = StatusPart()
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +85,8 @@ class Program(Protocol):
         """Begin an orderly stop; ends in `Context.finished`."""
         ...
 
-    def status(self) -> dict[str, Any]:
-        """JSON-able snapshot for the control socket, cheap and without side effects."""
+    def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
+        """JSON-able snapshot for the control socket, cheap and without side effects. `part` is for the checkers."""
         ...
 
     def dump(self, kind: str) -> str | None:

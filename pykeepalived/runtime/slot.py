@@ -34,7 +34,7 @@ from pykeepalived.runtime.channel import (
 from pykeepalived.runtime.child import ChildSetup, fork_child
 from pykeepalived.runtime.logging import LogSettings
 from pykeepalived.runtime.pidfiles import AlreadyRunning, PidFile
-from pykeepalived.runtime.program import Logger, Options
+from pykeepalived.runtime.program import Logger, Options, StatusPart
 from pykeepalived.runtime.programs import ProgramSource
 from pykeepalived.units import SECOND_US
 
@@ -190,7 +190,7 @@ class ChildSlot:
             self._log.error(f"{self.source.kind.title} child process cannot be told of the change ({error})")
             self.signal(signal.SIGTERM)
 
-    def ask_status(self, answer: Callable[[dict[str, Any]], None]) -> None:
+    def ask_status(self, part: StatusPart, answer: Callable[[dict[str, Any]], None]) -> None:
         """Calls `answer` exactly once, within `STATUS_LIMIT_US`."""
         self._next_id += 1
         number = self._next_id
@@ -202,7 +202,7 @@ class ChildSlot:
 
         limit = self._reactor.call_later(STATUS_LIMIT_US, lambda: once({"error": "no answer"}))
         self._asked[number] = once
-        if self._channel is None or not self._channel.send(AskStatus(number)):
+        if self._channel is None or not self._channel.send(AskStatus(number, part)):
             self._reactor.call_soon(lambda: once({"error": "not running"}))
 
     def ask_dump(self, kind: str) -> None:

@@ -1,7 +1,8 @@
 """What the supervisor tells about itself and its children, for the control socket.
 
 The shape of `status`: the daemon's identity, one entry for each process, and under `vrrp` and `checker` what
-`Program.status` of that child said (`{"error": …}` when it did not answer in time).
+`Program.status` of that child said (`{"error": …}` when it did not answer in time). Virtual servers come in pages: the
+arguments are `StatusPart`'s, and `checker.next` is the `first` of the next page.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from pykeepalived import KEEPALIVED_VERSION, __version__
 from pykeepalived.diagnostics.render import short
 from pykeepalived.reactor import monotonic_us
+from pykeepalived.runtime.control import Request
+from pykeepalived.runtime.program import StatusPart
 from pykeepalived.runtime.reload import Loaded
 from pykeepalived.runtime.slot import ChildSlot
 
@@ -31,7 +36,7 @@ class Report:
 
     def answer(
         self,
-        command: str,
+        request: Request,
         loaded: Loaded,
         slots: list[ChildSlot],
         *,
@@ -39,12 +44,18 @@ class Report:
         refuse: Callable[[str], None],
     ) -> None:
         """Answer one command of the control socket, now or when the children have answered."""
+        command = request.command
         if command == "identity":
             reply(self._identity(loaded))
         elif command == "events":
             reply({"events": self.events})
         elif command == "status":
-            self._collect(loaded, slots, reply)
+            try:
+                part = status_part(request)
+            except msgspec.ValidationError as error:
+                refuse(f"status: {error}")
+            else:
+                self._collect(loaded, slots, part, reply)
         else:
             refuse(f"unknown command {command!r}")
 
@@ -61,7 +72,9 @@ class Report:
             "started": self._started,
         }
 
-    def _collect(self, loaded: Loaded, slots: list[ChildSlot], reply: Callable[[dict[str, Any]], None]) -> None:
+    def _collect(
+        self, loaded: Loaded, slots: list[ChildSlot], part: StatusPart, reply: Callable[[dict[str, Any]], None]
+    ) -> None:
         result = self._identity(loaded) | {
             "generation": self.generation,
             "last_reload": self.last_reload,
@@ -80,7 +93,12 @@ class Report:
                 reply(result)
 
         for slot in asked:
-            slot.ask_status(lambda body, word=slot.word: collected(word, body))  # type: ignore[misc]
+            slot.ask_status(part, lambda body, word=slot.word: collected(word, body))  # type: ignore[misc]
+
+
+def status_part(request: Request) -> StatusPart:
+    """The page of virtual servers that a request asks for; raises msgspec.ValidationError."""
+    return msgspec.convert(request.arguments, StatusPart)
 
 
 def network_namespace() -> int | None:

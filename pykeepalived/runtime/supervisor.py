@@ -398,4 +398,4 @@ class Supervisor:
         del self._report.events[:-_EVENTS_KEPT]
 
     def _answer(self, request: Request, reply: Callable[[dict[str, Any]], None], refuse: Callable[[str], None]) -> None:
-        self._report.answer(request.command, self._loaded, self._slots, reply=reply, refuse=refuse)
+        self._report.answer(request, self._loaded, self._slots, reply=reply, refuse=refuse)

@@ -19,7 +19,7 @@ from pykeepalived.netio.links import Link, LinkUpdate, Monitor, Update
 from pykeepalived.netio.sockets import BURST, Place, Received, SocketPool
 from pykeepalived.reactor import HANGUP, READ
 from pykeepalived.runtime import vrrp_data, vrrp_dump
-from pykeepalived.runtime.program import Context, RunResult
+from pykeepalived.runtime.program import FIRST_PART, Context, RunResult, StatusPart
 from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Placed
 from pykeepalived.runtime.vrrp_alarm import Alarm
 from pykeepalived.runtime.vrrp_announcer import Announcer
@@ -183,7 +183,7 @@ class VrrpProgram:
         self._close()
         self._voice.when_quiet(_MAIL_LIMIT_US, lambda: self._context.finished(0))
 
-    def status(self) -> dict[str, Any]:
+    def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
         return {**vrrp_dump.status(self._view()), "mails": self._voice.mail_status()}
 
     def dump(self, kind: str) -> str | None:

@@ -20,7 +20,7 @@ from pykeepalived.model.config import Config, GlobalDefs
 from pykeepalived.runtime.boot import StartSettings, run_daemon
 from pykeepalived.runtime.child import CHECKER, VRRP
 from pykeepalived.runtime.logging import LogSettings
-from pykeepalived.runtime.program import Context
+from pykeepalived.runtime.program import FIRST_PART, Context, StatusPart
 from pykeepalived.runtime.programs import ProgramSource
 from pykeepalived.runtime.reload import Loaded
 
@@ -61,7 +61,7 @@ class FakeProgram:
             return
         self.context.finished(0)
 
-    def status(self) -> dict[str, Any]:
+    def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
         if facts(self.config).get(self.word, {}).get("status") == "hang":
             time.sleep(60)
         return {"generations": self.generations}

@@ -22,15 +22,16 @@ _CERTAIN: Final = {"MASTER": "green", "FAULT": "red", "BACKUP": "yellow"}
 
 @click.command(name="status")
 @click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
+@click.option("--summary", is_flag=True, help="Virtual servers as counts alone.")
 @click.option("--socket", "path", metavar="PATH", envvar=CONTROL_VARIABLE, help="Control socket of the daemon.")
-def command(as_json: bool, path: str | None) -> None:
+def command(as_json: bool, summary: bool, path: str | None) -> None:
     """Instances, virtual servers and real servers of a running daemon.
 
     Without --socket the daemon of this network namespace is asked. The exit code is 3 when no daemon runs, 2 when
     several do and none can be chosen, 1 when the daemon does not answer.
     """
     try:
-        status = control.ask(path or choose_socket(), "status")
+        status = ask_status(path or choose_socket(), summary=summary)
     except control.NotRunning as error:
         click.echo(f"keepalivedctl: no daemon is running ({error})", err=True)
         sys.exit(EXIT_NOT_RUNNING)
@@ -42,6 +43,24 @@ def command(as_json: bool, path: str | None) -> None:
         return
     for line in render(status, time.time()):
         click.echo(line)
+
+
+def ask_status(path: str, *, summary: bool = False) -> dict[str, Any]:
+    """The whole status: virtual servers come in pages. Raises NotRunning, ControlError."""
+    if summary:
+        return control.ask(path, "status", {"servers": 0})
+    status = control.ask(path, "status")
+    checker = status.get("checker") or {}
+    following = checker.pop("next", None)
+    while following is not None:
+        page = control.ask(path, "status", {"first": following}).get("checker") or {}
+        if "error" in page:
+            raise control.ControlError(f"the checkers' status: {page['error']}")
+        checker["services"] += page.get("services", [])
+        # A reload may come between two pages; the numbers only grow, so this ends.
+        after = page.get("next")
+        following = after if after is not None and after > following else None
+    return status
 
 
 def choose_socket() -> str:
@@ -92,6 +111,10 @@ def render(status: dict[str, Any], now: float) -> Iterator[str]:
     checker = status.get("checker") or {}
     if "error" in checker:
         yield f"Checkers: {checker['error']}"
+    counts = checker.get("counts")
+    if counts is not None and not checker.get("services") and counts["services"]:
+        yield ""
+        yield from _counts(counts)
     for service in checker.get("services", ()):
         yield ""
         yield from _service(service)
@@ -139,6 +162,11 @@ def _scripts(scripts: Iterable[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
         result = "timed out" if item.get("timed_out") else str(item.get("last_status"))
         state = {True: "up", False: "down", None: "-"}[item.get("up")]
         yield (item["name"], state, "-" if result == "None" else result, str(item.get("runs", "-")))
+
+
+def _counts(counts: dict[str, Any]) -> Iterator[str]:
+    yield f"{counts['services']} virtual servers, {counts['services_without_quorum']} of them without quorum"
+    yield f"{counts['servers']} real servers, {counts['servers_alive']} of them up"
 
 
 def _service(service: dict[str, Any]) -> Iterator[str]:
