@@ -163,12 +163,14 @@ def many(argv: list[str], count: int) -> None:
             time.sleep(6)
             held = daemon.addresses() == whole
             space.ip("addr", "del", f"10.10.1.{6}/32", "dev", "eth0")
-            noticed = True
+            noticed = "within 20 s: False"
+            start = time.monotonic()
             try:
                 wait_until(lambda: daemon.addresses() == whole, 20, "a lost address comes back", interval_s=0.1)
+                noticed = f"after {time.monotonic() - start:.1f} s"
             except LabError:
-                noticed = False
-            print(f"after an overrun all hold their addresses: {held}; a lost one is noticed within 20 s: {noticed}")
+                pass
+            print(f"after an overrun all hold their addresses: {held}; a lost one is back {noticed} (0.6 s are due)")
         finally:
             daemon.close()
 

@@ -59,6 +59,16 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     """How receive buffers for adverts are sized: "MTU", "ADVERT", a number of bytes, or None for our own size."""
     rx_bufs_multiplier: int = 3
     """How many packets of each instance such a buffer holds."""
+    vrrp_netlink_cmd_rcv_bufs: int | None = None
+    """Bytes of receive buffers: of the socket by which the VRRP process changes the kernel; None: our own size."""
+    vrrp_netlink_cmd_rcv_bufs_force: bool = False
+    """Beyond the system's limit."""
+    vrrp_netlink_monitor_rcv_bufs: int | None = None
+    """Of that by which it hears of links and addresses."""
+    vrrp_netlink_monitor_rcv_bufs_force: bool = False
+    process_monitor_rcv_bufs: int | None = None
+    """Of that by which it hears of processes (`vrrp_track_process`)."""
+    process_monitor_rcv_bufs_force: bool = False
     dynamic_interfaces: bool = False
     allow_if_changes: bool = False
     """An interface that comes back may be of another kind."""

@@ -24,6 +24,7 @@ import msgspec
 from pykeepalived.model.common import Family
 from pykeepalived.netio import netlink
 from pykeepalived.netio.pyroute import ifaddrmsg, ifinfmsg
+from pykeepalived.reactor.buffers import follow_words
 
 _RTMGRP_LINK: Final = 0x1
 _RTMGRP_IPV4_IFADDR: Final = 0x10
@@ -191,6 +192,10 @@ class Monitor:
 
     def close(self) -> None:
         self._netlink.close()
+
+    def set_buffer(self, size: int | None, *, force: bool) -> None:
+        """`vrrp_netlink_monitor_rcv_bufs`: bytes, None for our own size; see `reactor.buffers`."""
+        follow_words(self._socket, _RECEIVE_BUFFER, size, force=force)
 
     # ---- the picture ----
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from pykeepalived.netio.pyroute import IPRSocket, Marshal, fibmsg, ifaddrmsg, ifinfmsg, nlmsg, rtmsg
+from pykeepalived.reactor.buffers import follow_words, set_receive_buffer
 
 NLMSG_ERROR: Final = 2
 NLMSG_DONE: Final = 3
@@ -47,7 +48,6 @@ RTM_NEWRULE: Final = 32
 RTM_DELRULE: Final = 33
 RTM_GETRULE: Final = 34
 
-_SO_RCVBUFFORCE: Final = 33
 _SOL_NETLINK: Final = 270
 _NETLINK_GET_STRICT_CHK: Final = 12
 _HEADER: Final = struct.Struct("=IHHII")
@@ -58,6 +58,7 @@ _TYPE_MASK: Final = 0x3FFF  # without NLA_F_NESTED and NLA_F_NET_BYTEORDER
 #: Requests per `send`: their answers must fit into the receive buffer (each refused request comes back whole).
 _BATCH: Final = 64
 _RECEIVE_BYTES: Final = 256 * 1024
+_RECEIVE_BUFFER: Final = 1 << 20
 #: A dump is made again when the kernel says that the table changed under it; a busy host must not hold us for ever.
 _DUMP_ATTEMPTS: Final = 5
 _DUMP_MESSAGES: Final = 1_000_000
@@ -142,21 +143,12 @@ def open_socket(groups: int, receive_bytes: int) -> Any:
     return made
 
 
-def set_receive_buffer(sock: socket.socket, size: int) -> None:
-    """Make the receive buffer large, beyond the system's limit where our rights allow it."""
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, size)
-    except OSError:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
-
-
 class Requests:
     """A route netlink socket for requests: batches of changes, and dumps."""
 
     def __init__(self, *, strict: bool = False) -> None:
         """`strict`: dumps hold only what the fields of the request say (Linux 4.20). Raises OSError."""
-        self._netlink = open_socket(0, 1 << 20)
+        self._netlink = open_socket(0, _RECEIVE_BUFFER)
         if strict:
             with contextlib.suppress(OSError):
                 self._netlink.socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
@@ -168,6 +160,10 @@ class Requests:
 
     def close(self) -> None:
         self._netlink.close()
+
+    def set_buffer(self, size: int | None, *, force: bool) -> None:
+        """`vrrp_netlink_cmd_rcv_bufs`: bytes, None for our own size; see `reactor.buffers`."""
+        follow_words(self._socket, _RECEIVE_BUFFER, size, force=force)
 
     def change(self, changes: Sequence[tuple[int, int, bytes]]) -> list[Failure]:
         """Send (message type, flags, body) requests in as few system calls as possible.

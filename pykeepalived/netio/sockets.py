@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from pykeepalived.model.common import Family
-from pykeepalived.netio import netlink
+from pykeepalived.reactor.buffers import set_receive_buffer
 
 _PROTOCOL_VRRP: Final = 112
 _SO_PRIORITY: Final = 12
@@ -118,7 +118,7 @@ def _raw(place: Place, protocol: int) -> socket.socket:
 def _receiver(place: Place, wish: Wish) -> socket.socket:
     sock = _raw(place, place.protocol)
     try:
-        netlink.set_receive_buffer(sock, wish.receive_buffer)
+        set_receive_buffer(sock, wish.receive_buffer)
         if place.family is Family.INET:
             sock.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
         else:

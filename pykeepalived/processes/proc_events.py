@@ -18,6 +18,8 @@ from typing import Final
 
 import msgspec
 
+from pykeepalived.reactor.buffers import follow_words
+
 _NETLINK_CONNECTOR: Final = 11
 _CN_IDX_PROC: Final = 1
 _LISTEN: Final = 1
@@ -27,7 +29,6 @@ _CN_HEADER: Final = struct.Struct("=IIIIHH")
 _EVENT_HEADER: Final = struct.Struct("=IIQ")
 _FOUR: Final = struct.Struct("=IIII")
 _CLONE_NEWNET: Final = 0x40000000
-_SO_RCVBUFFORCE: Final = 33
 _RECEIVE_BUFFER: Final = 1 << 20
 _MESSAGE_BYTES: Final = 4096
 #: Messages read per wake-up: a storm of forks must not keep adverts waiting.
@@ -84,10 +85,6 @@ def _make_socket() -> socket.socket:
         order = _CN_HEADER.pack(_CN_IDX_PROC, 1, 0, 0, len(body), 0) + body
         sock.send(_NLMSG_HEADER.pack(_NLMSG_HEADER.size + len(order), _NLMSG_DONE, 0, 0, 0) + order)
         sock.setblocking(False)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
-        except OSError:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
     except OSError:
         sock.close()
         raise
@@ -129,6 +126,10 @@ class ProcessNews:
 
     def fileno(self) -> int:
         return self._socket.fileno()
+
+    def set_buffer(self, size: int | None, *, force: bool) -> None:
+        """`process_monitor_rcv_bufs`: bytes, None for our own size; see `reactor.buffers`."""
+        follow_words(self._socket, _RECEIVE_BUFFER, size, force=force)
 
     def read(self) -> Iterator[News]:
         """What came in, at most `BURST` messages. Raises Overrun."""

@@ -39,6 +39,7 @@ class ProcessWatcher:
         """The trackers that each process counts for; processes that count for none are left out."""
         self._counts: dict[str, int] = {}
         self._news: ProcessNews | None = None
+        self._buffer: tuple[int | None, bool] = (None, True)
         self._poll: Timer | None = None
         self.served = False
         """The kernel has confirmed that it sends news."""
@@ -55,6 +56,12 @@ class ProcessWatcher:
             self._listen()
         self._scan()
         return dict(self._counts)
+
+    def set_buffer(self, size: int | None, *, force: bool) -> None:
+        """`process_monitor_rcv_bufs`: bytes, None for our own size; now and for sockets to come."""
+        self._buffer = (size, force)
+        if self._news is not None:
+            self._news.set_buffer(size, force=force)
 
     def close(self) -> None:
         if self._poll is not None:
@@ -73,6 +80,7 @@ class ProcessWatcher:
         reason = "the kernel does not confirm to send process events"
         try:
             self._news = ProcessNews()
+            self._news.set_buffer(self._buffer[0], force=self._buffer[1])
             self._reactor.watch(self._news.fileno(), READ, self._ready)
         except OSError as error:
             reason = f"no process events - {error.strerror}"

@@ -61,9 +61,8 @@ class KernelSide:
     def repair(self, updates: Sequence[Update]) -> list[Update]:
         """Interfaces or addresses changed. Returns what changed in the picture because of what was done about it."""
         further = self.links.repair(updates)
-        wanted = wanted_links(self._config)
         names = {update.name for update in [*updates, *further] if isinstance(update, LinkUpdate)}
-        if further or any(name in wanted for name in names):
+        if further or self.links.wants(names):
             self.firewall.refresh(self._config)
         return further
 

@@ -7,7 +7,7 @@ fit. Settings of the host (keepalived-behaviour section 9) are put back when the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import Final
 
@@ -151,6 +151,10 @@ class LinkKeeper:
         if touched:
             self._look()
         return self.seen()
+
+    def wants(self, names: Set[str]) -> bool:
+        """Whether one of these interfaces is a virtual one of the configuration."""
+        return not names.isdisjoint(self._wanted)
 
     def seen(self) -> list[Update]:
         """What changed in the picture by our own looking at it, since the last call."""

@@ -11,19 +11,19 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from pykeepalived.model.common import Family
-from pykeepalived.model.config import Config
+from pykeepalived.model.config import Config, GlobalDefs
 from pykeepalived.model.vrrp import VirtualAddress
 from pykeepalived.netio import netlink
 from pykeepalived.netio.links import Link, LinkUpdate, Monitor, Update
-from pykeepalived.netio.sockets import BURST, Place, Received, SocketPool
-from pykeepalived.reactor import HANGUP, READ
+from pykeepalived.netio.sockets import SocketPool
+from pykeepalived.reactor import READ
 from pykeepalived.runtime import vrrp_data, vrrp_dump
 from pykeepalived.runtime.program import FIRST_PART, Context, RunResult, StatusPart
 from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Placed
 from pykeepalived.runtime.vrrp_alarm import Alarm
 from pykeepalived.runtime.vrrp_announcer import Announcer
-from pykeepalived.runtime.vrrp_endpoints import Endpoint, SourceFinder, wishes
+from pykeepalived.runtime.vrrp_ears import Ears
+from pykeepalived.runtime.vrrp_endpoints import Endpoint, SourceFinder
 from pykeepalived.runtime.vrrp_generation import Generation, not_owned
 from pykeepalived.runtime.vrrp_journal import Entry, Journal, Undo
 from pykeepalived.runtime.vrrp_kernel import KernelSide
@@ -39,12 +39,10 @@ from pykeepalived.runtime.vrrp_watchers import Watchers
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.events import Action, Event
-from pykeepalived.vrrp.receive import Ladder, expectation
 from pykeepalived.vrrp.router import Router
 
 __all__ = ["VrrpProgram", "clean_up"]
 
-_LATE_BURSTS: Final = 16
 #: Time given to building adverts ahead in one turn of the loop.
 _PREPARE_US: Final = 2_000
 _NETLINK_FATAL: Final = 1
@@ -60,7 +58,7 @@ class VrrpProgram:
         self._log = context.log
         self._reactor = context.reactor
         self._pool = SocketPool()
-        self._watched: set[int] = set()
+        self._ears = Ears(context.reactor, self._pool, context.log, self._feed, self._endpoints)
         self._preparing: deque[Endpoint] = deque()
         self._voice = Voice(context)
         self._watchers = Watchers(context, self._feed)
@@ -102,8 +100,9 @@ class VrrpProgram:
         self._now = Generation(config)
         self._router = Router(config, log_detail=self._context.options.log_detail > 0)
         self._alarm = Alarm(
-            self._reactor, self._router, ring=lambda: self._feed([events.Tick()]), listen=self._hear_everything
+            self._reactor, self._router, ring=lambda: self._feed([events.Tick()]), listen=self._ears.listen
         )
+        self._size_buffers(config.globals)
         self._kernel.start(config)
         self._states.configure(config, self._now.interfaces)
         self._remove_leftovers()
@@ -113,10 +112,9 @@ class VrrpProgram:
         self._add_static(config.static_addresses)
         self._routes.configure(config, self._on_routes)
         self._routes.set_static(config)
-        self._open_sockets()
-        self._ladder = Ladder()
+        self._ears.open(self._monitor)
         self._announcer.configure(config)
-        self._expect()
+        self._ears.expect(config, self._now.endpoints)
         self._reactor.watch(self._monitor.fileno(), READ, self._on_netlink)
         self._feed(
             [
@@ -136,6 +134,7 @@ class VrrpProgram:
             if endpoint.key in running:
                 endpoint.take_over(running[endpoint.key])
         self._old, self._now = old, new
+        self._size_buffers(config.globals)
         self._kernel.reload(config)
         self._states.configure(config, new.interfaces)
         self._remove_new_leftovers(old, new)
@@ -144,9 +143,9 @@ class VrrpProgram:
         self._routes.set_static(config)
         self._voice.configure(config.globals)
         self._performer.sync_daemon.configure(config)
-        self._open_sockets()
+        self._ears.open(self._monitor)
         self._announcer.configure(config)
-        self._expect()
+        self._ears.expect(config, self._now.endpoints)
         sources = self._source_events(new.endpoints.values())
         kept = {name for name, item in new.endpoints.items() if name in old.endpoints}
         # The router knows an old name as the old virtual router until it has reloaded.
@@ -165,7 +164,7 @@ class VrrpProgram:
         seen = self._kernel.reloaded()
         self._feed([item for item in sources if item.instance in kept])
         self._feed(self._events_of(seen))
-        self._open_sockets()
+        self._ears.open(self._monitor)
         self._prepare_ahead()
 
     def stop(self) -> None:
@@ -221,6 +220,12 @@ class VrrpProgram:
 
     # ---- start and reload ----
 
+    def _size_buffers(self, settings: GlobalDefs) -> None:
+        self._requests.set_buffer(settings.vrrp_netlink_cmd_rcv_bufs, force=settings.vrrp_netlink_cmd_rcv_bufs_force)
+        self._monitor.set_buffer(
+            settings.vrrp_netlink_monitor_rcv_bufs, force=settings.vrrp_netlink_monitor_rcv_bufs_force
+        )
+
     def _remove_leftovers(self) -> None:
         """Addresses that an earlier process left: those of its list, and those of the file (behaviour section 9)."""
         owned = {item.entry for item in self._now.owned()}
@@ -245,23 +250,9 @@ class VrrpProgram:
         self._keeper.remove(STATIC, [Placed(item.dev, item) for item in old if item.dev and item not in new])
         self._add_static([item for item in new if item not in old])
 
-    def _open_sockets(self) -> None:
-        """Make the sockets those that the instances need, during a reload also those of the old ones."""
-        endpoints = [*self._now.endpoints.values(), *(self._old.endpoints.values() if self._old else ())]
-        for descriptor in self._watched:
-            self._reactor.unwatch(descriptor)
-        failed = self._pool.update(wishes(endpoints, self._monitor))
-        for place, reason in failed.items():
-            self._log.error(f"VRRP cannot use {place.ifname or place.local}: {reason}")
-        receivers = self._pool.receivers()
-        self._watched = set(receivers)
-        for descriptor, place in receivers.items():
-            self._reactor.watch(descriptor, READ, partial(self._on_packets, place))
-
-    def _expect(self) -> None:
-        """Tell the ladder what the instances of this generation accept."""
-        counters = {name: endpoint.ah_counter for name, endpoint in self._now.endpoints.items()}
-        self._ladder.replace((expectation(item) for item in self._now.config.instances), counters)
+    def _endpoints(self) -> list[Endpoint]:
+        """Those of the instances, during a reload also those of the old ones."""
+        return [*self._now.endpoints.values(), *(self._old.endpoints.values() if self._old else ())]
 
     def _link_events(self, names: Iterable[str]) -> list[Event]:
         return [*self._states.start(sorted(names))]
@@ -290,23 +281,6 @@ class VrrpProgram:
             self._reactor.call_soon(self._prepare_some)
 
     # ---- what comes in ----
-
-    def _on_packets(self, place: Place, ready: int) -> None:
-        # The timers of who is heard count from here, not from when the packets have been read.
-        now_us = self._reactor.now_us()
-        found = self._pool.receive(place)
-        if not found and ready & HANGUP:
-            # An error that reading does not clear would wake us for ever; netlink tells when the interface is back.
-            self._open_sockets()
-            return
-        self._feed([self._read(place, packet) for packet in found], now_us)
-
-    def _read(self, place: Place, packet: Received) -> Event:
-        wall_us = time.time_ns() // 1000
-        if place.family is Family.INET:
-            return self._ladder.ipv4(packet.data, place.ifname, wall_us=wall_us)
-        source, destination = packet.source, packet.destination
-        return self._ladder.ipv6(packet.data, source, destination, packet.hop_limit, place.ifname, wall_us=wall_us)
 
     def _on_netlink(self, _ready: int) -> None:
         self._take_netlink()
@@ -346,7 +320,7 @@ class VrrpProgram:
             elif link := self._monitor.link_by_index(update.address.index):
                 touched[link.name] = None
         if reopen:
-            self._open_sockets()
+            self._ears.open(self._monitor)
         concerned = [self._now.on_interface.get(ifname, ()) for ifname in touched]
         for endpoints in [*concerned, self._now.tracked_sources] if touched else ():
             before = [endpoint.source for endpoint in endpoints]
@@ -357,14 +331,6 @@ class VrrpProgram:
         if self._preparing:
             self._reactor.call_soon(self._prepare_some)
         return found
-
-    def _hear_everything(self) -> None:
-        for place in self._pool.receivers().values():
-            for _ in range(_LATE_BURSTS):
-                found = self._pool.receive(place)
-                self._feed([self._read(place, packet) for packet in found])
-                if len(found) < BURST:
-                    break
 
     def _on_script(self, name: str, result: RunResult) -> None:
         if not self._stopped:
@@ -401,12 +367,9 @@ class VrrpProgram:
         self._states.close()
         self._performer.extra_garp.close()
         self._alarm.cancel()
-        for descriptor in self._watched:
-            self._reactor.unwatch(descriptor)
-        self._watched = set()
         self._reactor.unwatch(self._monitor.fileno())
         self._routes.close()
-        self._pool.close()
+        self._ears.close()
         self._announcer.close()
         self._monitor.close()
         self._requests.close()

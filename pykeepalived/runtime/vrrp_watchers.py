@@ -25,6 +25,8 @@ class Watchers:
     def update(self, config: Config) -> list[Event]:
         """Watch what this configuration names, and return how it stands."""
         self._sessions.ask()
+        settings = config.globals
+        self._processes.set_buffer(settings.process_monitor_rcv_bufs, force=settings.process_monitor_rcv_bufs_force)
         owners: tuple[VrrpInstance | SyncGroup, ...] = (*config.instances, *config.sync_groups)
         files = {item.name for owner in owners for item in owner.track_files}
         processes = {item.name for owner in owners for item in owner.track_processes}

@@ -22,8 +22,9 @@ from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance
 from pykeepalived.netio.frames.vrrp import Counters, advert_specs, datagrams
 from pykeepalived.tools.lab import Lab, wait_until
 from pykeepalived.vrrp import events
+from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.facts import instance_family
-from pykeepalived.vrrp.receive import Ladder, expectation
+from pykeepalived.vrrp.receive import Ladder
 from pykeepalived.vrrp.router import Router
 from tests.conformance.advert_bytes import GROUP4, GROUP6, packed
 from tests.conformance.ledger import Case

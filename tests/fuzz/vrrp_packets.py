@@ -23,8 +23,9 @@ from pykeepalived.netio.frames.vrrp import Counters, advert_specs, datagrams
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.events import InstanceStats, PacketRefused
+from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.facts import instance_family
-from pykeepalived.vrrp.receive import Ladder, expectation
+from pykeepalived.vrrp.receive import Ladder
 from pykeepalived.vrrp.router import Router
 from tests.vrrp.playbook import address, instance
 

@@ -15,7 +15,8 @@ from pykeepalived.model import Authentication, AuthType, Family, IpPrefix, Unica
 from pykeepalived.netio.frames.neighbour import AnnouncementCache, gratuitous_arp
 from pykeepalived.netio.frames.vrrp import AdvertSpec, Counters, Datagram, advert_specs, packet
 from pykeepalived.vrrp.events import AdvertReceived, PacketRefused
-from pykeepalived.vrrp.receive import Ladder, expectation
+from pykeepalived.vrrp.expectation import expectation
+from pykeepalived.vrrp.receive import Ladder
 
 # isort: split
 from scapy.layers.inet import IP

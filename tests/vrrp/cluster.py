@@ -21,8 +21,9 @@ from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import VrrpInstance, VrrpState
 from pykeepalived.units import CENTISECOND_US, SECOND_US, seconds
 from pykeepalived.vrrp import events
+from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses
-from pykeepalived.vrrp.receive import Ladder, expectation
+from pykeepalived.vrrp.receive import Ladder
 from pykeepalived.vrrp.router import Router
 from tests.vrrp.playbook import line
 

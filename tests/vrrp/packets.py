@@ -11,7 +11,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.vrrp import VRRP, VRRPv3
 
 from pykeepalived.model.common import Family
-from pykeepalived.vrrp.receive import Expectation, Ladder
+from pykeepalived.vrrp.expectation import Expectation
+from pykeepalived.vrrp.receive import Ladder
 
 
 def packet(

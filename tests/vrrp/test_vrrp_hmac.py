@@ -13,8 +13,9 @@ from pykeepalived.model.vrrp import AuthHmac, HmacKey, UnicastPeer
 from pykeepalived.netio.frames.vrrp import Counters, advert_specs, datagrams
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp.events import AdvertReceived, PacketRefused, Refusal
+from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.hmac_trailer import LENGTH, ReplayGuard, clock_sequence, next_sequence
-from pykeepalived.vrrp.receive import Ladder, expectation
+from pykeepalived.vrrp.receive import Ladder
 from tests.vrrp.playbook import Playbook, address, config, instance
 
 pytestmark = pytest.mark.shows(

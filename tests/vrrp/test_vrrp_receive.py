@@ -17,7 +17,8 @@ from pykeepalived.model.vrrp import Authentication, AuthType, UnicastPeer
 from pykeepalived.vrrp import receive
 from pykeepalived.vrrp.authentication import AhCounter, ah_digest, ah_digest_fits
 from pykeepalived.vrrp.events import AdvertReceived, PacketRefused, Refusal
-from pykeepalived.vrrp.receive import Ladder, expectation
+from pykeepalived.vrrp.expectation import expectation
+from pykeepalived.vrrp.receive import Ladder
 from tests.vrrp.packets import IP, VRRP, VRRPv3, expected, ladder, packet, v2, v3, v3_ipv6
 from tests.vrrp.playbook import instance
 

@@ -19,6 +19,8 @@ _PLAIN: Final = (
     "checker_log_all_failures", "rs_init_notifies", "vrrp_rt_priority", "vrrp_no_swap", "vrrp_priority",
     "checker_rt_priority", "checker_no_swap", "checker_priority", "bfd_rt_priority", "bfd_no_swap",
     "bfd_priority", "umask", "log_unknown_vrids",
+    *(f"{name}_rcv_bufs{end}" for name in ("vrrp_netlink_cmd", "vrrp_netlink_monitor", "process_monitor")
+      for end in ("", "_force")),
     "default_interface", "disable_local_igmp", "vmac_prefix", "vmac_addr_prefix",
 )  # fmt: skip
 #: Long enough for a switch port that learns first (spanning tree: 30 s).

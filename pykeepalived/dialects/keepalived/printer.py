@@ -138,11 +138,14 @@ def _lvs(writer: Writer, config: Config) -> None:
 
 
 _SWITCHES: Final = ("checker_log_all_failures", "rs_init_notifies")
+_BUFFERS: Final = ("vrrp_netlink_cmd_rcv_bufs", "vrrp_netlink_monitor_rcv_bufs", "process_monitor_rcv_bufs")
 _FLAGS: Final = (
+    *(f"{name}_force" for name in _BUFFERS),
     "enable_script_security", "lvs_flush", "vrrp_no_swap", "checker_no_swap", "bfd_no_swap",
     "log_unknown_vrids",
 )  # fmt: skip
 _NUMBERS: Final = (
+    *_BUFFERS,
     "vrrp_priority",
     "vrrp_rt_priority",
     "checker_priority",

@@ -191,6 +191,16 @@ BUFFER_ROWS: Final[tuple[Row, ...]] = (
             ("vrrp_netlink_cmd", "VRRP netlink command"),
             ("vrrp_netlink_monitor", "VRRP netlink monitor"),
             ("process_monitor", "process event"),
+        )
+        for row in (
+            value(f"{name}_rcv_bufs", BYTES, field=f"{name}_rcv_bufs", soft=True,
+                  help=f"receive buffer of the {what} socket"),
+            switch(f"{name}_rcv_bufs_force", field=f"{name}_rcv_bufs_force", help="set it beyond the system's limit"),
+        )
+    ),
+    *(
+        row
+        for name, what in (
             ("lvs_netlink_cmd", "checker netlink command"),
             ("lvs_netlink_monitor", "checker netlink monitor"),
         )

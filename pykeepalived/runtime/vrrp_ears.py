@@ -1,0 +1,91 @@
+"""What the VRRP process hears: sockets on one side, adverts climbing the ladder, events for the router on the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from pykeepalived.model.common import Family
+from pykeepalived.model.config import Config
+from pykeepalived.netio.links import Monitor
+from pykeepalived.netio.sockets import BURST, Place, Received, SocketPool
+from pykeepalived.reactor import HANGUP, READ, Reactor
+from pykeepalived.runtime.program import Logger
+from pykeepalived.runtime.vrrp_endpoints import Endpoint, wishes
+from pykeepalived.vrrp.events import Event
+from pykeepalived.vrrp.expectation import expectation
+from pykeepalived.vrrp.receive import Ladder
+
+_LATE_BURSTS: Final = 16
+
+
+class Ears:
+    """Opens the sockets of all instances, reads them when something is there, and feeds what it means."""
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        pool: SocketPool,
+        log: Logger,
+        feed: Callable[[Sequence[Event], int | None], None],
+        endpoints: Callable[[], Iterable[Endpoint]],
+    ) -> None:
+        """`feed` takes events and the instant at which they happened, None for now."""
+        self._reactor = reactor
+        self._pool = pool
+        self._log = log
+        self._feed = feed
+        self._endpoints = endpoints
+        self._ladder = Ladder()
+        self._watched: set[int] = set()
+
+    def open(self, monitor: Monitor) -> None:
+        """Make the sockets those that the instances need, with the interfaces as they are."""
+        for descriptor in self._watched:
+            self._reactor.unwatch(descriptor)
+        failed = self._pool.update(wishes(self._endpoints(), monitor))
+        for place, reason in failed.items():
+            self._log.error(f"VRRP cannot use {place.ifname or place.local}: {reason}")
+        receivers = self._pool.receivers()
+        self._watched = set(receivers)
+        for descriptor, place in receivers.items():
+            self._reactor.watch(descriptor, READ, partial(self._on_packets, monitor, place))
+
+    def expect(self, config: Config, endpoints: Mapping[str, Endpoint]) -> None:
+        """Tell the ladder what the instances of this generation accept."""
+        counters = {name: endpoint.ah_counter for name, endpoint in endpoints.items()}
+        self._ladder.replace((expectation(item) for item in config.instances), counters)
+
+    def listen(self) -> None:
+        """Hear everything that waits, now."""
+        for place in self._pool.receivers().values():
+            for _ in range(_LATE_BURSTS):
+                found = self._pool.receive(place)
+                self._feed([self._read(place, packet) for packet in found], None)
+                if len(found) < BURST:
+                    break
+
+    def close(self) -> None:
+        for descriptor in self._watched:
+            self._reactor.unwatch(descriptor)
+        self._watched = set()
+        self._pool.close()
+
+    def _on_packets(self, monitor: Monitor, place: Place, ready: int) -> None:
+        # The timers of who is heard count from here, not from when the packets have been read.
+        now_us = self._reactor.now_us()
+        found = self._pool.receive(place)
+        if not found and ready & HANGUP:
+            # An error that reading does not clear would wake us for ever; netlink tells when the interface is back.
+            self.open(monitor)
+            return
+        self._feed([self._read(place, packet) for packet in found], now_us)
+
+    def _read(self, place: Place, packet: Received) -> Event:
+        wall_us = time.time_ns() // 1000
+        if place.family is Family.INET:
+            return self._ladder.ipv4(packet.data, place.ifname, wall_us=wall_us)
+        source, destination = packet.source, packet.destination
+        return self._ladder.ipv6(packet.data, source, destination, packet.hop_limit, place.ifname, wall_us=wall_us)
