@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from pykeepalived.model.common import Family
 from pykeepalived.model.vrrp import Authentication, AuthType, UnicastPeer
-from pykeepalived.vrrp import receive
 from pykeepalived.vrrp.authentication import AhCounter, ah_digest, ah_digest_fits
 from pykeepalived.vrrp.events import AdvertReceived, PacketRefused, Refusal
 from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.receive import Ladder
+from pykeepalived.vrrp.rungs import address_text
 from tests.vrrp.packets import IP, VRRP, VRRPv3, expected, ladder, packet, v2, v3, v3_ipv6
 from tests.vrrp.playbook import instance
 
@@ -472,4 +472,4 @@ def test_an_advert_of_keepalived_over_ipv6():
     )
 )
 def test_ipv6_addresses_are_written_as_the_model_has_them(address: bytes) -> None:
-    assert receive._text(address) == socket.inet_ntop(socket.AF_INET6, address)
+    assert address_text(address) == socket.inet_ntop(socket.AF_INET6, address)
