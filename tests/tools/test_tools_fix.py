@@ -193,3 +193,27 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     result = CliRunner().invoke(command, [str(tmp_path / "no")])
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"keepalivedctl: {tmp_path / 'no'}: No such file or directory\n"
+
+
+def test_faults_that_remain_in_a_keepalived_conf(tmp_path: Path) -> None:
+    (tmp_path / "part.conf").write_text("vrrp_instance VI_1 {\n    interface eth0\n    virtual_router_id 300\n}\n")
+    file = tmp_path / "a.conf"
+    file.write_text("global_defs {\n    lvs_id LB1\n}\ninclude part.conf\nvirtual_sever 10.0.0.1 80 {\n}\n")
+    result = CliRunner().invoke(command, [str(file)])
+    assert result.exit_code == 1
+    assert "    router_id LB1\n" in result.stdout
+    assert f"{tmp_path / 'part.conf'}:3:23: error[" in result.stderr
+    assert f"{file}:5:1: " in result.stderr
+    assert "`virtual_server`" in result.stderr
+
+
+def test_a_keepalived_conf_that_is_right_afterwards(tmp_path: Path) -> None:
+    """For a machine with an interface that this one lacks; nothing is left beside the file."""
+    file = tmp_path / "a.conf"
+    file.write_text(
+        "global_defs {\n    lvs_id LB1\n}\nvrrp_instance VI_1 {\n    state SLAVE\n    interface far0\n"
+        "    virtual_router_id 3\n    priority 100\n    virtual_ipaddress {\n        10.0.0.9/24\n    }\n}\n"
+    )
+    result = CliRunner().invoke(command, [str(file)])
+    assert (result.exit_code, "error" in result.stderr) == (0, False), result.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["a.conf"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
 import click
 
-from pykeepalived.diagnostics import Severity
+from pykeepalived.diagnostics import Diagnostic, ExitClass, Severity
 from pykeepalived.diagnostics.render import short
+from pykeepalived.dialects.keepalived import RealHost, load
 from pykeepalived.dialects.ldirectord import SystemHost, load_text
 from pykeepalived.tools.fix import Language, mend
 
@@ -24,8 +26,8 @@ def command(file: Path, diff: bool) -> None:
     """Mend FILE, a keepalived.conf or an ldirectord.cf, and print the result. FILE itself stays as it is.
 
     An ldirectord.cf gets its indentation back; in a keepalived.conf lines that were broken in two are joined and old
-    words replaced. What was changed stands on standard error. The exit code is 0 when the result can be used, 1 when
-    faults remain.
+    words replaced. What was changed stands on standard error. The exit code is 0 when nothing is wrong with the
+    result, 1 when faults remain; they are listed.
 
         keepalivedctl fix broken.cf > fixed.cf
     """
@@ -39,7 +41,11 @@ def command(file: Path, diff: bool) -> None:
         click.echo(f"{file}: {change}", err=True)
     if not mended.changes:
         click.echo(f"{file}: nothing to mend", err=True)
-    sys.exit(1 if mended.language is Language.LDIRECTORD and _faults_remain(mended.text, str(file)) else 0)
+    remaining = _ldirectord_faults if mended.language is Language.LDIRECTORD else _keepalived_faults
+    faults = remaining(mended.text, file)
+    for fault in faults:
+        click.echo(fault, err=True)
+    sys.exit(1 if faults else 0)
 
 
 def _read(file: Path) -> str:
@@ -72,10 +78,33 @@ def _diff(name: str, before: str, after: str) -> str:
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 
-def _faults_remain(text: str, name: str) -> bool:
-    """Show the errors that are left."""
-    result = load_text(text, name, host=SystemHost(check_writable=False))
-    for finding in result.findings.items:
-        if finding.severity is Severity.ERROR:
-            click.echo(short(finding), err=True)
-    return not result.ok
+def _errors(findings: list[Diagnostic]) -> list[str]:
+    """What the original would call an error, its exit code for it included (an unknown word, say)."""
+    wrong = (f for f in findings if f.severity is Severity.ERROR or f.exit_class is not ExitClass.NONE)
+    return [short(finding) for finding in wrong]
+
+
+def _ldirectord_faults(text: str, file: Path) -> list[str]:
+    return _errors(load_text(text, str(file), host=SystemHost(check_writable=False)).findings.items)
+
+
+class _AnyMachine(RealHost):
+    """A file is mended for the machine that will run it, whose interfaces this one need not have."""
+
+    def interfaces(self) -> frozenset[str] | None:
+        return None
+
+
+def _keepalived_faults(text: str, file: Path) -> list[str]:
+    """The result is read where the file stands, so that what it includes is found, and without writing there: in a
+    directory of links to everything beside it."""
+    where = Path.cwd() if str(file) == "-" else file.resolve().parent
+    name = "-" if str(file) == "-" else file.name
+    with tempfile.TemporaryDirectory(prefix="keepalivedctl-fix-") as place:
+        for each in where.iterdir():
+            if each.name != name:
+                Path(place, each.name).symlink_to(each)
+        mended = Path(place, name)
+        mended.write_bytes(text.encode("utf-8", "surrogateescape"))
+        faults = _errors(load(str(mended), host=_AnyMachine()).findings.items)
+    return [fault.replace(str(mended), str(file)).replace(place, str(where)) for fault in faults]
