@@ -211,6 +211,16 @@ class QuorumLost(msgspec.Struct, frozen=True):
     cause: Cause
 
 
+class QuorumBroken(msgspec.Struct, frozen=True):
+    """The real servers that a reload takes out carried the quorum; what comes in their place is not looked at yet.
+
+    keepalived tells of this as of a lost quorum, and says nothing when the new servers bring it back at once.
+    """
+
+    service: ServiceRef
+    weight: int
+
+
 class QuorumGained(msgspec.Struct, frozen=True):
     """The weight of alive servers reached quorum + hysteresis."""
 
@@ -291,6 +301,7 @@ LvsEvent = (
     | CheckingStarted
     | CheckingSuspended
     | QuorumLost
+    | QuorumBroken
     | QuorumGained
     | SorryAdded
     | SorryRemoved

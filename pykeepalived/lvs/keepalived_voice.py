@@ -21,6 +21,7 @@ from pykeepalived.lvs.events import (
     OperationRefused,
     PoolRestored,
     PoolWithdrawn,
+    QuorumBroken,
     QuorumGained,
     QuorumLost,
     ServerDown,
@@ -77,6 +78,8 @@ class KeepalivedVoice:
                 return self._check_changed(event)
             case QuorumLost() | QuorumGained():
                 return _quorum(event)
+            case QuorumBroken(service):
+                return _quorum_notices(service, "DOWN", service.server.quorum_down, "=> Removing <=")
             case ServiceRemoved():
                 return _service_removed(event)
             case _:

@@ -26,6 +26,7 @@ from pykeepalived.lvs.events import (
     LvsEvent,
     PoolRestored,
     PoolWithdrawn,
+    QuorumBroken,
     QuorumGained,
     QuorumLost,
     ServerDown,
@@ -192,6 +193,10 @@ class Pool:
         for health in remaining:
             effect = Effect.NONE if self.table_weight(health) is None else Effect.REMOVED
             events.append(ServerLeft(old_service, health.server, Cause.RELOAD, health.alive, effect))
+        if self.quorum_up and any(health.alive for health in remaining):
+            carried = sum(old for health, old in moved if health.alive)
+            if not self.policy.counts_servers and not self.thresholds.holds(True, carried):
+                events.append(QuorumBroken(old_service, carried))
         self.service, self.servers, self.thresholds = service, servers, thresholds_of(service.server)
         for health, old in moved:
             if health.weight != old:

@@ -16,6 +16,7 @@ from pykeepalived.lvs.events import (
     LvsEvent,
     PoolRestored,
     PoolWithdrawn,
+    QuorumBroken,
     QuorumGained,
     QuorumLost,
     ServerDown,
@@ -253,8 +254,17 @@ def test_a_reload_may_cost_the_quorum() -> None:
     made = pool(real(1, 3), real(2, 3), quorum=3, sorry_server=SORRY)
     check(made, 1, False)
     events = made.reload(virtual(real(1, 3), real(3, 3, alpha=True), quorum=3, sorry_server=SORRY))
-    assert kinds(events) == [ServerLeft, QuorumLost, SorryAdded, PoolWithdrawn]
+    assert kinds(events) == [ServerLeft, QuorumBroken, QuorumLost, SorryAdded, PoolWithdrawn]
     assert table(made) == {9: 1}
+
+
+def test_servers_that_a_reload_replaces_break_the_quorum_for_a_moment() -> None:
+    made = pool(real(1, 3), real(2, 3), quorum=3)
+    check(made, 1, False)
+    assert kinds(made.reload(virtual(real(3, 3), quorum=3))) == [ServerLeft, ServerLeft, QuorumBroken, ServerUp]
+    assert made.quorum_up
+    assert kinds(made.reload(virtual(real(3, 3), real(4), quorum=3))) == [ServerUp], "nobody left"
+    assert kinds(made.reload(virtual(real(3, 3), quorum=3))) == [ServerLeft], "who stays carries it"
 
 
 def test_a_reload_changes_the_sorry_server_that_serves() -> None:

@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -92,7 +93,8 @@ class RealServer:
         self._pages = directory / f"pages-{number}"
         for name in ("", "named"):
             (self._pages / name).mkdir(parents=True, exist_ok=True)
-        (directory / "state").mkdir(exist_ok=True)
+        for name in ("state", "number"):
+            (directory / name).mkdir(exist_ok=True)
 
     def become(self, state: str) -> None:
         if state == self.state:
@@ -122,20 +124,22 @@ class RealServer:
 
     def _vanish(self, gone: bool) -> None:
         """Packets to a silent machine go to an interface behind which nobody is."""
+        lines = []
         for address in self.addresses:
-            length = "128" if ":" in address else "32"
-            family = "-6" if ":" in address else "-4"
+            place = f"{address}/{128 if ':' in address else 32}"
+            nodad = " nodad" if ":" in address else ""
             if gone:
-                self.space.ip("addr", "del", f"{address}/{length}", "dev", "lo")
-                self.space.ip(family, "route", "add", f"{address}/{length}", "dev", "hole")
+                lines += [f"addr del {place} dev lo", f"route add {place} dev hole"]
             else:
-                self.space.ip(family, "route", "del", f"{address}/{length}", "dev", "hole")
-                self.space.address("lo", f"{address}/{length}")
+                lines += [f"route del {place} dev hole", f"addr add {place} dev lo{nodad}"]
+        self.space.run("sh", "-c", f"printf '%s\\n' {' '.join(map(shlex.quote, lines))} | ip -batch -")
 
     def _write_state(self, state: str) -> None:
-        """What the program `answer` reads, and what nginx shows."""
+        """What the program `answer` reads, what FILE_CHECK reads, and what nginx shows."""
         words = {"up": "0", "dead": "1", "sick": "4", "slow": "slow", "silent": "1"}
         (self.directory / "state" / self.number).write_text(words[state] + "\n")
+        number = {"up": "0", "sick": "4"}.get(state, "1")
+        (self.directory / "number" / self.number).write_text(number + "\n")
         sick = state == "sick"
         pages = {
             "index.html": OTHER_PAGE if sick else PAGE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from tests.interop.lvs.backends import CERTIFICATE, LONG_PAGE, NAMED_PAGE, PAGE
-from tests.interop.lvs.cases import FAST, NAT, TCP, Case, case, real, three, virtual
+from tests.interop.lvs.backends import CERTIFICATE, LONG_PAGE, NAMED_PAGE, NUMBERS, PAGE
+from tests.interop.lvs.cases import FAST, NAT, TCP, Case, block, case, real, three, virtual
 
 V = "10.0.0.5"
 V6 = "2001:db8::5"
@@ -50,7 +50,7 @@ WEB: tuple[Case, ...] = (
     one("http-six", page(), six=True, place=f"{V6} 80"),
     one("http-regex", page('path /; regex "<h1>he[l]+o"')),
     one("http-regex-no-match", page('path /; regex "out of order"; regex_no_match')),
-    one("http-regex-options", page('path /; regex "^<H1>.*$"; regex_options caseless multiline dotall')),
+    one("http-regex-options", page('path /; regex "^<H1>h.[l]+o</H1>$"; regex_options caseless multiline dotall')),
     one("http-regex-long", page('path /long; regex "needle in hay"; regex_min_offset 1000; regex_stack 8192 65536')),
     one("http-regex-status", page('path /; status_code 200; regex "hello"')),
     one("http-urls", get("path /status", f"path /; digest {md5(PAGE)}", f"path /long; digest {md5(LONG_PAGE)}")),
@@ -120,6 +120,17 @@ OTHERS: tuple[Case, ...] = (
         reloads=False),
     one("misc-words", 'MISC_CHECK { misc_path "@DIRECTORY@/who @N@"; misc_timeout 2; user root root; retry 1; '
         f"delay_before_retry 1; {_TIMING} }}"),
+    *(case(name, *(block(f"track_file f{number} {{ file @DIRECTORY@/number/{number}; {own} }}") for number in NUMBERS),
+           virtual(f"{V} 80", f"{NAT}; quorum 3", three(check=f"FILE_CHECK {{ track_file f@N@; {words} }} {TCP}",
+                                                        called="s"), called="q"))
+      for name, own, words in (("file", "weight 0", ""), ("file-reverse", "weight 0 reverse", ""),
+                               ("file-weight", "weight 1", "weight 2"), ("file-minus", "", "weight -1"),
+                               ("file-of-track", "weight 3", ""))),
+    case("bfd", *(block(f"bfd_instance b{number} {{ neighbor_ip 192.168.0.{number}; source_ip 10.0.0.6 }}")
+                  for number in NUMBERS),
+         virtual(f"{V} 80", NAT, three(check=TCP, called="s") + real(
+             "192.168.0.12 81", "weight 7", "BFD_CHECK { name b12 }"), called="q"),
+         virtual(f"{V} 81", NAT, three(check=f"BFD_CHECK {{ name b@N@; alpha }} {TCP}", called="t"), called="r")),
     one("misc-and-tcp", f'MISC_CHECK {{ misc_path "@DIRECTORY@/answer @N@"; misc_timeout 2 }} {TCP}', port=8080),
     one("udp", f"UDP_CHECK {{ {_TIMES} }}", port=9, words="lb_algo rr; lb_kind NAT; protocol UDP", quick=True),
     one("udp-reply", f"UDP_CHECK {{ {_TIMES}; payload 0102; require_reply 01xx; min_reply_length 2; "

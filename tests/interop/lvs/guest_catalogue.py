@@ -2,26 +2,24 @@
 
     python -m tests.interop.lvs.guest_catalogue [--quick] [--directory DIR] NAME...
 
-The same fate befalls all machines; when nothing moves any more, tables, script calls and FIFO lines are compared.
-Prints a line for each configuration and what differs, and ends with 1 when something does.
+The same fate befalls both machines of a configuration; when nothing moves any more, tables, script calls and FIFO lines
+are compared. Prints a line for each configuration and what differs, and ends with 1 when something does.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pykeepalived.tools.lab import Lab, LabError, wait_until
+from pykeepalived.tools.lab import Lab
 from tests.interop.lvs.backends import Loop, make_certificate
 from tests.interop.lvs.cases import Case, from_file
 from tests.interop.lvs.catalogue import CASES
@@ -57,6 +55,10 @@ QUIET_S = 1.0
 #: What is different this long after the last movement is different.
 PATIENCE_S = 9.0
 LONGEST_S = 40.0
+#: Until a daemon has started or ended.
+_START_S = 15.0
+#: How often all machines are looked at.
+_LOOK_S = 0.2
 
 
 class Record:
@@ -68,24 +70,77 @@ class Record:
         self.fifos: list[list[str]] = []
         self.code: int | None = None
 
+    def note(self, machine: Machine) -> None:
+        self.tables.append(machine.table())
+        self.notes.append(machine.notes())
+        self.fifos.append(machine.fifo())
 
-def rest(pairs: Sequence[tuple[Machine, Machine]], least_s: float) -> list[str]:
-    """Wait until nothing moves and both of each pair show the same, or have had the time to. Names of those that do not
-    show the same."""
-    begun = changed = time.monotonic()
-    last: object = None
-    while True:
-        sights = [[(machine.glance(), machine.noise()) for machine in pair] for pair in pairs]
+
+class Course:
+    """The fates of one configuration, for both daemons. Each rest ends as soon as nothing moves any more and both show
+    the same, or have had the time to; other configurations do not wait for it."""
+
+    def __init__(self, lab: Lab, one: Case, fates: Sequence[Fate], directory: Path, loop: Loop) -> None:
+        self.case = one
+        self.fates = fates
+        self.pair = tuple(Machine(lab, one, daemon, directory, loop) for daemon in DAEMONS)
+        self.records = tuple(Record() for _ in DAEMONS)
+        self._lab = lab
+        self._number = -1
+        self._least_s = self._begun = self._changed = 0.0
+        self._last: object = None
+        self.starting = True
+        """Until there is a table: the guest has one slow processor, and a first check that fails counts."""
+
+    def step(self) -> bool:
+        """Look, and go on when it is time to; False when it is over."""
+        sights = [(machine.glance(), machine.noise()) for machine in self.pair]
         now = time.monotonic()
-        if sights != last:
-            last, changed = sights, now
-        unequal = [pair[0].case.name for pair, (theirs, ours) in zip(pairs, sights, strict=True) if theirs != ours]
-        quiet_s = now - changed
-        if now - begun >= least_s and quiet_s >= (PATIENCE_S if unequal else QUIET_S):
-            return unequal
-        if now - begun >= LONGEST_S:
-            return unequal
-        time.sleep(0.25)
+        if sights != self._last:
+            self._last, self._changed = sights, now
+        if self.starting and self._number == 0:
+            if not all(table for table, _ in sights) and now - self._begun < _START_S:
+                return True
+            self.starting, self._begun = False, now
+        if self._number >= 0:
+            if not self._rests(sights[0] == sights[1], now):
+                return True
+            for machine, record in zip(self.pair, self.records, strict=True):
+                record.note(machine)
+        self._number += 1
+        if self._number == len(self.fates):
+            self._end()
+            return False
+        fate, states, self._least_s = self.fates[self._number]
+        for machine in self.pair:
+            befall(machine, fate, states)
+        self._begun = self._changed = time.monotonic()
+        return True
+
+    def _rests(self, equal: bool, now: float) -> bool:
+        passed_s, quiet_s = now - self._begun, now - self._changed
+        if self.fates[self._number][0] == STOP and any(machine.runs for machine in self.pair) and passed_s < _START_S:
+            return False
+        if passed_s >= self._least_s and quiet_s >= (QUIET_S if equal else PATIENCE_S):
+            return True
+        return passed_s >= LONGEST_S
+
+    def _end(self) -> None:
+        for machine, record in zip(self.pair, self.records, strict=True):
+            record.code = None if machine.process is None else machine.process.poll()
+            machine.close()
+            self._lab.remove(machine.space)
+
+    def differences(self) -> list[str]:
+        """What differs, for people."""
+        theirs, ours = self.records
+        found = differences(self.fates, theirs, ours)
+        if not any(theirs.tables[0]) or len({tuple(table) for table in theirs.tables}) < 2:
+            found.append("  nothing happened: keepalived's table never changed")
+        if found:
+            for machine in self.pair:
+                found += [f"  | {machine.daemon}: {line}" for line in machine.log()[-_LOG_LINES:]]
+        return found
 
 
 def befall(machine: Machine, fate: str, states: dict[str, str]) -> None:
@@ -152,54 +207,29 @@ def _diff(theirs: list[str], ours: list[str]) -> list[str]:
     return [f"    {line}" for line in lines if not re.match(r"@@|---|\+\+\+", line)]
 
 
-def run(cases: Sequence[Case], fates: Sequence[Fate], directory: Path) -> dict[str, list[str]]:
-    """What differs, by configuration."""
+def run(cases: Sequence[Case], fates: Sequence[Fate], directory: Path, at_once: int) -> int:
+    """The number of configurations that differ; says so of each as it ends."""
     make_certificate()
     loop = Loop()
-    records = {(one.name, daemon): Record() for one in cases for daemon in DAEMONS}
-    logs: dict[str, list[str]] = {}
+    different = 0
+    waiting = list(reversed(cases))
+    running: list[Course] = []
+    begun = time.monotonic()
     with Lab("differential") as lab:
-        pairs = [
-            (Machine(lab, one, "theirs", directory, loop), Machine(lab, one, "ours", directory, loop)) for one in cases
-        ]
-        machines = [machine for pair in pairs for machine in pair]
-        for fate, states, least_s in fates:
-            begun = time.monotonic()
-            for machine in machines:
-                befall(machine, fate, states)
-                if fate == START and machine.daemon == "ours":
-                    # One after the other: the guest has one slow processor, and a first check that fails counts.
-                    with contextlib.suppress(LabError):
-                        wait_until(machine.glance, 8, "a table")
-            if fate == STOP:
-                for machine in machines:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        assert machine.process is not None
-                        records[machine.case.name, machine.daemon].code = machine.process.wait(15)
-            befallen = time.monotonic()
-            unequal = rest(pairs, least_s)
-            for machine in machines:
-                record = records[machine.case.name, machine.daemon]
-                record.tables.append(machine.table())
-                record.notes.append(machine.notes())
-                record.fifos.append(machine.fifo())
-            print(
-                f"· {fate}: {befallen - begun:.1f} + {time.monotonic() - befallen:.1f} s {' '.join(unequal)}",
-                flush=True,
-            )
-        for machine in machines:
-            logs[machine.name] = machine.log()
-            machine.close()
-    found: dict[str, list[str]] = {}
-    for one in cases:
-        theirs, ours = (records[one.name, daemon] for daemon in DAEMONS)
-        found[one.name] = differences(fates, theirs, ours)
-        if not any(theirs.tables[0]) or len({tuple(table) for table in theirs.tables}) < 2:
-            found[one.name].append("  nothing happened: keepalived's table never changed")
-        if found[one.name]:
-            for daemon in DAEMONS:
-                found[one.name] += [f"  | {daemon}: {line}" for line in logs[f"{one.name}-{daemon}"][-_LOG_LINES:]]
-    return found
+        while waiting or running:
+            if waiting and len(running) < at_once and not any(course.starting for course in running):
+                running.append(Course(lab, waiting.pop(), fates, directory, loop))
+            for course in tuple(running):
+                if not course.step():
+                    running.remove(course)
+                    found = course.differences()
+                    different += bool(found)
+                    word = "DIFFERENT" if found else "same"
+                    print(
+                        "\n".join([f"{word} {course.case.name} {time.monotonic() - begun:.0f} s", *found]), flush=True
+                    )
+            time.sleep(_LOOK_S)
+    return different
 
 
 _LOG_LINES = int(os.environ.get("DIFFERENTIAL_LOG", "0")) or 1
@@ -210,6 +240,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--directory", type=Path)
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--at-once", type=int, default=12)
     options = parser.parse_args()
     if options.directory is not None:
         cases = [from_file(options.directory / f"{name}.conf") for name in options.names]
@@ -217,10 +248,8 @@ def main() -> int:
         cases = [CASES[name] for name in options.names]
     with tempfile.TemporaryDirectory(prefix="differential-") as directory:
         Path(directory).chmod(0o755)
-        found = run(cases, QUICK_FATES if options.quick else FATES, Path(directory))
-    for name, lines in found.items():
-        print("\n".join([f"{'DIFFERENT' if lines else 'same'} {name}", *lines]), flush=True)
-    return 1 if any(found.values()) else 0
+        different = run(cases, QUICK_FATES if options.quick else FATES, Path(directory), options.at_once)
+    return 1 if different else 0
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from tests.interop.lvs.backends import NUMBERS, Loop, RealServer, needed_ports
 from tests.interop.lvs.cases import Case
 
 DAEMONS = {
-    "theirs": ["/usr/sbin/keepalived"],
+    "theirs": [os.environ.get("DIFFERENTIAL_KEEPALIVED") or "/usr/sbin/keepalived"],
     "ours": [sys.executable, "-m", "pykeepalived.cli.keepalived"],
 }
 #: Addresses of virtual servers that some checks and `bindto` need to exist.

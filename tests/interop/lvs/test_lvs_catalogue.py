@@ -11,19 +11,13 @@ from pykeepalived.dialects.keepalived.tables.lvs import GROUP_ENTRY, SSL, VIRTUA
 from tests.interop.lvs.catalogue import CASES
 from tests.interop.lvs.differential import run_batch
 
-#: Words whose effect is elsewhere, with where it is proved instead.
-ELSEWHERE = {
-    "ha_suspend": "addresses come and go: tests of the checker process",
-    "BFD_CHECK": "needs a BFD peer",
-    "FILE_CHECK": "its weight from a file: tests of trackers",
-}
 #: Words that the other program, 2.2.7, does not know.
 NEWER = {"tls_compliant"}
 
 
 def _words_of(rows: dict[str, Row], context: str) -> Iterator[tuple[str, str]]:
     for name, row in rows.items():
-        if name in ELSEWHERE or name in NEWER or row.ours:
+        if name in NEWER or row.ours:
             continue
         yield context, name
         if isinstance(row.block, Table):
