@@ -7,9 +7,14 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
 
 from pykeepalived.tools.guest import why_no_guest
 from pykeepalived.tools.lab_rights import why_no_namespaces
+
+#: Whether a machine is busy says nothing about a property.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 PEERS = ("keepalived", "ldirectord", "ipvsadm")
 

@@ -23,7 +23,6 @@ EXPECTED = {
     "includes": ["config-file-missing"],
     "namespace-missing": ["script-security", "script-security"],
     "script-without-instance": ["script-security"],
-    "lvs-checkers": ["check-unavailable", "check-unavailable"],
 }
 #: 2.2.7 -t ends itself with SIGTERM on some files with scripts.
 TERMINATED = {"lvs-checkers.conf", "vrrp-trackers.conf"}
