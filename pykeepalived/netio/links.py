@@ -37,7 +37,9 @@ _IFA_LOCAL: Final = 2
 _IFA_LABEL: Final = 3
 _IFA_FLAGS: Final = 8
 IFA_F_SECONDARY: Final = 0x01
+IFA_F_OPTIMISTIC: Final = 0x04
 IFA_F_DADFAILED: Final = 0x08
+IFA_F_TENTATIVE: Final = 0x40
 _AF_UNSPEC: Final = 0
 
 _HEADER_BYTES: Final = 16
@@ -81,6 +83,11 @@ class KernelAddress(msgspec.Struct, frozen=True):
     scope: int
     flags: int
     label: str = ""
+
+    @property
+    def tentative(self) -> bool:
+        """Duplicate address detection has not finished, and until then the address may not be used."""
+        return self.flags & (IFA_F_TENTATIVE | IFA_F_OPTIMISTIC | IFA_F_DADFAILED) == IFA_F_TENTATIVE
 
     @property
     def family(self) -> Family:
@@ -218,6 +225,15 @@ class Monitor:
         if link is None:
             return []
         return [item for item in self._addresses.get(link.index, {}).values() if item.family == family]
+
+    def is_tentative(self, address: str, ifname: str | None) -> bool:
+        """Whether this address may not be used yet: on that interface, or wherever it is if it is not there."""
+        every = [(index, item) for index, known in self._addresses.items() for item in known.values()]
+        found = [(index, item.tentative) for index, item in every if item.address == address]
+        link = self._names.get(ifname) if ifname is not None else None
+        there = [tentative for index, tentative in found if link is not None and index == link.index]
+        there = there or [tentative for _, tentative in found]
+        return bool(there) and all(there)
 
     def interface_with(self, address: str) -> str | None:
         """The name of the first interface that has this address."""

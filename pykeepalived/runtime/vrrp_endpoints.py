@@ -24,6 +24,7 @@ from pykeepalived.netio.sockets import Place, SocketPool, Wish
 from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.vrrp_addresses import Placed
 from pykeepalived.vrrp.authentication import AhCounter
+from pykeepalived.vrrp.events import SourceAddressChanged
 from pykeepalived.vrrp.facts import InstanceKey, all_addresses, instance_family, instance_key, is_unicast
 from pykeepalived.vrrp.links import address_link, advert_link, own_link
 
@@ -51,6 +52,8 @@ class Endpoint:
             PROTOCOL_AH if with_ah else PROTOCOL_VRRP,
         )
         self.source: str | None = None
+        self.tentative = False
+        """Its source address is still in duplicate address detection."""
         self._datagrams: tuple[Datagram, ...] = ()
         self._counters = Counters()
         self._send_error: int | None = None
@@ -58,13 +61,18 @@ class Endpoint:
 
     def use_source(self, source: str | None) -> None:
         """Adverts come from this address from now on; None: there is none, and nothing can be sent."""
+        self.tentative = False
         if source != self.source:
             self.source = source
             self._datagrams = ()
 
+    def wait_for_source(self) -> None:
+        """There will be a source address; until then the last one stays."""
+        self.tentative = True
+
     def take_over(self, old: Endpoint) -> None:
         """Continue for the same virtual router of an earlier configuration."""
-        self.source = old.source
+        self.source, self.tentative = old.source, old.tentative
         self._counters = old._counters
         self._old_checksum = old._old_checksum
 
@@ -174,6 +182,16 @@ class SourceFinder:
         self._monitor = monitor
         self._virtual = virtual
         self._known: dict[tuple[str, Family, bool], str | None] = {}
+
+    def update(self, endpoint: Endpoint) -> SourceAddressChanged:
+        """Look, tell the endpoint and say what there is for the router."""
+        name = endpoint.instance.name
+        source = self.source(endpoint)
+        if source is not None and endpoint.family is Family.INET6 and self._monitor.is_tentative(source, endpoint.place.ifname):
+            endpoint.wait_for_source()
+            return SourceAddressChanged(name, None, tentative=True)
+        endpoint.use_source(source)
+        return SourceAddressChanged(name, source)
 
     def source(self, endpoint: Endpoint) -> str | None:
         """None: the interface has no address that would do, or the one of the file is missing and tracked."""

@@ -8,6 +8,7 @@ from pykeepalived.model.config import Config
 from pykeepalived.runtime.vrrp_addresses import Placed
 from pykeepalived.runtime.vrrp_endpoints import Endpoint, endpoints_of, virtual_addresses
 from pykeepalived.vrrp.facts import interface_trackers
+from pykeepalived.vrrp.links import own_link
 from pykeepalived.vrrp.watched import static_trackers
 
 #: The owner of its addresses becomes MASTER at once, and they are the addresses of its interface.
@@ -27,8 +28,9 @@ class Generation:
         """Of these it matters whether the source address that the file names is there, on whichever interface."""
         self.on_interface: dict[str, list[Endpoint]] = {}
         for endpoint in self.endpoints.values():
-            if endpoint.instance.interface is not None:
-                self.on_interface.setdefault(endpoint.instance.interface, []).append(endpoint)
+            # An ipvlan has addresses of its own.
+            for ifname in {endpoint.instance.interface, own_link(endpoint.instance)} - {None}:
+                self.on_interface.setdefault(str(ifname), []).append(endpoint)
 
     @cached_property
     def interfaces(self) -> frozenset[str]:

@@ -287,17 +287,17 @@ class LinkKeeper:
 
     def _set_up_settings(self, wanted: Wanted) -> None:
         link = wanted.link
-        if link.kind != "macvlan":
-            return
         own: list[tuple[int, str, int]] = [(4, "arp_ignore", 1)]
-        if wanted.family is Family.INET:
+        if link.kind != "macvlan":
+            own = [(6, "disable_ipv6", 1)] if wanted.family is Family.INET else []
+        elif wanted.family is Family.INET:
             own += [(4, "accept_local", 1), (4, "rp_filter", 0), (4, "promote_secondaries", 1), (6, "disable_ipv6", 1)]
             for name in ("arp_ignore", "arp_filter"):
                 self._settings.set(sysctls.of_interface(4, link.base, name), 1)
             self._free_reverse_path(link.ifname)
         else:
             own.append((6, "addr_gen_mode", 1))
-        if wanted.family is Family.INET:
+        if wanted.family is Family.INET and link.kind == "macvlan":
             own.insert(0, (6, "addr_gen_mode", 1))
         for family, name, value in own:
             key = sysctls.of_interface(family, link.ifname, name)

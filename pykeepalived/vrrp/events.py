@@ -102,10 +102,21 @@ class LinkChanged(msgspec.Struct, frozen=True):
 
 
 class SourceAddressChanged(msgspec.Struct, frozen=True):
-    """The primary address of the instance's interface; None: there is none, which is a fault."""
+    """The primary address of the instance's interface; None: there is none, which is a fault.
+
+    `tentative`: there is one, and duplicate address detection has not finished (RFC 4862 section 5.4): an instance that
+    does not run yet waits for it, one that runs stays what it is.
+    """
 
     instance: str
     address: str | None
+    tentative: bool = False
+
+
+class InterfaceReady(msgspec.Struct, frozen=True):
+    """`vrrp_ready_gate`: an instance's interface has carrier and a usable address and hears the network."""
+
+    instance: str
 
 
 class AddressLost(msgspec.Struct, frozen=True):
@@ -255,6 +266,7 @@ Event = (
     | PacketRefused
     | LinkChanged
     | SourceAddressChanged
+    | InterfaceReady
     | AddressLost
     | ScriptResult
     | FileChanged

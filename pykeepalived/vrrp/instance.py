@@ -73,6 +73,11 @@ class Coupling(Protocol):
     def all_owners(self) -> bool: ...
 
 
+def must_wait(state: VrrpState, standing: Standing) -> bool:
+    """Whether an instance in this state has to wait for what its standing lacks."""
+    return standing.tentative or standing.gated or (state is VrrpState.INIT and bool(standing.waits_for))
+
+
 class Rival:
     """When another owner of the same addresses was first heard, and how many adverts we had sent until then."""
 
@@ -94,7 +99,7 @@ class Instance:
         """Effective."""
         self.faults: tuple[Fault, ...] = ()
         self.waits = False
-        """In INIT: a tracker that it depends on has no result yet."""
+        """Something that it depends on is not known or not there yet: it stays in INIT or FAULT, and leads nobody."""
         self.source: str | None = config.source
         self.group: Coupling | None = None
         self.sync_daemon = False
@@ -168,7 +173,7 @@ class Instance:
     def _master_is_down(self, now_us: int, out: Output) -> None:
         out.detail(self, f"({self.name}) Receive advertisement timeout")
         self.wanted = MASTER
-        if self.group and not self.group.may_lead(self):
+        if self.waits or (self.group and not self.group.may_lead(self)):
             self.timer_us = now_us + self.master_down_us()
             return
         self.become_master(now_us, out)
@@ -347,7 +352,9 @@ class Instance:
             out.log(self, line)
         self.faults = standing.faults
         self.set_priority(standing.priority, now_us, out)
-        self.waits = self.state is VrrpState.INIT and bool(standing.waits_for)
+        self.waits = must_wait(self.state, standing)
+        if standing.gated:
+            return
         if standing.faults:
             if self.state is not FAULT:
                 self.become_fault(now_us, out, init=init)

@@ -2,6 +2,8 @@
 
 An instance with `use_vmac` or `use_ipvlan` lives on an interface of its own above the configured one, the *base*
 (keepalived-behaviour section 9). Addresses of the other family stay on the base: the virtual MAC belongs to one family.
+An ipvlan has no MAC address of its own and carries the adverts only: all virtual addresses stay on the base (seen by
+running 2.2.7 and 2.4.3).
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def address_link(config: VrrpInstance, address: VirtualAddress, family: Family) 
         return address.vmac_ifname
     if address.dev is not None and address.dev != config.interface:
         return address.dev
-    if config.vmac is not None and config.vmac.kind == "macvlan" and family_of(address.prefix.address) is not family:
+    if config.vmac is not None and (
+        config.vmac.kind == "ipvlan" or family_of(address.prefix.address) is not family
+    ):
         return config.interface
     return own_link(config)
 

@@ -24,6 +24,7 @@ from pykeepalived.vrrp.events import (
     FileChanged,
     GroupStatus,
     InstanceStatus,
+    InterfaceReady,
     LinkChanged,
     PacketRefused,
     ProcessCount,
@@ -50,8 +51,8 @@ _UNKNOWN_VRID_LINES_PER_S: Final = 5
 _ROUTER: Final = "router"
 
 
-class _StartupDelay:
-    """`vrrp_startup_delay`: the one deadline that is neither an instance's nor a script's."""
+class _Deadline:
+    """`vrrp_startup_delay` or `vrrp_ready_gate`: a deadline that is neither an instance's nor a script's."""
 
     def __init__(self) -> None:
         self.until_us: int | None = None
@@ -61,7 +62,7 @@ class _StartupDelay:
         return self.until_us
 
 
-_Timed = Instance | ScriptTracker | ProcessTracker | _StartupDelay
+_Timed = Instance | ScriptTracker | ProcessTracker | _Deadline
 
 
 class Router:
@@ -82,7 +83,8 @@ class Router:
         self._running = False
         self._stopped = False
         self._world = World(config)
-        self._delay = _StartupDelay()
+        self._delay = _Deadline()
+        self._gate = _Deadline()
         self._heap: list[tuple[int, int, _Timed]] = []
         self._pushed = 0
         self._unknown_lines = Budget(_UNKNOWN_VRID_LINES_PER_S)
@@ -110,6 +112,8 @@ class Router:
                 self._link(event, now_us, out)
             case SourceAddressChanged():
                 self._source(event, now_us, out)
+            case InterfaceReady():
+                self._ready(event, now_us, out)
             case AddressLost():
                 self._address_lost(event, now_us, out)
             case ScriptResult():
@@ -135,6 +139,7 @@ class Router:
             world = World(config)
             world.links, world.sources = self._world.links, self._world.sources
             world.watched = Watched(config, self._world.watched)
+            world.tentative = self._world.tentative
             self._world = world
             return ()
         out = Output(log_detail=self._log_detail)
@@ -220,12 +225,16 @@ class Router:
             out.log(_ROUTER, f"Delaying startup for {delay_us / SECOND_US:g} seconds")
             world.not_before_us = self._delay.until_us = now_us + delay_us
             self._schedule(self._delay)
+        if settings.ready_gate_us is not None and world.instances:
+            world.gated |= {item.name for item in world.instances.values() if item.config.interface is not None}
+            self._gate.until_us = now_us + settings.ready_gate_us
+            self._schedule(self._gate)
         world.start(now_us, out)
         for script in world.scripts.values():
             self._schedule(script)
 
     def _tick(self, now_us: int, out: Output) -> None:
-        due: list[_Timed] = []
+        world, due = self._world, list[_Timed]()
         while (at_us := self.wake_at()) is not None and at_us <= now_us:
             timed = heapq.heappop(self._heap)[2]
             timed.queued_us = None
@@ -238,6 +247,12 @@ class Router:
             elif isinstance(timed, ProcessTracker):
                 if timed.expire(now_us, out):
                     self._judge_users(ProcessCount(timed.config.name, timed.count or 0), now_us, out)
+            elif timed is self._gate:
+                timed.until_us = None
+                late = [name for name in world.instances if name in world.gated]
+                for name in late:
+                    out.log(_ROUTER, f"({name}) starts though its interface is not ready (vrrp_ready_gate)")
+                world.open_gates(late, now_us, out)
             else:
                 timed.until_us = None
                 out.log(_ROUTER, "Delayed start completed")
@@ -280,9 +295,17 @@ class Router:
 
     def _source(self, event: SourceAddressChanged, now_us: int, out: Output) -> None:
         self._world.sources[event.instance] = event.address
+        (self._world.tentative.add if event.tentative else self._world.tentative.discard)(event.instance)
         instance = self._world.instances.get(event.instance)
         if self._running and instance is not None:
             self._world.judge([instance], now_us, out)
+
+    def _ready(self, event: InterfaceReady, now_us: int, out: Output) -> None:
+        """One more that may start; with the last one there is nothing left to wait for."""
+        if event.instance in self._world.gated:
+            self._world.open_gates([event.instance], now_us, out)
+            if not self._world.gated:
+                self._gate.until_us = None
 
     def _address_lost(self, event: AddressLost, now_us: int, out: Output) -> None:
         instance = self._world.instances.get(event.instance)

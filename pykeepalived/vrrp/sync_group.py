@@ -39,7 +39,7 @@ class Group:
     # ---- what members ask and tell ----
 
     def may_lead(self, member: Instance) -> bool:
-        return all(mate is member or (mate.wanted is MASTER and not mate.faults) for mate in self.members)
+        return all(mate is member or (mate.wanted is MASTER and not mate.faults and not mate.waits) for mate in self.members)
 
     def all_owners(self) -> bool:
         return all(member.owner for member in self.members)
@@ -79,7 +79,9 @@ class Group:
         """
         faults = [fault for standing in standings for fault in standing.faults]
         # A member that waits holds back a group that starts; not one that a reload made of running members.
-        waits = any(standing.waits_for for standing in standings) and all(
+        gated = any(standing.gated for standing in standings)
+        waits = gated or any(standing.tentative for standing in standings)
+        waits |= any(standing.waits_for for standing in standings) and all(
             member.state is VrrpState.INIT for member in self.members
         )
         culprit = next((at for at, standing in enumerate(standings) if standing.faults), 0)
@@ -89,6 +91,8 @@ class Group:
             self._note(member, standing, bool(faults), out)
             member.waits = waits
             member.set_priority(standing.priority, now_us, out)
+        if gated:
+            return
         if faults:
             self._to_fault(self.members[culprit], now_us, out, init=init)
         elif not waits:

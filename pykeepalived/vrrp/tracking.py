@@ -56,6 +56,10 @@ class Standing(msgspec.Struct, frozen=True):
     waits_for: tuple[str, ...]
     """Scripts that have to end once before the instance may leave INIT."""
     priority: int
+    tentative: bool = False
+    """The source address cannot be used yet: the instance may not leave INIT or FAULT, and becomes no MASTER."""
+    gated: bool = False
+    """The interface is not ready (`vrrp_ready_gate`): the instance stays in INIT, whatever its trackers say."""
 
 
 def interface_fault(tracker: TrackedInterface) -> Fault:
@@ -108,11 +112,13 @@ def assess(
     source: str | None,
     *,
     watched: Watched | None = None,
+    tentative: bool = False,
+    gated: bool = False,
 ) -> Standing:
     """The instance's own standing; what its sync group adds is in the result, what its mates suffer is not.
 
     `source` is the address that its adverts come from. Interfaces that nobody reported are down; a script of an unknown
-    name counts for nothing. `watched`: None, there is nothing else to track.
+    name counts for nothing. `watched`: None, there is nothing else to track. A `tentative` source is missing for now.
     """
     weighted = group is None or group.tracking_weight
     total = _Sum()
@@ -131,12 +137,12 @@ def assess(
                 _add_watched(total, owner, watched, weighted=weighted)
     if config.unicast_fault_no_peer and config.unicast_without_peers:
         total.faults.append(NO_PEER)
-    if source is None:
+    if source is None and not tentative:
         total.faults.append(NO_SOURCE)
     priority = config.priority
     if priority != OWNER:
         priority = max(1, min(HIGHEST_BACKUP, priority + total.weight))
-    return Standing(tuple(dict.fromkeys(total.faults)), tuple(total.waits_for), priority)
+    return Standing(tuple(dict.fromkeys(total.faults)), tuple(total.waits_for), priority, tentative, gated)
 
 
 def _add_script(total: _Sum, tracked: TrackedScript, script: ScriptTracker, *, weighted: bool) -> None:

@@ -31,6 +31,10 @@ class World:
         self.links: dict[str, bool] = {}
         self.sources: dict[str, str | None] = {}
         """Reported source addresses by instance name; a name may be reported before its instance exists."""
+        self.tentative: set[str] = set()
+        """Instances whose reported source address is still in duplicate address detection."""
+        self.gated: set[str] = set()
+        """Instances whose interface is not ready yet."""
         self.not_before_us = 0
         self.instances: dict[str, Instance] = {item.name: Instance(item) for item in config.instances}
         self.groups: dict[str, Group] = {}
@@ -90,8 +94,19 @@ class World:
     def standing(self, instance: Instance) -> Standing:
         config, group = instance.config, self.group_config(instance)
         reported = self.sources.get(instance.name)
-        instance.source = reported if config.track_src_ip else config.source or reported
-        return assess(config, group, self.links, self.scripts, instance.source, watched=self.watched)
+        tentative = instance.name in self.tentative
+        if not tentative:
+            instance.source = reported if config.track_src_ip else config.source or reported
+        return assess(
+            config,
+            group,
+            self.links,
+            self.scripts,
+            instance.source,
+            watched=self.watched,
+            tentative=tentative,
+            gated=instance.name in self.gated,
+        )
 
     def judge(self, instances: Iterable[Instance], now_us: int, out: Output, *, init: bool = False) -> None:
         """Bring instances, or the whole groups that they are in, to where their trackers want them."""
@@ -113,6 +128,11 @@ class World:
             instance.clean(out)
         self.judge(self.instances.values(), now_us, out, init=True)
 
+    def open_gates(self, names: Iterable[str], now_us: int, out: Output) -> None:
+        """Let instances start: their interfaces are ready, or nobody waits for them any longer."""
+        self.gated -= set(names)
+        self.judge(self.depending_on(names), now_us, out, init=True)
+
     # ---- from one generation to the next ----
 
     def adopt(self, config: Config, now_us: int, out: Output) -> None:
@@ -129,6 +149,8 @@ class World:
         self._carry_sources(kept)
         names = {item.name for item in config.instances}
         self.sources = {name: source for name, source in self.sources.items() if name in names}
+        self.tentative &= names
+        self.gated &= names
         for instance, item in kept:
             adapt(instance, item, now_us, out)
         by_name = {instance.name: instance for instance, _ in kept} | {item.name: Instance(item) for item in fresh}

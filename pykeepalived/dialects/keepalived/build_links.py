@@ -29,8 +29,11 @@ class _Names:
         self._taken = {name for name in known if not context.host.is_stacked_link(name)}
         self._taken |= {item.vmac.ifname for item in instances if item.vmac and item.vmac.ifname}
 
-    def free(self, prefix: str, vrid: int, family: Family) -> str:
-        """PREFIX.VRID, for IPv6 PREFIX6.VRID, and if that is taken PREFIX1.VRID, PREFIX2.VRID and so on."""
+    def free(self, prefix: str, vrid: int, family: Family | None) -> str:
+        """PREFIX.VRID, for IPv6 PREFIX6.VRID, and if that is taken PREFIX1.VRID, PREFIX2.VRID and so on.
+
+        `family` None: PREFIX.VRID for both, as ipvlans are named.
+        """
         middle = "6" if family is Family.INET6 else ""
         number = 0
         while True:
@@ -77,7 +80,8 @@ class _Namer:
             if other is not None:
                 self._collides(instance, other[0])
                 return None
-            ifname = vmac.ifname or self._names.free(self._prefix, instance.vrid, family)
+            marked = family if vmac.kind == "macvlan" else None
+            ifname = vmac.ifname or self._names.free(self._prefix, instance.vrid, marked)
             instance = msgspec.structs.replace(instance, vmac=msgspec.structs.replace(vmac, ifname=ifname))
             if vmac.kind == "macvlan":
                 self._users[key] = (instance.name, ifname)
