@@ -187,7 +187,11 @@ class SourceFinder:
         """Look, tell the endpoint and say what there is for the router."""
         name = endpoint.instance.name
         source = self.source(endpoint)
-        if source is not None and endpoint.family is Family.INET6 and self._monitor.is_tentative(source, endpoint.place.ifname):
+        if (
+            source is not None
+            and endpoint.family is Family.INET6
+            and self._monitor.is_tentative(source, endpoint.place.ifname)
+        ):
             endpoint.wait_for_source()
             return SourceAddressChanged(name, None, tentative=True)
         endpoint.use_source(source)

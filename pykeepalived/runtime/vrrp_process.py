@@ -31,6 +31,7 @@ from pykeepalived.runtime.vrrp_leftovers import bare, clean_up, take_away
 from pykeepalived.runtime.vrrp_link_states import LinkStates
 from pykeepalived.runtime.vrrp_losses import Losses
 from pykeepalived.runtime.vrrp_performer import Performer
+from pykeepalived.runtime.vrrp_ready import ReadyGate
 from pykeepalived.runtime.vrrp_route_side import RouteSide
 from pykeepalived.runtime.vrrp_routes import RouteKeeper
 from pykeepalived.runtime.vrrp_view import View, counters
@@ -85,6 +86,7 @@ class VrrpProgram:
         route_keeper = RouteKeeper(self._requests, self._monitor, self._journal, self._log)
         self._routes = RouteSide(self._requests, self._monitor, route_keeper, self._reactor, self._log)
         self._losses = Losses(self._keeper, route_keeper, self._announcer, self._log)
+        self._gate = ReadyGate(self._reactor, self._monitor, self._log, self._feed)
         self._states = LinkStates(self._reactor, self._monitor, self._log, self._feed)
         self._performer = Performer(
             self._context,
@@ -124,6 +126,7 @@ class VrrpProgram:
                 events.Start(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000),
             ]
         )
+        self._gate.start(config, self._now.endpoints.values())
         self._prepare_ahead()
 
     def reload(self, config: Config) -> None:
@@ -260,11 +263,7 @@ class VrrpProgram:
     def _source_events(self, endpoints: Iterable[Endpoint]) -> list[events.SourceAddressChanged]:
         """Look source addresses up again; one event for each instance."""
         finder = SourceFinder(self._monitor, self._now.virtual)
-        found = []
-        for endpoint in endpoints:
-            endpoint.use_source(finder.source(endpoint))
-            found.append(events.SourceAddressChanged(endpoint.instance.name, endpoint.source))
-        return found
+        return [finder.update(endpoint) for endpoint in endpoints]
 
     def _prepare_ahead(self) -> None:
         self._preparing = deque(self._now.endpoints.values())
@@ -323,9 +322,9 @@ class VrrpProgram:
             self._ears.open(self._monitor)
         concerned = [self._now.on_interface.get(ifname, ()) for ifname in touched]
         for endpoints in [*concerned, self._now.tracked_sources] if touched else ():
-            before = [endpoint.source for endpoint in endpoints]
+            before = [(endpoint.source, endpoint.tentative) for endpoint in endpoints]
             for event, endpoint, old in zip(self._source_events(endpoints), endpoints, before, strict=True):
-                if event.address != old:
+                if (endpoint.source, endpoint.tentative) != old:
                     found.append(event)
                     self._preparing.append(endpoint)
         if self._preparing:
@@ -365,6 +364,7 @@ class VrrpProgram:
 
     def _close(self) -> None:
         self._states.close()
+        self._gate.close()
         self._performer.extra_garp.close()
         self._alarm.cancel()
         self._reactor.unwatch(self._monitor.fileno())

@@ -40,7 +40,7 @@ from pykeepalived.vrrp.facts import (
 from pykeepalived.vrrp.garp import GarpSchedule
 from pykeepalived.vrrp.output import Budget, Output
 from pykeepalived.vrrp.timers import HIGHEST_BACKUP, OWNER, master_down_us, skew_us
-from pykeepalived.vrrp.tracking import Fault, Standing, fault_lines
+from pykeepalived.vrrp.tracking import TENTATIVE, Fault, Standing, fault_lines
 
 #: An owner does not wait: it becomes MASTER in the same turn of the loop.
 _AT_ONCE_US: Final = 1
@@ -76,6 +76,13 @@ class Coupling(Protocol):
 def must_wait(state: VrrpState, standing: Standing) -> bool:
     """Whether an instance in this state has to wait for what its standing lacks."""
     return standing.tentative or standing.gated or (state is VrrpState.INIT and bool(standing.waits_for))
+
+
+def faults_in(state: VrrpState, standing: Standing) -> tuple[Fault, ...]:
+    """What an instance in this state is to suffer. A tentative address leads nobody into or out of FAULT."""
+    if standing.tentative and state is FAULT and not standing.faults:
+        return (TENTATIVE,)
+    return standing.faults
 
 
 class Rival:
@@ -348,14 +355,15 @@ class Instance:
 
     def judge(self, standing: Standing, now_us: int, out: Output, *, init: bool = False) -> None:
         """Go where the trackers want it; for instances in no sync group. `init`: at the start of the daemon."""
-        for line in fault_lines(self.name, self.faults, standing.faults):
+        faults = () if standing.gated else faults_in(self.state, standing)
+        for line in fault_lines(self.name, self.faults, faults):
             out.log(self, line)
-        self.faults = standing.faults
+        self.faults = faults
         self.set_priority(standing.priority, now_us, out)
         self.waits = must_wait(self.state, standing)
         if standing.gated:
             return
-        if standing.faults:
+        if faults:
             if self.state is not FAULT:
                 self.become_fault(now_us, out, init=init)
         elif not self.waits and self.state in {VrrpState.INIT, FAULT}:

@@ -37,9 +37,7 @@ def address_link(config: VrrpInstance, address: VirtualAddress, family: Family) 
         return address.vmac_ifname
     if address.dev is not None and address.dev != config.interface:
         return address.dev
-    if config.vmac is not None and (
-        config.vmac.kind == "ipvlan" or family_of(address.prefix.address) is not family
-    ):
+    if config.vmac is not None and (config.vmac.kind == "ipvlan" or family_of(address.prefix.address) is not family):
         return config.interface
     return own_link(config)
 

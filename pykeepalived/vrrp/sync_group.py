@@ -17,9 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from pykeepalived.model.vrrp import SyncGroup, VrrpState
 from pykeepalived.vrrp.events import GroupStatus, Notify, NotifyKind
-from pykeepalived.vrrp.instance import BACKUP, FAULT, MASTER, Instance
+from pykeepalived.vrrp.instance import BACKUP, FAULT, MASTER, Instance, faults_in
 from pykeepalived.vrrp.output import Output
 from pykeepalived.vrrp.tracking import Fault, Standing, fault_lines
 
@@ -39,7 +41,9 @@ class Group:
     # ---- what members ask and tell ----
 
     def may_lead(self, member: Instance) -> bool:
-        return all(mate is member or (mate.wanted is MASTER and not mate.faults and not mate.waits) for mate in self.members)
+        return all(
+            mate is member or (mate.wanted is MASTER and not mate.faults and not mate.waits) for mate in self.members
+        )
 
     def all_owners(self) -> bool:
         return all(member.owner for member in self.members)
@@ -77,9 +81,13 @@ class Group:
 
         `init`: this is the daemon's start, or the members are new.
         """
+        gated = any(standing.gated for standing in standings)
+        standings = [
+            msgspec.structs.replace(standing, faults=() if gated else faults_in(member.state, standing))
+            for member, standing in zip(self.members, standings, strict=True)
+        ]
         faults = [fault for standing in standings for fault in standing.faults]
         # A member that waits holds back a group that starts; not one that a reload made of running members.
-        gated = any(standing.gated for standing in standings)
         waits = gated or any(standing.tentative for standing in standings)
         waits |= any(standing.waits_for for standing in standings) and all(
             member.state is VrrpState.INIT for member in self.members

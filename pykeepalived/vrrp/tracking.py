@@ -85,6 +85,7 @@ def session_fault(name: str) -> Fault:
 
 NO_PEER: Final = Fault("no unicast peer", "(cannot use unicast without any peers)")
 NO_SOURCE: Final = Fault("no source address", "(no address for interface)")
+TENTATIVE: Final = Fault("source address is tentative", "")
 
 
 class _Sum:

@@ -79,6 +79,7 @@ def random_event(chance: random.Random) -> events.Event:
             events.PacketRefused(name, chance.choice(list(events.Refusal)), "10.0.0.2", "text"),
             events.LinkChanged(chance.choice(INTERFACES), chance.random() < 0.7),
             events.SourceAddressChanged(name, chance.choice(["10.0.0.1", "10.0.0.1", None])),
+            events.SourceAddressChanged(name, None, tentative=True),
             events.ScriptResult(chance.choice(SCRIPTS), chance.choice([0, 0, 1, -9, None])),
             events.AddressLost(name, "10.0.0.51", "eth0"),
             events.Tick(),

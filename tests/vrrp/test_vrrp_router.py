@@ -87,6 +87,8 @@ def some_events():
         yield events.Stop(up)
     for text in ("10.0.0.1", "10.0.0.3", None):
         yield events.SourceAddressChanged("A", text)
+    yield events.SourceAddressChanged("A", None, tentative=True)
+    yield events.InterfaceReady("A")
     for status in (0, 1, -9, None):
         yield events.ScriptResult("chk", status)
     yield events.AddressLost("A", "10.0.0.51", "eth0")

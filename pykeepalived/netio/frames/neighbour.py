@@ -9,7 +9,7 @@ from pykeepalived.model.common import Family, family_of
 from pykeepalived.netio.frames import scapy_quietly  # noqa: F401 - must come before any other import of scapy
 
 # isort: split
-from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
+from scapy.layers.inet6 import ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
 _BROADCAST: Final = "ff:ff:ff:ff:ff:ff"
@@ -36,6 +36,23 @@ def unsolicited_na(mac: bytes, address: str, *, router: bool) -> Any:
         / IPv6(src=address, dst=_ALL_NODES, hlim=255, tc=0, fl=0)
         / ICMPv6ND_NA(tgt=address, R=int(router), S=0, O=1)
         / ICMPv6NDOptDstLLAddr(lladdr=own)
+    )
+
+
+def arp_request(mac: bytes, source: str, target: str) -> Any:
+    """Who has `target` (RFC 826)."""
+    own = _text(mac)
+    return Ether(dst=_BROADCAST, src=own, type=0x0806) / ARP(
+        hwtype=1, ptype=0x0800, hwlen=6, plen=4, op=1, hwsrc=own, psrc=source, hwdst="00:00:00:00:00:00", pdst=target
+    )
+
+
+def echo_to_all_nodes(mac: bytes, source: str) -> Any:
+    """An echo request that every IPv6 node of the link answers unless told not to (RFC 4443 section 4.1)."""
+    return (
+        Ether(dst=_ALL_NODES_MAC, src=_text(mac), type=0x86DD)
+        / IPv6(src=source, dst=_ALL_NODES, hlim=1, tc=0, fl=0)
+        / ICMPv6EchoRequest(id=0x7670, seq=1)
     )
 
 

@@ -128,7 +128,6 @@ def test_words_that_are_newer(tmp_path: Path) -> None:
         router.stop()
 
 
-
 #: Debian's keepalived does not know `vrf` without an interface, so it is the peer. The main table has no route to it.
 VRF = instance(
     "V1", "vrf red", 61, "unicast_src_ip 10.8.0.1\n unicast_peer {\n10.8.0.2\n}", "10.8.0.100/24 dev eth1"

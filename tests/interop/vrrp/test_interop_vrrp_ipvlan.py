@@ -14,9 +14,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.uml
 @pytest.mark.netns
 @pytest.mark.peer
-@pytest.mark.shows(
-    "vrrp_instance.{use_ipvlan,vrf}", "vrrp_instance.use_ipvlan.{name,bridge,private,vepa,group}"
-)
+@pytest.mark.shows("vrrp_instance.{use_ipvlan,vrf}", "vrrp_instance.use_ipvlan.{name,bridge,private,vepa,group}")
 def test_ipvlan_and_vrf_in_the_test_kernel() -> None:
     result = run_in_guest(
         "python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra tests/interop/vrrp/guest_ipvlan.py",

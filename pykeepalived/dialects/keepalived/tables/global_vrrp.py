@@ -141,7 +141,7 @@ VRRP_ROWS: Final[tuple[Row, ...]] = (
 )
 
 READY_ROWS: Final[tuple[Row, ...]] = (
-    value("vrrp_ready_gate", maybe(_DELAY), field="ready_gate", later="readiness gate", ours=True,
+    value("vrrp_ready_gate", maybe(_DELAY), field="ready_gate", default="45", ours=True,
           help="start when the interface is ready, or after this time"),
 )
 
