@@ -1,4 +1,4 @@
-"""Real interfaces that are not ready yet: duplicate address detection that takes long, and a network without a sound."""
+"""Real interfaces that are not ready: duplicate address detection that takes long, and a network without a sound."""
 
 from __future__ import annotations
 
