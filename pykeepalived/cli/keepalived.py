@@ -130,6 +130,8 @@ def make_load(pattern: str, config_id: str | None, *, all_checks: bool = False) 
         from pykeepalived.runtime.reload import Loaded  # noqa: PLC0415
 
         result = language.load(pattern, config_id=config_id, environment=os.environ, all_checks=all_checks)
+        daemon = result.config.globals.daemon
+        copies = daemon.config_save_dir is not None or daemon.tmp_config_directory is not None
         return Loaded(
             config=result.config,
             findings=tuple(result.findings.items),
@@ -137,6 +139,7 @@ def make_load(pattern: str, config_id: str | None, *, all_checks: bool = False) 
             missing=not result.found,
             refused=result.refused,
             files=tuple(source.name for source in result.sources),
+            text="".join(f"# {source.name}\n{source.text}\n!\n" for source in result.sources) if copies else "",
         )
 
     return load

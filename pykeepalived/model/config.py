@@ -7,6 +7,7 @@ import msgspec
 from pykeepalived.model.bfd import BfdInstance
 from pykeepalived.model.checks import TlsClient
 from pykeepalived.model.common import Script, User
+from pykeepalived.model.daemon import DaemonSettings
 from pykeepalived.model.links import FirewallSettings, InterfaceDelay, PolledLink
 from pykeepalived.model.lvs import SyncDaemon, VirtualServer, VirtualServerGroup
 from pykeepalived.model.routing import VirtualRoute, VirtualRule
@@ -119,6 +120,7 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     bfd_no_swap: bool = False
     bfd_priority: int | None = None
     umask: int | None = None
+    daemon: DaemonSettings = DaemonSettings()
     log_unknown_vrids: bool = False
     words: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Words that are known, checked and without effect yet, in file order."""

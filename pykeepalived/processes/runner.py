@@ -44,6 +44,8 @@ class Runner:
         self._log_error = log_error
         self.default_user = default_user
         """Runs scripts that name no user; None: our own."""
+        self.all_groups = False
+        """Scripts get the supplementary groups of their user, too."""
         self._pending: dict[int, _Pending] = {}
         """In the order in which they were asked for."""
         self._unsent: deque[int] = deque()
@@ -99,7 +101,7 @@ class Runner:
             refusal = b"empty command"
         else:
             argv = tuple(os.fsencode(word) for word in script.argv)
-            packet = wire.encoder.encode(wire.Run(number, argv, user, timeout_us, queue))
+            packet = wire.encoder.encode(wire.Run(number, argv, user, timeout_us, queue, self.all_groups))
             if len(packet) > wire.PACKET_LIMIT:
                 refusal = b"argument list too long"
         if refusal is not None:

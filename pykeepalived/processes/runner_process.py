@@ -131,7 +131,7 @@ class RunnerServer:
             if job.run.timeout_us is not None:
                 job.output_fd, write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
                 os.set_blocking(write_fd, True)
-            job.process = spawn(job.run.argv, job.run.user, write_fd if write_fd >= 0 else None)
+            job.process = spawn(job.run, write_fd if write_fd >= 0 else None)
             job.pidfd = os.pidfd_open(job.process.pid)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self._failed(job, error)
@@ -266,17 +266,22 @@ class RunnerServer:
             self._reactor.stop()
 
 
-def spawn(argv: tuple[bytes, ...], user: User | None, output: int | None) -> subprocess.Popen[bytes]:
-    """Start a program in a process group of its own, as `user`, with a clean environment.
+def spawn(run: wire.Run, output: int | None) -> subprocess.Popen[bytes]:
+    """Start a program in a process group of its own, as its user, with a clean environment.
 
     `output` is the descriptor for standard output and error; None: ours. Raises OSError when it cannot be started.
     """
     environment = {key: value for key, value in os.environb.items() if key.decode("latin-1") not in _DROPPED_VARIABLES}
     identity: dict[str, object] = {}
+    user = run.user
     if user is not None and (user.uid, user.gid) != (os.geteuid(), os.getegid()):
-        identity = {"user": user.uid, "group": user.gid, "extra_groups": groups_of(user)}
+        identity = {
+            "user": user.uid,
+            "group": user.gid,
+            "extra_groups": groups_of(user) if run.all_groups else [user.gid],
+        }
     return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
-        argv,
+        run.argv,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

@@ -23,6 +23,8 @@ class Run(msgspec.Struct, frozen=True, array_like=True, tag="run"):
     user: User | None
     timeout_us: int | None
     queue: str | None
+    all_groups: bool = False
+    """With all groups of the user, not only its first one."""
 
 
 class Finish(msgspec.Struct, frozen=True, array_like=True, tag="finish"):

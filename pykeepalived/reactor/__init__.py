@@ -65,6 +65,8 @@ class Reactor:
         self._armed_us: int | None = None
         self._running = False
         self._on_error = on_error
+        self.on_late: Callable[[int], None] | None = None
+        """Gets how many microseconds late the earliest timer of a turn was."""
         descriptor = _libc.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
         if descriptor < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
@@ -171,6 +173,9 @@ class Reactor:
         now_us = monotonic_us()
         timers = self._timers
         due: list[Timer] = []
+        # Instant 0 means "soon", and nobody is late for it.
+        if self.on_late is not None and timers and 0 < timers[0][0] <= now_us:
+            self.on_late(now_us - timers[0][0])
         # Collected first: a callback that re-arms itself for "now" waits for the next turn, so no descriptor starves.
         while timers and timers[0][0] <= now_us:
             due.append(heapq.heappop(timers)[2])

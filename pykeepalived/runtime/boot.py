@@ -8,7 +8,6 @@ returns when the pid file is written, so that whoever waits for it to fork finds
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import re
 import resource
@@ -22,12 +21,15 @@ from typing import Final
 import msgspec
 
 from pykeepalived.diagnostics.render import short
+from pykeepalived.processes import names
 from pykeepalived.runtime import signals, systemd
 from pykeepalived.runtime.child import EXIT_CONFIG, EXIT_FATAL
 from pykeepalived.runtime.control import SOCKET_NAME, make_private
 from pykeepalived.runtime.logging import DaemonLogger, LogSettings
+from pykeepalived.runtime.namespaces import IpvsNamespace, enter_named, without_sets
 from pykeepalived.runtime.parent_dump import parent_dump
 from pykeepalived.runtime.pidfiles import RUN_DIRECTORY, AlreadyRunning, PidFile, PidPaths, pid_paths
+from pykeepalived.runtime.process_settings import parent_name
 from pykeepalived.runtime.program import Logger, Options
 from pykeepalived.runtime.programs import SOURCES, ProgramSource
 from pykeepalived.runtime.reload import Load, Loaded
@@ -38,8 +40,6 @@ DEFAULT_UMASK: Final = 0o177
 STATE_VARIABLE: Final = "PYKEEPALIVED_STATE_DIRECTORY"
 CONTROL_VARIABLE: Final = "PYKEEPALIVED_CONTROL_SOCKET"
 _DEFAULT_PID_FILE: Final = f"{RUN_DIRECTORY}/keepalived.pid"
-_NAMESPACES: Final = "/run/netns"
-_CLONE_NEWNET: Final = 0x40000000
 #: How long the caller of a daemon waits for its pid file.
 _READY_LIMIT_MS: Final = 10_000
 
@@ -108,10 +108,12 @@ def run_daemon(start: StartSettings, load: Load, sources: tuple[ProgramSource, .
 
 
 def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], log: Logger) -> int:
+    ipvs_namespace = IpvsNamespace()
     loaded = load()
     namespace = start.namespace or loaded.config.globals.net_namespace
     if namespace:
         _enter_namespace(namespace, log)
+        load = without_sets(load, namespace)
         # The interfaces that the file names are those of the namespace.
         loaded = load()
     _judge(start, loaded, log)
@@ -141,6 +143,7 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
         raise
     announce(0)
     os.umask(_umask(start, loaded))
+    names.set_comm(parent_name(settings))
     if start.core_dump:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -160,6 +163,7 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
             release_ipvs_on_stop=start.release_ipvs,
             log_detail=start.log_settings.detail,
             state_directory=state,
+            ipvs_namespace=ipvs_namespace.path(loaded.config, os.getpid()),
         ),
         control_socket=start.control_socket or os.environ.get(CONTROL_VARIABLE) or f"{state}/{SOCKET_NAME}",
     )
@@ -251,15 +255,8 @@ def _make_state_directory(paths: PidPaths, log: Logger) -> str:
 
 
 def _enter_namespace(name: str, log: Logger) -> None:
-    """Move this process, and all that it will start, into a network namespace made by ip-netns(8)."""
-    libc = ctypes.CDLL(None, use_errno=True)
     try:
-        descriptor = os.open(f"{_NAMESPACES}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if libc.setns(descriptor, _CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        finally:
-            os.close(descriptor)
+        enter_named(name)
     except OSError as error:
         log.error(f"Unable to set network namespace {name} - {error.strerror}")
         raise _Leave(EXIT_FATAL) from None

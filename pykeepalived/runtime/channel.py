@@ -44,6 +44,8 @@ class AskDump(msgspec.Struct, frozen=True, tag=True):
     """Answered by `Dump`; kinds are those of `Program.dump`."""
 
     kind: str
+    path: str = ""
+    """Comes back with the answer."""
 
 
 # ---- from a child ----
@@ -71,6 +73,7 @@ class Dump(msgspec.Struct, frozen=True, tag=True):
 
     kind: str
     text: str | None
+    path: str = ""
 
 
 class Happened(msgspec.Struct, frozen=True, tag=True):

@@ -38,6 +38,7 @@ from pykeepalived.runtime.lvs_kernel import KernelSettings
 from pykeepalived.runtime.lvs_observer import LvsObserver
 from pykeepalived.runtime.lvs_status import result_events, services_status
 from pykeepalived.runtime.lvs_table import TableKeeper
+from pykeepalived.runtime.namespaces import inside
 from pykeepalived.runtime.probes import ProbeResult, Subscription
 from pykeepalived.runtime.program import FIRST_PART, Context, StatusPart
 from pykeepalived.runtime.sync_daemon import SyncDaemons, run_both
@@ -81,7 +82,7 @@ class CheckerProgram:
         """Which virtual server a service of the kernel belongs to: the first that names it."""
         self._checks: Checks | None = None
         self._herald = Herald(context)
-        self._sync_daemons = SyncDaemons(context.reactor, context.log)
+        self._sync_daemons = SyncDaemons(context.reactor, context.log, context.options.ipvs_namespace)
         self._keeper: TableKeeper | None = None
         self._settings: KernelSettings | None = None
         self._stopped = False
@@ -91,8 +92,9 @@ class CheckerProgram:
     def start(self, config: Config) -> None:
         if self._dataplane is None:
             try:
-                self._dataplane = open_dataplane(config.globals.lvs_dataplane, self._log.info)
-            except DataplaneUnavailable as error:
+                with inside(self._context.options.ipvs_namespace):
+                    self._dataplane = open_dataplane(config.globals.lvs_dataplane, self._log.info)
+            except (DataplaneUnavailable, OSError) as error:
                 self._log.error(f"IPVS: Can't initialize ipvs: {error}")
                 self._stopped = True
                 self._context.finished(EXIT_FATAL)

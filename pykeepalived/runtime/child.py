@@ -7,9 +7,9 @@ code: whatever happens, it ends in `os._exit`.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
+import random
 import resource
 import signal
 import socket
@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from pykeepalived.model.config import Config, GlobalDefs
+from pykeepalived.model.config import Config
 from pykeepalived.processes import names
 from pykeepalived.processes.runner import Runner
 from pykeepalived.reactor import Reactor
@@ -39,6 +39,7 @@ from pykeepalived.runtime.channel import (
     parent_decoder,
 )
 from pykeepalived.runtime.logging import DaemonLogger, LogSettings
+from pykeepalived.runtime.process_settings import AutoPriority, ProcessSettings
 from pykeepalived.runtime.program import Context, Options, Program, StatusPart
 from pykeepalived.units import SECOND_US
 
@@ -47,10 +48,6 @@ EXIT_CONFIG: Final = 2
 EXIT_PERMISSION: Final = 4
 EXIT_SOFTWARE: Final = 70
 
-_MCL_CURRENT: Final = 1
-_MCL_FUTURE: Final = 2
-_MCL_ONFAULT: Final = 4
-_SCHED_RESET_ON_FORK: Final = 0x40000000
 #: A program that was told to stop and does not finish is ended by its host, even when no parent is left to kill it.
 _STOP_LIMIT_US: Final = 20 * SECOND_US
 
@@ -150,13 +147,17 @@ class ChildHost:
         self._exit_code: int | None = None
         self._stopping = False
         self._program: Program | None = None
+        self._process = ProcessSettings(setup.kind.word, self._log.error)
+        self._auto_priority = AutoPriority(self._log.info, setup.kind.title)
 
     def run(self) -> int:
         """Run until the program is finished; returns the exit code."""
         log = self._log
         try:
             self._runner.start()
-            settle(self._setup.kind, self._setup.config.globals, log.error)
+            self._settle(self._setup.config)
+            if (seed := self._setup.config.globals.daemon.random_seed) is not None:
+                random.seed(seed)
             program = self._setup.factory(self._context())
             self._program = program
             program.start(self._setup.config)
@@ -165,7 +166,7 @@ class ChildHost:
             self._exit_code = EXIT_PERMISSION if isinstance(error, PermissionError) else EXIT_SOFTWARE
         if self._exit_code is None:
             gc.freeze()
-            signals.SignalWatcher(self._reactor, self._signal)
+            signals.SignalWatcher(self._reactor, self._signal, (*signals.HANDLED, signal.SIGXCPU))
             self._send(Ready())
             if self._setup.dump_configuration:
                 for line in (program.dump("data") or "").splitlines():
@@ -175,6 +176,15 @@ class ChildHost:
         self._channel.drain(1.0)
         self._say_goodbye()
         return self._exit_code or 0
+
+    def _settle(self, config: Config) -> None:
+        """Be what global_defs say about this process; the script runner, older than this, stays as it was."""
+        settings = config.globals
+        self._process.apply(settings)
+        self._runner.default_user = default_script_user(settings)
+        self._runner.all_groups = settings.daemon.set_supplementary_groups
+        wanted = self._auto_priority.configure(settings)
+        self._reactor.on_late = self._auto_priority.late if wanted else None
 
     def _context(self) -> Context:
         return Context(
@@ -214,11 +224,11 @@ class ChildHost:
         elif isinstance(message, AskStatus):
             self._send(Status(message.id, self._guarded_status(program, message.part)))
         elif isinstance(message, AskDump):
-            self._dump(message.kind)
+            self._dump(message.kind, message.path)
 
     def _reload(self, program: Program, config: Config) -> None:
         self._log.info("Reloading")
-        self._runner.default_user = default_script_user(config.globals)
+        self._settle(config)
         try:
             program.reload(config)
         except Exception as error:
@@ -231,7 +241,7 @@ class ChildHost:
             self._log.error(f"Internal error: status: {describe(error)}")
             return {"error": describe(error)}
 
-    def _dump(self, kind: str) -> None:
+    def _dump(self, kind: str, path: str = "") -> None:
         """Files are written by the parent: this process does not wait for disks."""
         if self._program is None or kind not in self._setup.kind.dump_names:
             return
@@ -240,13 +250,17 @@ class ChildHost:
         except Exception as error:
             self._log.error(f"Internal error: dump: {describe(error)}")
             return
-        self._send(Dump(kind, text))
+        self._send(Dump(kind, text, path))
 
     def _signal(self, number: int) -> None:
         if number in {signal.SIGTERM, signal.SIGINT}:
             self._stop()
         elif number == signal.SIGHUP:
             self._send(WantReload())
+        elif number == signal.SIGXCPU:
+            word = f"{self._setup.kind.word}_rlimit_rttime"
+            title = self._setup.kind.title
+            self._log.error(f"{title} process has used too much CPU time, {word} may need to be increased")
         elif number in signals.DUMPS:
             self._dump(signals.DUMPS[number])
 
@@ -283,28 +297,3 @@ def describe(error: BaseException) -> str:
         code = trace.tb_frame.f_code
         place = f" ({os.path.basename(code.co_filename)}:{trace.tb_lineno} {code.co_name})"  # noqa: PTH119
     return f"{type(error).__name__}: {error}{place}"
-
-
-def settle(kind: Kind, settings: GlobalDefs, log_error: Callable[[str], None]) -> None:
-    """Take the priority, real-time scheduling and memory locking that global_defs ask for; say what is refused."""
-    if kind.word == "vrrp":
-        nice, rt_priority, no_swap = settings.vrrp_priority, settings.vrrp_rt_priority, settings.vrrp_no_swap
-    elif kind.word == "bfd":
-        nice, rt_priority, no_swap = settings.bfd_priority, settings.bfd_rt_priority, settings.bfd_no_swap
-    else:
-        nice, rt_priority, no_swap = settings.checker_priority, settings.checker_rt_priority, settings.checker_no_swap
-    if nice:
-        try:
-            os.setpriority(os.PRIO_PROCESS, 0, nice)
-        except OSError as error:
-            log_error(f"Unable to set process priority to {nice} - {error.strerror}")
-    if rt_priority:
-        try:
-            os.sched_setscheduler(0, os.SCHED_RR | _SCHED_RESET_ON_FORK, os.sched_param(rt_priority))
-        except OSError as error:
-            log_error(f"Unable to set realtime priority to {rt_priority} - {error.strerror}")
-    if no_swap:
-        libc = ctypes.CDLL(None, use_errno=True)
-        # ONFAULT: only pages that are touched are locked, so the interpreter's idle pages cost nothing.
-        if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
-            log_error(f"Unable to lock process in memory - {os.strerror(ctypes.get_errno())}")

@@ -17,6 +17,7 @@ from pykeepalived.lvs.events import CheckingStarted, CheckingSuspended, LvsEvent
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.pool import Pool
 from pykeepalived.model.config import Config
+from pykeepalived.model.daemon import DaemonSettings
 from pykeepalived.netio import netlink
 from pykeepalived.netio.links import Monitor
 from pykeepalived.reactor import READ, Timer
@@ -36,7 +37,7 @@ class Checks:
     def __init__(self, context: Context, tell: Callable[[LvsEvent], None], result: Result) -> None:
         self._tell = tell
         self._result = result
-        self._engine = ProbeEngine(context.reactor, context.log, context.scripts, random.Random())
+        self._engine = ProbeEngine(context.reactor, context.log, context.scripts, random.Random(random.getrandbits(64)))
         self._followers = Followers(context)
         self._addresses = AddressWatch(context, self._look)
         self._numbers = itertools.count(1)
@@ -47,6 +48,7 @@ class Checks:
     def configure(self, config: Config) -> None:
         """Follow the files and sessions of this generation; before its checks begin."""
         self._followers.update(config)
+        self._addresses.settings = config.globals.daemon
 
     def begin(self, pool: Pool, addresses: Iterable[str], known: Container[ServerHealth] = ()) -> None:
         """Begin the checks that do not run yet. A new check of a `known` server gets its retries at once.
@@ -128,6 +130,7 @@ class AddressWatch:
     def __init__(self, context: Context, changed: Callable[[], None]) -> None:
         self._reactor = context.reactor
         self._log = context.log
+        self.settings = DaemonSettings()
         self._changed = changed
         self._requests: netlink.Requests | None = None
         self._monitor: Monitor | None = None
@@ -139,6 +142,11 @@ class AddressWatch:
         try:
             self._requests = netlink.Requests()
             self._monitor = Monitor(self._requests)
+            words = self.settings
+            self._requests.set_buffer(words.lvs_netlink_cmd_rcv_bufs, force=words.lvs_netlink_cmd_rcv_bufs_force)
+            self._monitor.set_buffer(
+                words.lvs_netlink_monitor_rcv_bufs, force=words.lvs_netlink_monitor_rcv_bufs_force
+            )
         except OSError as error:
             self._log.error(f"ha_suspend: the kernel does not tell its addresses: {error.strerror or error}")
             self._release()

@@ -33,6 +33,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """The VRRP process cannot run with it, and keepalived would end (an unknown interface, a VRID used twice)."""
     files: tuple[str, ...] = ()
     """What was read, in order."""
+    text: str = ""
+    """The text of these files, where global_defs want copies of it."""
 
 
 Load = Callable[[], Loaded]

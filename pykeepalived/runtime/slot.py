@@ -205,9 +205,10 @@ class ChildSlot:
         if self._channel is None or not self._channel.send(AskStatus(number, part)):
             self._reactor.call_soon(lambda: once({"error": "not running"}))
 
-    def ask_dump(self, kind: str) -> None:
+    def ask_dump(self, kind: str, path: str = "") -> None:
+        """`path`: where it goes instead of the file of that kind."""
         if kind in self.source.kind.dump_names and self._channel is not None:
-            self._channel.send(AskDump(kind))
+            self._channel.send(AskDump(kind, path))
 
     def _heard(self, message: FromChild) -> None:
         if isinstance(message, Ready):
@@ -223,7 +224,7 @@ class ChildSlot:
             if once is not None:
                 once(message.body)
         elif isinstance(message, Dump):
-            name = self.source.kind.dump_names.get(message.kind)
+            name = message.path or self.source.kind.dump_names.get(message.kind)
             if name is not None and message.text is not None:
                 self._events.dump(name, message.text)
         elif isinstance(message, Happened):

@@ -25,19 +25,23 @@ import msgspec
 
 from pykeepalived import KEEPALIVED_VERSION
 from pykeepalived.diagnostics.render import short
+from pykeepalived.processes import names
 from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.runtime import signals, systemd
 from pykeepalived.runtime.bfd_link import BfdLinks
 from pykeepalived.runtime.child import EXIT_CONFIG, EXIT_FATAL, EXIT_PERMISSION, describe
 from pykeepalived.runtime.control import ControlServer, Request
-from pykeepalived.runtime.dumps import write_dump
+from pykeepalived.runtime.dumps import dump_name, write_dump
 from pykeepalived.runtime.life_scripts import LifeScripts
 from pykeepalived.runtime.logging import LogSettings
 from pykeepalived.runtime.parent_dump import parent_dump
 from pykeepalived.runtime.pidfiles import PidFile
+from pykeepalived.runtime.process_settings import parent_name
 from pykeepalived.runtime.program import Logger, Options
 from pykeepalived.runtime.programs import SOURCES, ProgramSource
 from pykeepalived.runtime.reload import Load, Loaded, refusal
+from pykeepalived.runtime.reload_duties import ReloadDuties, keep_unchangeable
+from pykeepalived.runtime.reload_time import ReloadTime
 from pykeepalived.runtime.slot import ChildSlot, SlotEvents
 from pykeepalived.runtime.status import Report
 from pykeepalived.units import SECOND_US
@@ -93,6 +97,8 @@ class Supervisor:
         self._slots = [self._make_slot(source) for source in sources if source.kind.word in settings.kinds]
         self._control: ControlServer | None = None
         self._scripts = LifeScripts(self._reactor, log)
+        self._duties = ReloadDuties(log, pid_files["parent"].path)
+        self._reload_time = ReloadTime(self._reactor, log, self._hup)
         self._report = Report(pid_file=pid_files["parent"].path, pattern=settings.pattern)
         self._exit_code = 0
         self._started = False
@@ -136,6 +142,8 @@ class Supervisor:
             if self._control is not None:
                 self._control.close()
             self._scripts.close()
+            self._reload_time.close()
+            self._duties.close()
             self._bfd_links.close()
             for pid_file in self._pid_files.values():
                 pid_file.release()
@@ -160,6 +168,8 @@ class Supervisor:
         if self._stopping:
             return
         self._started = True
+        self._duties.save(self._loaded, 0)
+        self._reload_time.configure(self._loaded.config.globals.daemon)
         for slot in self._slots:
             if self._needed(slot):
                 self._start_slot(slot)
@@ -191,6 +201,7 @@ class Supervisor:
             systemd.notify("READY=1", f"STATUS={self._settings.title} running")
         if self._reloading and not any(slot.reloading for slot in wanted):
             self._reloading = False
+            self._duties.end()
             self._log.info("Reload complete")
             systemd.notify("READY=1")
         if self._reload_queued and not self._reloading:
@@ -290,12 +301,15 @@ class Supervisor:
             return
         for file in new.files:
             self._log.detail(f"Opening file '{file}'.")
+        old = self._loaded.config.globals
+        if self._duties.refused_by_test(old.daemon, new):
+            self._refuse([short(finding) for finding in new.findings])
+            return
         reasons = refusal(self._loaded, new)
         if reasons:
             self._refuse(reasons)
             return
-        old = self._loaded.config.globals
-        new = msgspec.structs.replace(new, config=self._keep_unchangeable(new, old))
+        new = msgspec.structs.replace(new, config=keep_unchangeable(new.config, old, self._log))
         for finding in new.findings:
             self._log.info(short(finding))
         self._loaded = new
@@ -303,6 +317,10 @@ class Supervisor:
         self._report.last_reload = {"ok": True, "at": time.time(), "took_us": self._reactor.now_us() - began_us}
         self._reloading = True
         generation = self._report.generation
+        self._duties.begin(new.config.globals.daemon)
+        self._duties.save(new, generation - 1)
+        self._reload_time.configure(new.config.globals.daemon)
+        names.set_comm(parent_name(new.config.globals))
         self._reactor.call_later(_RELOAD_LIMIT_US, lambda: self._give_reload_up(generation))
         for slot in self._slots:
             self._reload_slot(slot)
@@ -324,17 +342,6 @@ class Supervisor:
         self._report.last_reload = {"ok": False, "at": time.time(), "reasons": reasons}
         systemd.notify("READY=1")
 
-    def _keep_unchangeable(self, new: Loaded, old: Any) -> Any:
-        """Settings that a running daemon cannot change keep their value (keepalived-behaviour 3.3)."""
-        kept: dict[str, Any] = {}
-        for field, words in (("net_namespace", "network namespace"), ("instance", "instance name")):
-            if getattr(new.config.globals, field) != getattr(old, field):
-                self._log.error(f"Cannot change {words} at a reload - please restart keepalived")
-                kept[field] = getattr(old, field)
-        if not kept:
-            return new.config
-        return msgspec.structs.replace(new.config, globals=msgspec.structs.replace(new.config.globals, **kept))
-
     def _reload_slot(self, slot: ChildSlot) -> None:
         if not self._needed(slot):
             if slot.wanted:
@@ -343,9 +350,18 @@ class Supervisor:
             # Also a child that is on its way out because the last generation did not need it: it is told and then
             # started anew when it has ended.
             slot.wanted = True
+            self._copy_of(slot, "pre")
             slot.reload(self._loaded.config)
+            self._copy_of(slot, "post")
         else:
             self._start_slot(slot)
+
+    def _copy_of(self, slot: ChildSlot, when: str) -> None:
+        """`config_save_dir`: what a child has made of its configuration, before and after the change."""
+        daemon = self._loaded.config.globals.daemon
+        path = self._duties.child_copy(daemon, slot.word, slot.pid, self._report.generation - 1, when)
+        if path is not None:
+            slot.ask_dump("data", path)
 
     # ---- the end ----
 
@@ -389,7 +405,7 @@ class Supervisor:
 
     def _write_dump(self, name: str, text: str) -> None:
         try:
-            write_dump(name, text)
+            write_dump(name if name.startswith("/") else dump_name(name, self._loaded.config.globals), text)
         except OSError as error:
             self._log.error(f"Can't open {name} - {error.strerror}")
 

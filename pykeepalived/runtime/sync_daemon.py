@@ -16,6 +16,7 @@ from pykeepalived.dataplane.ipvs_commands import Commands
 from pykeepalived.model.config import Config
 from pykeepalived.model.lvs import SyncDaemon
 from pykeepalived.reactor import Reactor, Timer
+from pykeepalived.runtime.namespaces import inside
 from pykeepalived.runtime.program import Logger
 from pykeepalived.units import SECOND_US
 
@@ -32,7 +33,9 @@ class _Kernel(Protocol):
 class SyncDaemons:
     """Keeps the kernel's sync daemons as wanted; it stops only those that it started."""
 
-    def __init__(self, reactor: Reactor, log: Logger) -> None:
+    def __init__(self, reactor: Reactor, log: Logger, namespace: str | None = None) -> None:
+        """`namespace`: a file of the network namespace of IPVS; None: ours."""
+        self._namespace = namespace
         self._reactor = reactor
         self._log = log
         self._kernel: _Kernel | None = None
@@ -63,8 +66,10 @@ class SyncDaemons:
         if self._wanted == self._running:
             return
         try:
-            self._kernel = self._kernel or Commands()
-        except DataplaneUnavailable as error:
+            if self._kernel is None:
+                with inside(self._namespace):
+                    self._kernel = Commands()
+        except (DataplaneUnavailable, OSError) as error:
             self._complain(f"lvs_sync_daemon: {error}")
             self._again()
             return
@@ -126,8 +131,8 @@ def _body(settings: SyncDaemon, sync_id: int, master: bool) -> bytes:
 class VrrpSyncDaemon:
     """The VRRP process's: the role follows one instance."""
 
-    def __init__(self, reactor: Reactor, log: Logger) -> None:
-        self._daemons = SyncDaemons(reactor, log)
+    def __init__(self, reactor: Reactor, log: Logger, namespace: str | None = None) -> None:
+        self._daemons = SyncDaemons(reactor, log, namespace)
         self._settings: SyncDaemon | None = None
         self._sync_id = 0
         self._master = False

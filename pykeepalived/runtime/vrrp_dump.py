@@ -10,6 +10,7 @@ from typing import Any
 
 from pykeepalived.model.common import Family
 from pykeepalived.model.vrrp import VrrpInstance
+from pykeepalived.runtime.vrrp_json_processes import process_objects
 from pykeepalived.runtime.vrrp_view import HIDDEN, View, address_texts, number, script_text
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp.events import InstanceStatus, ScriptStatus
@@ -128,14 +129,17 @@ def stats(view: View) -> str:
 
 
 def json(view: View) -> str | None:
-    """keepalived.json, version 1 (keepalived-behaviour 5.2); None without an instance: no file is written then."""
+    """keepalived.json, version 1 or 2 (keepalived-behaviour 5.2); None without an instance: no file is written then."""
     configs = view.by_name()
     found = [
         {"data": _json_data(view, item, configs[item.name]), "stats": view.counters(item)} for item in view.instances
     ]
     if not found:
         return None
-    return json_module.dumps(found, separators=(",", ":"), ensure_ascii=False).replace("/", "\\/") + "\n"
+    whole: Any = found
+    if view.config.globals.daemon.json_version == 2:
+        whole = {"vrrp": found, "track_process": process_objects(view)}
+    return json_module.dumps(whole, separators=(",", ":"), ensure_ascii=False).replace("/", "\\/") + "\n"
 
 
 def _json_data(view: View, item: InstanceStatus, instance: VrrpInstance) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Performer:
         self._firewall = firewall
         self.extra_garp = ExtraGarp(context.reactor, announcer, self._endpoint)
         self._start_script = run_script
-        self.sync_daemon = VrrpSyncDaemon(context.reactor, context.log)
+        self.sync_daemon = VrrpSyncDaemon(context.reactor, context.log, context.options.ipvs_namespace)
         self._now: Generation | None = None
         self._old: Generation | None = None
 

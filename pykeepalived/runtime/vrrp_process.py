@@ -35,7 +35,7 @@ from pykeepalived.runtime.vrrp_ready import ReadyGate
 from pykeepalived.runtime.vrrp_route_side import RouteSide
 from pykeepalived.runtime.vrrp_routes import RouteKeeper
 from pykeepalived.runtime.vrrp_view import View, counters
-from pykeepalived.runtime.vrrp_voice import Voice
+from pykeepalived.runtime.vrrp_voice import Voice, states_now
 from pykeepalived.runtime.vrrp_watchers import Watchers
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp import events
@@ -168,6 +168,7 @@ class VrrpProgram:
         self._feed([item for item in sources if item.instance in kept])
         self._feed(self._events_of(seen))
         self._ears.open(self._monitor)
+        self._voice.write_states(states_now(self._router))
         self._prepare_ahead()
 
     def stop(self) -> None:

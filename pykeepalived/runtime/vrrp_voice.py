@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pykeepalived.model.config import GlobalDefs
@@ -13,7 +13,8 @@ from pykeepalived.notify.scripts import ScriptNotifier
 from pykeepalived.notify.vrrp_mail import VrrpMails
 from pykeepalived.runtime.fifo_readers import FifoReaders
 from pykeepalived.runtime.program import Context
-from pykeepalived.vrrp.events import Notify
+from pykeepalived.vrrp.events import Notify, NotifyKind
+from pykeepalived.vrrp.router import Router
 
 
 class Voice:
@@ -42,6 +43,13 @@ class Voice:
             (settings.vrrp_notify_fifo, settings.vrrp_notify_fifo_script),
         )
         self._readers.keep({path: script for path, script in scripts if path is not None and self._fifos[path].usable})
+
+    def write_states(self, states: Iterable[Notify]) -> None:
+        """`fifo_write_vrrp_states_on_reload`: say again to the readers of FIFOs how everything is."""
+        if self._settings.daemon.fifo_write_vrrp_states_on_reload:
+            for event in states:
+                for fifo in self._fifos.values():
+                    fifo.write(vrrp_line(event))
 
     def tell(self, event: Notify, who: VrrpInstance | SyncGroup | None) -> None:
         """`who` has the scripts; None: it is not known any more, and only the FIFOs and the parent hear of it."""
@@ -75,3 +83,11 @@ class Voice:
         for fifo in self._fifos.values():
             fifo.close()
         self._fifos.clear()
+
+
+def states_now(router: Router) -> list[Notify]:
+    """The state of every group and instance, as if each had just got there."""
+    groups = [Notify(NotifyKind.GROUP, item.name, item.state.name, 0) for item in router.group_status()]
+    return groups + [
+        Notify(NotifyKind.INSTANCE, item.name, item.state.name, item.effective_priority) for item in router.status()
+    ]

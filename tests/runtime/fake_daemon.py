@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pykeepalived.diagnostics import Diagnostic, ExitClass, Severity, Span
 from pykeepalived.model.common import Script
 from pykeepalived.model.config import Config, GlobalDefs
+from pykeepalived.model.daemon import DaemonSettings
 from pykeepalived.runtime.boot import StartSettings, run_daemon
 from pykeepalived.runtime.child import CHECKER, VRRP
 from pykeepalived.runtime.logging import LogSettings
@@ -45,6 +49,8 @@ class FakeProgram:
 
     def start(self, config: Config) -> None:
         trace(f"{self.word} start {os.getpid()}")
+        if facts(config).get("trace_random"):
+            trace(f"{self.word} random {random.random()}")
         self.generations.append(facts(config).get("name", ""))
         self._act(facts(config).get(self.word, {}).get("start", ""))
         self.config = config
@@ -54,6 +60,7 @@ class FakeProgram:
         self.config = config
         self.generations.append(facts(config).get("name", ""))
         trace(f"{self.word} reload {self.generations[-1]}")
+        self._act(facts(config).get(self.word, {}).get("reload", ""))
 
     def stop(self) -> None:
         trace(f"{self.word} stop")
@@ -96,10 +103,17 @@ def load() -> Loaded:
         for number, message in enumerate(wanted.get("errors", ()))
     )
     scripts = {key: Script(tuple(wanted[key])) for key in ("startup_script", "shutdown_script") if key in wanted}
-    settings = GlobalDefs(**scripts, child_wait_time_us=wanted.get("child_wait_time_us", 2_000_000))
+    daemon = msgspec.convert(wanted.get("daemon", {}), DaemonSettings)
+    names = {key: wanted[key] for key in ("instance", "net_namespace") if key in wanted}
+    settings = GlobalDefs(
+        **scripts, **names, daemon=daemon, child_wait_time_us=wanted.get("child_wait_time_us", 2_000_000)
+    )
     exit_class = ExitClass.MISSING_WORD if wanted.get("missing_word") else max([f.exit_class for f in findings] or [0])
     return Loaded(
-        config=Config(globals=settings, unowned_blocks=(text,)), findings=findings, exit_class=ExitClass(exit_class)
+        config=Config(globals=settings, unowned_blocks=(text,)),
+        findings=findings,
+        exit_class=ExitClass(exit_class),
+        text=text,
     )
 
 

@@ -9,6 +9,7 @@ from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.model import GlobalDefs, MailSettings, SyncDaemon
+from pykeepalived.model.daemon import DaemonSettings
 from pykeepalived.units import SECOND_US
 
 #: Fields that are stored as they were read.
@@ -46,6 +47,7 @@ def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs
     if (timeouts := draft.get("lvs_timeouts")) is not None:
         taken["lvs_timeouts"] = (timeouts.get("tcp", 0), timeouts.get("tcpfin", 0), timeouts.get("udp", 0))
     return GlobalDefs(
+        daemon=_daemon(draft),
         mail=_mail(draft),
         script_user=scripts.default_user,
         dynamic_interfaces="dynamic_interfaces" in draft.values,
@@ -55,6 +57,17 @@ def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs
         words=tuple(context.words),
         **taken,
     )
+
+
+def _daemon(draft: Draft) -> DaemonSettings:
+    """Fields and words have the same names; of a word with an optional argument that is not there the empty one."""
+    taken = {name: draft.values[name] for name in DaemonSettings.__struct_fields__ if name in draft.values}
+    for name, value in taken.items():
+        if isinstance(value, list):
+            taken[name] = tuple(value)
+        elif value is None and name in {"reload_check_config", "reload_file"}:
+            taken[name] = ""
+    return DaemonSettings(**taken)
 
 
 def _mail(draft: Draft) -> MailSettings:

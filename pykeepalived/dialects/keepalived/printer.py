@@ -30,6 +30,7 @@ from pykeepalived.dialects.keepalived.printer_vrrp import (
 from pykeepalived.dialects.keepalived.rows import Kind
 from pykeepalived.dialects.keepalived.tables.global_vrrp import GLOBAL_DEFS
 from pykeepalived.model import Config, GlobalDefs, MailSettings, SyncDaemon
+from pykeepalived.model.daemon import DaemonSettings
 
 __all__ = ["Printed", "print_config"]
 
@@ -203,10 +204,26 @@ class _Globals:
         for name in ("notify_fifo", "vrrp_notify_fifo", "lvs_notify_fifo"):
             writer.value(name, getattr(settings, name))
             writer.script(f"{name}_script", getattr(settings, f"{name}_script"))
+        self._daemon(settings.daemon)
         if settings.sync_daemon is not None:
             self._sync_daemon(settings.sync_daemon)
         self._mail(settings.mail)
         writer.skipped = writer.silent = frozenset()
+
+    def _daemon(self, daemon: DaemonSettings) -> None:
+        """Fields that have the names of their words."""
+        plain = DaemonSettings()
+        for name in DaemonSettings.__struct_fields__:
+            value = getattr(daemon, name)
+            if isinstance(value, bool):
+                self._writer.flag(name, value)
+            elif isinstance(value, tuple):
+                if value:
+                    self._writer.line(name, *value)
+            elif value == "":
+                self._writer.line(name)
+            else:
+                self._writer.value(name, value, getattr(plain, name))
 
     def _vrrp_numbers(self, plain: GlobalDefs) -> None:
         writer, settings = self._writer, self._settings

@@ -144,19 +144,19 @@ def _old_sync_id(context: Context, statement: Statement, draft: Draft, entry: An
     return entry
 
 
-_PROCESS = "process names"
-_FIFO = "notify FIFOs"
-
 GENERAL_ROWS: Final[tuple[Row, ...]] = (
-    flag("process_names", later=_PROCESS, help="names the children keepalived_vrrp, keepalived_lvs, keepalived_bfd"),
-    value("process_name", PROCESS_NAME, later=_PROCESS, default="keepalived", help="process name of the parent"),
-    value("vrrp_process_name", PROCESS_NAME, later=_PROCESS, help="process name of the VRRP child"),
-    value("checker_process_name", PROCESS_NAME, later=_PROCESS, help="process name of the checker child"),
-    value("lvs_process_name", PROCESS_NAME, later=_PROCESS, replaced_by="checker_process_name", quiet=True,
+    flag("process_names", field="process_names",
+         help="names the children keepalived_vrrp, keepalived_lvs, keepalived_bfd"),
+    value("process_name", PROCESS_NAME, field="process_name", default="keepalived", help="process name of the parent"),
+    value("vrrp_process_name", PROCESS_NAME, field="vrrp_process_name", help="process name of the VRRP child"),
+    value("checker_process_name", PROCESS_NAME, field="checker_process_name", help="process name of the checker child"),
+    value("lvs_process_name", PROCESS_NAME, field="checker_process_name", replaced_by="checker_process_name",
+          quiet=True,
           help="older spelling"),
-    value("bfd_process_name", PROCESS_NAME, later=_PROCESS, help="process name of the BFD child"),
+    value("bfd_process_name", PROCESS_NAME, field="bfd_process_name", help="process name of the BFD child"),
     switch("use_symlink_paths", field="use_symlink_paths", since="2.4", help="run scripts by the path as written"),
-    switch("set_supplementary_groups", later="script groups", since="2.4", help="scripts get all groups of their user"),
+    switch("set_supplementary_groups", field="set_supplementary_groups", since="2.4",
+           help="scripts get all groups of their user"),
     value("router_id", STRING, field="router_id", default="host name", soft=True,
           help="name of this machine in mails and SNMP"),
     value("notification_email_from", STRING, maybe(STRING), field="sender", soft=True,
@@ -208,7 +208,8 @@ GENERAL_ROWS: Final[tuple[Row, ...]] = (
           soft=True, help="FIFO of VRRP events"),
     script("vrrp_notify_fifo_script", field="vrrp_notify_fifo_script", soft=True,
            help="program that reads vrrp_notify_fifo"),
-    flag("fifo_write_vrrp_states_on_reload", later=_FIFO, help="write all states again after a reload"),
+    flag("fifo_write_vrrp_states_on_reload", field="fifo_write_vrrp_states_on_reload",
+         help="write all states again after a reload"),
     value("lvs_notify_fifo", PATH, maybe(USER), maybe(GROUP), field="lvs_notify_fifo",
           soft=True, help="FIFO of server events"),
     script("lvs_notify_fifo_script", field="lvs_notify_fifo_script", soft=True,
@@ -221,7 +222,7 @@ GENERAL_ROWS: Final[tuple[Row, ...]] = (
     switch("no_checker_emails", field="no_checker_emails",
            help="mails on changes of servers only, not of single checks"),
     value("umask", UMASK, field="umask", default="0177", help="umask of the daemon and of what it starts"),
-    value("random_seed", UNSIGNED, later="random seed", help="seed of random times, for tests"),
+    value("random_seed", UNSIGNED, field="random_seed", help="seed of random times, for tests"),
 )
 
 SNMP_ROWS: Final[tuple[Row, ...]] = (
@@ -244,20 +245,21 @@ SNMP_ROWS: Final[tuple[Row, ...]] = (
 )
 
 FILE_ROWS: Final[tuple[Row, ...]] = (
-    value("reload_check_config", maybe(PATH), later="reload options", help="check a new file before a reload"),
-    value("reload_time_file", PATH, later="reload options", soft=True, help="file that holds the time of a reload"),
-    flag("reload_repeat", later="reload options", help="keep reload_time_file, so that it works every day"),
-    value("reload_file", maybe(PATH), later="reload options", help="file that exists while a reload goes on"),
+    value("reload_check_config", maybe(PATH), field="reload_check_config", help="check a new file before a reload"),
+    value("reload_time_file", PATH, field="reload_time_file", soft=True, help="file that holds the time of a reload"),
+    flag("reload_repeat", field="reload_repeat", help="keep reload_time_file, so that it works every day"),
+    value("reload_file", maybe(PATH), field="reload_file", help="file that exists while a reload goes on"),
     value("include_check", many(INCLUDE_CHECK, optional=True), field="include_check", default="none",
           help="how strict a plain `include` is from here on"),
-    value("config_save_dir", PATH, later="reload options", help="directory for copies of the configuration"),
-    value("tmp_config_directory", PATH, later="reload options", default="memory", soft=True,
+    value("config_save_dir", PATH, field="config_save_dir", help="directory for copies of the configuration"),
+    value("tmp_config_directory", PATH, field="tmp_config_directory", default="memory", soft=True,
           help="place of the flattened copy"),
-    switch("data_use_instance", later="state dumps", help="instance names in the names of dump files"),
-    value("json_version", Integer(1, 2), later="state dumps", default="1", since="2.4", help="layout of the JSON file"),
+    switch("data_use_instance", field="data_use_instance", help="instance names in the names of dump files"),
+    value("json_version", Integer(1, 2), field="json_version", default="1", since="2.4",
+          help="layout of the JSON file"),
     value("iproute_usr_dir", PATH, later="routes", since="2.4", help="vendor directory of rt_tables and its like"),
     value("iproute_etc_dir", PATH, later="routes", since="2.4", help="local directory of rt_tables and its like"),
-    value("state_dump_file", PATH, later="state dumps", since="2.4", help="name of the dumps of SIGUSR1"),
-    value("stats_dump_file", PATH, later="state dumps", since="2.4", help="name of the statistics file"),
-    value("json_dump_file", PATH, later="state dumps", since="2.4", help="name of the JSON file"),
+    value("state_dump_file", PATH, field="state_dump_file", since="2.4", help="name of the dumps of SIGUSR1"),
+    value("stats_dump_file", PATH, field="stats_dump_file", since="2.4", help="name of the statistics file"),
+    value("json_dump_file", PATH, field="json_dump_file", since="2.4", help="name of the JSON file"),
 )

@@ -39,8 +39,6 @@ DAY_S: Final = 86_400
 _DELAY: Final = Duration(1_000, UINT_MAX * 1_000, places=6)
 _CHAIN: Final = Text("CHAIN", 29)
 _SET: Final = Text("SET", 31)
-_PRIORITY = "process priorities"
-_BUFFERS = "socket buffers"
 
 
 class BufferPolicy(Reader):
@@ -166,10 +164,12 @@ def _process_rows(name: str) -> tuple[Row, ...]:
         flag(f"{name}_no_swap", field=f"{name}_no_swap", help=f"lock the memory of the {name} child"),
         value(f"{name}_rt_priority", REAL_TIME_PRIORITY, field=f"{name}_rt_priority", soft=True,
               help=f"real-time priority of the {name} child"),
-        value(f"{name}_cpu_affinity", many(CPU), later=_PRIORITY, soft=True, help=f"CPUs of the {name} child"),
-        value(f"{name}_rlimit_rttime", RTTIME, later=_PRIORITY, default="10000",
+        value(f"{name}_cpu_affinity", many(CPU), field=f"{name}_cpu_affinity", soft=True,
+              help=f"CPUs of the {name} child"),
+        value(f"{name}_rlimit_rttime", RTTIME, field=f"{name}_rlimit_rttime", default="10000",
               help=f"limit of real-time CPU use of the {name} child"),
-        value(f"{name}_rlimit_rtime", RTTIME, later=_PRIORITY, replaced_by=f"{name}_rlimit_rttime", quiet=True,
+        value(f"{name}_rlimit_rtime", RTTIME, field=f"{name}_rlimit_rttime",
+              replaced_by=f"{name}_rlimit_rttime", quiet=True,
               help="older spelling"),
     )  # fmt: skip
 
@@ -178,9 +178,10 @@ PROCESS_ROWS: Final[tuple[Row, ...]] = (
     *_process_rows("vrrp"),
     *_process_rows("checker"),
     *_process_rows("bfd"),
-    value("max_auto_priority", maybe(Integer(-1, 99)), later=_PRIORITY, default="0",
+    value("max_auto_priority", maybe(Integer(-1, 99)), field="max_auto_priority", default="0",
           soft=True, help="ceiling to which a late child may raise its priority"),
-    value("min_auto_priority_delay", Integer(1, 10_000_000, "microseconds"), later=_PRIORITY, default="1000000",
+    value("min_auto_priority_delay", Integer(1, 10_000_000, "microseconds"), field="min_auto_priority_delay",
+          default="1000000",
           soft=True, help="how late a timer must be before that"),
 )
 
@@ -191,22 +192,13 @@ BUFFER_ROWS: Final[tuple[Row, ...]] = (
             ("vrrp_netlink_cmd", "VRRP netlink command"),
             ("vrrp_netlink_monitor", "VRRP netlink monitor"),
             ("process_monitor", "process event"),
+            ("lvs_netlink_cmd", "checker netlink command"),
+            ("lvs_netlink_monitor", "checker netlink monitor"),
         )
         for row in (
             value(f"{name}_rcv_bufs", BYTES, field=f"{name}_rcv_bufs", soft=True,
                   help=f"receive buffer of the {what} socket"),
             switch(f"{name}_rcv_bufs_force", field=f"{name}_rcv_bufs_force", help="set it beyond the system's limit"),
-        )
-    ),
-    *(
-        row
-        for name, what in (
-            ("lvs_netlink_cmd", "checker netlink command"),
-            ("lvs_netlink_monitor", "checker netlink monitor"),
-        )
-        for row in (
-            value(f"{name}_rcv_bufs", BYTES, later=_BUFFERS, soft=True, help=f"receive buffer of the {what} socket"),
-            switch(f"{name}_rcv_bufs_force", later=_BUFFERS, help="set it beyond the system's limit"),
         )
     ),
     value("vrrp_rx_bufs_policy", BufferPolicy(), field="rx_bufs_policy", soft=True,

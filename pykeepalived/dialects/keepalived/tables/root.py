@@ -33,7 +33,6 @@ from pykeepalived.units import SECOND_US
 
 #: Blocks that -t accepts twice under one name.
 _TWICE: Final = frozenset({"track_file", "vrrp_track_file", "vrrp_track_process"})
-_NAMESPACE: Final = "network namespaces"
 
 
 def _unique(what: str, *, counts: bool = True) -> Any:
@@ -85,8 +84,8 @@ ROOT: Final = Table(
     flag("linkbeat_use_polling", field="poll_all_links", help="poll the state of links"),
     value("net_namespace", NAME, field="net_namespace", soft=True,
           help="run in this network namespace"),
-    value("net_namespace_ipvs", maybe(NAME), later=_NAMESPACE, help="network namespace of IPVS"),
-    flag("namespace_with_ipsets", later=_NAMESPACE, help="use ipsets in a namespace"),
+    value("net_namespace_ipvs", maybe(NAME), field="net_namespace_ipvs", help="network namespace of IPVS"),
+    flag("namespace_with_ipsets", field="namespace_with_ipsets", help="use ipsets in a namespace"),
     flag("use_pid_dir", field="use_pid_dir", help="pid files in a directory of their own"),
     value("instance", NAME, field="instance", soft=True, help="name of this copy of the daemon"),
     value("child_wait_time", Integer(0, UINT_MAX, "seconds", scale=SECOND_US), field="child_wait_time_us", default="5",
