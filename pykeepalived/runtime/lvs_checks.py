@@ -144,9 +144,7 @@ class AddressWatch:
             self._monitor = Monitor(self._requests)
             words = self.settings
             self._requests.set_buffer(words.lvs_netlink_cmd_rcv_bufs, force=words.lvs_netlink_cmd_rcv_bufs_force)
-            self._monitor.set_buffer(
-                words.lvs_netlink_monitor_rcv_bufs, force=words.lvs_netlink_monitor_rcv_bufs_force
-            )
+            self._monitor.set_buffer(words.lvs_netlink_monitor_rcv_bufs, force=words.lvs_netlink_monitor_rcv_bufs_force)
         except OSError as error:
             self._log.error(f"ha_suspend: the kernel does not tell its addresses: {error.strerror or error}")
             self._release()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -13,23 +12,12 @@ from pathlib import Path
 import pytest
 
 from pykeepalived.model.common import User
-from pykeepalived.model.config import Config, GlobalDefs
+from pykeepalived.model.config import GlobalDefs
 from pykeepalived.model.daemon import DaemonSettings
-from pykeepalived.model.vrrp import TrackedProcess, TrackProcess, VrrpInstance
-from pykeepalived.processes import proc_watch, runner_process, wire
-from pykeepalived.reactor import Reactor
+from pykeepalived.processes import runner_process, wire
 from pykeepalived.runtime.dumps import dump_name
-from pykeepalived.runtime.program import Context, Options
 from pykeepalived.runtime.reload_time import due_at
-from pykeepalived.runtime.vrrp_watchers import Watchers
 from tests.runtime.test_runtime_supervisor import BOTH, Daemon
-
-
-class Silent:
-    def info(self, text):
-        pass
-
-    detail = error = info
 
 
 @pytest.fixture
@@ -181,39 +169,6 @@ def test_names_of_dumps(daemon, tmp_path, monkeypatch):
     assert dump_name("keepalived_check.data", named) == "/dumps/a/b_check.txt"
     assert dump_name("keepalived.json", named) == "/var/j.json"
     assert dump_name("keepalived.stats", named) == "/dumps/keepalived.stats"
-
-
-@pytest.mark.shows("global_defs.{process_monitor_rcv_bufs,process_monitor_rcv_bufs_force}")
-def test_the_buffer_of_process_events(monkeypatch):
-    """Not every kernel sends such events, so the socket is another one here."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as news:
-        monkeypatch.setattr(proc_watch, "ProcessNews", lambda: news)
-        reactor = Reactor()
-        context = Context(
-            reactor=reactor,
-            log=Silent(),
-            scripts=None,
-            options=Options(),
-            finished=print,
-            emit=print,
-        )
-        watchers = Watchers(context, lambda events: None)
-        instance = VrrpInstance(name="V", vrid=1, interface="lo", track_processes=(TrackedProcess("p"),))
-        for words, expected in (
-            (DaemonSettings(process_monitor_rcv_bufs=100_000), 200_000),
-            (DaemonSettings(process_monitor_rcv_bufs=1 << 26, process_monitor_rcv_bufs_force=True), 1 << 27),
-        ):
-            watchers.update(
-                Config(
-                    globals=GlobalDefs(daemon=words),
-                    instances=(instance,),
-                    track_processes=(TrackProcess(name="p", process="no-such-program"),),
-                )
-            )
-            assert news.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == expected
-            reactor.unwatch(news.fileno())
-            watchers = Watchers(context, lambda events: None)
-        reactor.close()
 
 
 @pytest.mark.shows("global_defs.set_supplementary_groups")

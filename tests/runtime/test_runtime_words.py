@@ -125,8 +125,6 @@ def netlink_buffers(pid: int) -> dict[int, set[int]]:
     return found
 
 
-@pytest.mark.shows("global_defs.{vrrp_netlink_cmd_rcv_bufs,vrrp_netlink_cmd_rcv_bufs_force}")
-@pytest.mark.shows("global_defs.{vrrp_netlink_monitor_rcv_bufs,vrrp_netlink_monitor_rcv_bufs_force}")
 @pytest.mark.shows("global_defs.{lvs_netlink_cmd_rcv_bufs,lvs_netlink_cmd_rcv_bufs_force}")
 @pytest.mark.shows("global_defs.{lvs_netlink_monitor_rcv_bufs,lvs_netlink_monitor_rcv_bufs_force}")
 @pytest.mark.shows("global_defs.{json_version,fifo_write_vrrp_states_on_reload}")
