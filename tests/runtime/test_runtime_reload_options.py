@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from pykeepalived.model.common import User
-from pykeepalived.model.config import GlobalDefs
+from pykeepalived.model.config import Config, GlobalDefs
 from pykeepalived.model.daemon import DaemonSettings
+from pykeepalived.model.links import FirewallSettings
 from pykeepalived.processes import runner_process, wire
 from pykeepalived.runtime.dumps import dump_name
+from pykeepalived.runtime.namespaces import without_sets
+from pykeepalived.runtime.reload import Loaded
 from pykeepalived.runtime.reload_time import due_at
 from tests.runtime.test_runtime_supervisor import BOTH, Daemon
 
@@ -185,3 +188,14 @@ def test_scripts_get_the_other_groups_of_their_user_only_when_asked(monkeypatch,
     groups = os.read(reader, 100).split()
     os.close(reader)
     assert groups == [b"%d" % account.pw_gid] + ([b"54321"] if all_groups else [])
+
+
+@pytest.mark.shows("namespace_with_ipsets")
+@pytest.mark.parametrize(("namespace", "word", "kept"), [(None, False, True), ("a", False, False), ("a", True, True)])
+def test_ipsets_in_a_namespace_only_when_asked(namespace, word, kept):
+    firewall = FirewallSettings(chosen=True, chains=("INPUT", "OUTPUT"), sets=("k", "k6", "k_if6"))
+    settings = GlobalDefs(firewall=firewall, namespace_with_ipsets=word)
+    load = without_sets(lambda: Loaded(config=Config(globals=settings)), namespace)
+    found = load().config.globals.firewall
+    assert (found.sets is not None) is kept
+    assert found.chains == firewall.chains
