@@ -186,7 +186,9 @@ class VrrpInstance(msgspec.Struct, frozen=True, kw_only=True):
     track_src_ip: bool = False
     skip_check_adv_addr: bool = False
     lower_prio_no_advert: bool = False
-    higher_prio_send_advert: bool = False
+    higher_prio_send_advert: bool | None = None
+    """A MASTER that yields to a higher priority says so with one last advert. None, the file does not say: it does, so
+    that the winner of a duel announces its addresses again."""
     owner_ignore_adverts: bool = False
     v3_checksum_as_v2: bool = False
     promote_secondaries: bool = False

@@ -19,7 +19,9 @@ from pykeepalived.runtime.program import Logger, Options
 class CleanUp(Protocol):
     """Puts right what a killed child left behind, in the parent, without starting the child again."""
 
-    def __call__(self, options: Options, log: Logger) -> None: ...
+    def __call__(self, options: Options, log: Logger, config: Config) -> None:
+        """`config` is what the child ran with."""
+        ...
 
 
 class ProgramSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,20 +75,20 @@ def _vrrp_part(config: Config) -> Config:
     return msgspec.structs.replace(config, virtual_servers=(), virtual_server_groups=())
 
 
-def _withdraw_addresses(options: Options, log: Logger) -> None:
+def _withdraw_addresses(options: Options, log: Logger, config: Config) -> None:
     from pykeepalived.runtime.vrrp_process import clean_up  # noqa: PLC0415
 
-    clean_up(options, log)
+    clean_up(options, log, config)
 
 
-def _leave_nothing(options: Options, log: Logger) -> None:
+def _leave_nothing(options: Options, log: Logger, config: Config) -> None:
     """Sockets end with their process; the neighbours notice the silence."""
-    del options, log
+    del options, log, config
 
 
-def _leave_table(options: Options, log: Logger) -> None:
+def _leave_table(options: Options, log: Logger, config: Config) -> None:
     """A dead checker process leaves its table standing: traffic goes on, and its successor adopts it."""
-    del options, log
+    del options, log, config
 
 
 #: In starting order (keepalived-behaviour 3.1).

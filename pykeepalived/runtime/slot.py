@@ -157,6 +157,11 @@ class ChildSlot:
             answer({"error": "the process ended"})
         self._asked.clear()
 
+    def clean_up(self) -> None:
+        """Put right what a killed process left."""
+        if self._config is not None:
+            self.source.clean_up(self._options, self._log, self.source.part(self._config))
+
     def schedule_restart(self) -> int:
         """Start again after the delay that is due, which is returned."""
         self.restart_delay_us = next_delay(self.restart_delay_us, self._reactor.now_us() - self.started_us)

@@ -271,12 +271,13 @@ class Supervisor:
             self._log.error(
                 f"Restart of {kind.title} process delayed {delay_us // SECOND_US} seconds to limit respawn rate"
             )
-            self._clean_up(slot)
+        # The next process would remove what this one left; but the others need not wait until it runs.
+        self._clean_up(slot)
         self._progress()
 
     def _clean_up(self, slot: ChildSlot) -> None:
         try:
-            slot.source.clean_up(self._settings.options, self._log)
+            slot.clean_up()
         except Exception as error:
             self._log.error(f"Cannot clean up after the {slot.source.kind.title} child process: {describe(error)}")
 

@@ -119,7 +119,7 @@ def _settings_lines(item: InstanceStatus, instance: VrrpInstance) -> Iterator[st
     yield f"Gratuitous ARP lower priority repeat = {garp.lower_prio_repeat}"
     yield f"Down timer adverts = {instance.down_timer_adverts}"
     yield f"Send advert after receive lower priority advert = {_yes(not instance.lower_prio_no_advert)}"
-    yield f"Send advert after receive higher priority advert = {_yes(instance.higher_prio_send_advert)}"
+    yield f"Send advert after receive higher priority advert = {_yes(instance.higher_prio_send_advert is True)}"
     yield f"Virtual Router ID = {item.vrid}"
     yield f"Priority = {item.base_priority}"
     yield f"Effective priority = {item.effective_priority}"

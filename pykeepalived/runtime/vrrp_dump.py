@@ -161,7 +161,7 @@ def _json_data(view: View, item: InstanceStatus, instance: VrrpInstance) -> dict
         "garp_lower_prio_delay": garp.lower_prio_delay_us // SECOND_US,
         "garp_lower_prio_rep": garp.lower_prio_repeat,
         "lower_prio_no_advert": int(instance.lower_prio_no_advert),
-        "higher_prio_send_advert": int(instance.higher_prio_send_advert),
+        "higher_prio_send_advert": int(instance.higher_prio_send_advert is True),
         "vrid": item.vrid,
         "base_priority": item.base_priority,
         "effective_priority": item.effective_priority,

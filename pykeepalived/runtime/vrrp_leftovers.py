@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pykeepalived.model.common import IpPrefix
+from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import VirtualAddress
 from pykeepalived.netio import netlink
 from pykeepalived.netio.addresses import AddressChange, apply
 from pykeepalived.netio.links import Monitor
 from pykeepalived.runtime.program import Logger, Options
 from pykeepalived.runtime.vrrp_addresses import Placed
+from pykeepalived.runtime.vrrp_farewell import say_goodbye
 from pykeepalived.runtime.vrrp_journal import Entry, Journal, Undo
 from pykeepalived.runtime.vrrp_kernel import take_away_left
 from pykeepalived.runtime.vrrp_routes import take_away_lines
@@ -50,8 +52,11 @@ def bare(entry: Entry) -> Placed:
     return Placed(entry.ifname, VirtualAddress(prefix=IpPrefix(entry.address, entry.length)))
 
 
-def clean_up(options: Options, log: Logger) -> None:
-    """Take away the addresses of a VRRP process that was killed; run by whoever survived it, in the same namespace."""
+def clean_up(options: Options, log: Logger, config: Config) -> None:
+    """Take away the addresses of a VRRP process that was killed, and say goodbye for it.
+
+    Run by whoever survived it, in the same namespace; `config` is what the process ran with.
+    """
     try:
         requests = netlink.Requests()
     except OSError as error:
@@ -64,6 +69,7 @@ def clean_up(options: Options, log: Logger) -> None:
             take_away_lines(requests, [item for item in found if isinstance(item, Undo)], log)
             leftovers = [bare(item) for item in found if isinstance(item, Entry)]
             take_away(requests, monitor, leftovers, log, "a killed process")
+            say_goodbye(config, {item.entry for item in leftovers}, monitor, log)
             take_away_left(requests, monitor, options, log)
         finally:
             monitor.close()

@@ -156,7 +156,9 @@ def _yield_to(instance: Instance, advert: Advert, now_us: int, out: Output) -> N
     out.log(instance, f"({name}) Master received advert from {source} {comparison}")
     if advert.priority == ours == OWNER:
         out.log(instance, f"({name}) CONFIGURATION ERROR: {source} is configured as address owner too, please fix")
-    if instance.config.higher_prio_send_advert:
+    if instance.config.higher_prio_send_advert is not False:
+        # After a duel the neighbours may have our hardware address. The winner may not have heard us: this is how it
+        # learns that it has to announce its addresses again.
         instance.send_advert(out)
     # First the master's interval, then the timer that is counted with it.
     instance.master_address = None

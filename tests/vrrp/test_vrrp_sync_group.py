@@ -92,6 +92,7 @@ def test_one_that_yields_takes_the_others_along_without_farewell():
     book = pair().to_master()
     assert book.hear(120) == column("""
         log (A) Master received advert from 10.0.0.2 with higher priority 120, ours 100
+        advert A 100
         log (A) master set to 10.0.0.2
         log (A) Entering BACKUP STATE
         log VRRP_Group(G) Syncing instances to BACKUP state

@@ -43,7 +43,7 @@ _PLAIN: Final = (
 )  # fmt: skip
 #: Words that take their default from global_defs, with the built-in one.
 _INHERITED: Final = {
-    "check_unicast_src": False, "lower_prio_no_advert": False, "higher_prio_send_advert": False,
+    "check_unicast_src": False, "lower_prio_no_advert": False, "higher_prio_send_advert": None,
     "owner_ignore_adverts": False, "skip_check_adv_addr": False, "v3_checksum_as_v2": False, "strict": False,
     "notify_priority_changes": False, "down_timer_adverts": 3,
 }  # fmt: skip

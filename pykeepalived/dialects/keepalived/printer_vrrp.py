@@ -276,7 +276,8 @@ def _election(writer: Writer, found: VrrpInstance) -> None:
     writer.value("timer_expired_backup", found.timer_expired_backup)
     writer.value("down_timer_adverts", found.down_timer_adverts, 3)
     writer.switch("lower_prio_no_advert", found.lower_prio_no_advert, found.strict)
-    writer.switch("higher_prio_send_advert", found.higher_prio_send_advert)
+    if found.higher_prio_send_advert is not None:
+        writer.line("higher_prio_send_advert", *(() if found.higher_prio_send_advert else ("false",)))
     if "owner_ignore_adverts" not in writer.defaults:
         writer.switch("owner_ignore_adverts", found.owner_ignore_adverts)
     elif not found.owner_ignore_adverts:

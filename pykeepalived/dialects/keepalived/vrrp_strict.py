@@ -67,6 +67,8 @@ class _Strict:
         if values["auth_hmac"] is not None and values["auth_hmac"].mode != "enforce":
             self.say("auth_hmac", "auth_hmac is in mode enforce")
             values["auth_hmac"] = msgspec.structs.replace(values["auth_hmac"], mode="enforce")
+        if values["higher_prio_send_advert"] is None:
+            values["higher_prio_send_advert"] = False
         self._reset("higher_prio_send_advert", False, "no higher_prio_send_advert")
         self._reset("lower_prio_no_advert", True, "no advert because of one of lower priority")
         if values["garp"].lower_prio_repeat and "garp_lower_prio_repeat" in self._draft.where:

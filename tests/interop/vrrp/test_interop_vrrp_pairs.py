@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from pykeepalived.tools.lab import wait_until
-from tests.interop.vrrp.vrrp_pairs import PATIENCE_S, Program, Router, Shape, pair
+from tests.interop.vrrp.vrrp_capture import capture, dissect
+from tests.interop.vrrp.vrrp_pairs import Program, Router, Shape, pair
 
 pytestmark = [pytest.mark.netns, pytest.mark.peer]
 
@@ -87,44 +86,6 @@ def both_logs(one: Router, two: Router) -> Iterator[None]:
         yield
     except Exception as error:
         raise AssertionError(f"{error}\n---- one\n{one.said()}\n---- two\n{two.said()}") from error
-
-
-@contextlib.contextmanager
-def capture(router: Router, into: Path) -> Iterator[Path]:
-    """Write down what passes the router's interface, until the block ends."""
-    file = into / "adverts.pcap"
-    argv = (
-        "tcpdump",
-        "-i",
-        "eth0",
-        "--immediate-mode",
-        "-U",
-        "-s",
-        "0",
-        "-Z",
-        "root",
-        "-w",
-        file,
-        "proto 112 or ip6 proto 112 or ah",
-    )
-    process = router.lab.popen(router.namespace, *argv)
-    wait_until(lambda: file.exists() and file.stat().st_size >= 24, PATIENCE_S, "tcpdump has begun")
-    try:
-        yield file
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
-
-
-def dissect(file: Path) -> list[list[str]]:
-    """Each advert as tshark reads it: source, version, VRID, priority, checksum status, complaints."""
-    fields = ("ip.src", "ipv6.src", "vrrp.version", "vrrp.virt_rtr_id", "vrrp.prio", "vrrp.checksum.status")
-    options = ["-o", "vrrp.v3_checksum_as_in_v2:FALSE", "-o", "ip.check_checksum:TRUE", "-Y", "vrrp", "-T", "fields"]
-    columns = [word for field in (*fields, "_ws.expert.message", "ip.checksum.status") for word in ("-e", field)]
-    done = subprocess.run(
-        ["tshark", "-n", "-r", file, *options, *columns], capture_output=True, text=True, timeout=60, check=True
-    )
-    return [line.split("\t") for line in done.stdout.splitlines()]
 
 
 @pytest.fixture(scope="module")

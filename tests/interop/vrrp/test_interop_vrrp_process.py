@@ -103,12 +103,12 @@ def test_whoever_survives_a_killed_process_takes_its_addresses_away(router: Rout
     router.start()
     router.wait_for("MASTER")
     with router.namespace.inside():
-        clean_up(Options(state_directory=str(state)), Log())
+        clean_up(Options(state_directory=str(state)), Log(), Config())
     assert len(plain(router)) == 3, "the owner lives"
     assert lines == []
     router.kill()
     with router.namespace.inside():
-        clean_up(Options(state_directory=str(state)), Log())
+        clean_up(Options(state_directory=str(state)), Log(), Config())
     assert plain(router) == set()
     assert len(lines) == 3
     assert "Removed 10.0.0.9/24 from eth0, left by a killed process" in lines

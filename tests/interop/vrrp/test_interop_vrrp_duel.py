@@ -1,0 +1,121 @@
+"""Two masters on one network, and a third host that has to know which of them to ask; a child that is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pykeepalived.tools.lab import Lab, Namespace, wait_until
+from tests.interop.vrrp.vrrp_capture import capture, dissect
+from tests.interop.vrrp.vrrp_pairs import PATIENCE_S, Program, Router, Shape, pair
+
+pytestmark = [pytest.mark.netns, pytest.mark.peer]
+INTERVAL_S = 1.0
+SHAPE = Shape(interval_us=1_000_000)
+ADDRESSES = ("10.0.0.9", "10.0.0.10")
+
+
+class Duel:
+    """The first router on one half of a network, the second and a host on the other half, with a cable between."""
+
+    def __init__(self, lab: Lab, one: Router, two: Router, host: Namespace) -> None:
+        self._lab = lab
+        self.one = one
+        self.two = two
+        self.host = host
+
+    def divide(self) -> None:
+        self._lab.namespaces["switch"].down("cable1")
+
+    def join(self) -> None:
+        self._lab.namespaces["switch"].up("cable1")
+
+    def cached(self) -> dict[str, str]:
+        """What the host has in its ARP cache for the virtual addresses."""
+        found = json.loads(self.host.ip("-j", "neigh", "show", "dev", "eth0"))
+        return {item["dst"]: item["lladdr"] for item in found if item["dst"] in ADDRESSES and "lladdr" in item}
+
+    def ask(self) -> None:
+        for address in ADDRESSES:
+            self.host.run("ping", "-c", "1", "-W", "2", address)
+
+
+def hardware(router: Router) -> str:
+    found: str = json.loads(router.namespace.ip("-j", "link", "show", "eth0"))[0]["address"]
+    return found
+
+
+@contextlib.contextmanager
+def duel(first: Program, second: Program, into: Path) -> Iterator[Duel]:
+    with Lab("duel") as lab:
+        switch, host = lab.namespace("switch"), lab.namespace("host")
+        spaces = [lab.namespace("a"), lab.namespace("b")]
+        lab.link(switch, "cable1", switch, "cable2")
+        for number, space in enumerate(spaces, 1):
+            lab.bridge(switch, f"br{number}", f"cable{number}")
+            lab.link(space, "eth0", switch, f"port0-{number}")
+            switch.attach(f"br{number}", f"port0-{number}")
+            space.address("eth0", SHAPE.own(0, number))
+        lab.link(host, "eth0", switch, "host")
+        switch.attach("br2", "host")
+        host.address("eth0", "10.0.0.3/24")
+        one, two = (
+            Router(lab, space, program, shape=SHAPE, place=place, into=into)
+            for place, (space, program) in enumerate(zip(spaces, (first, second), strict=True), 1)
+        )
+        yield Duel(lab, one, two, host)
+
+
+@pytest.mark.parametrize(("first", "second"), [("ours", "ours"), ("theirs", "ours")])
+def test_the_winner_of_a_duel_announces_all_addresses_again(first: Program, second: Program, tmp_path: Path) -> None:
+    with duel(first, second, tmp_path) as scene:
+        one, two = scene.one, scene.two
+        one.start()
+        one.wait_for("MASTER")
+        two.start()
+        two.wait_notified("INSTANCE VI_0 BACKUP 100")
+        scene.divide()
+        two.wait_for("MASTER")
+        scene.ask()
+        assert set(scene.cached().values()) == {hardware(two)}
+        # The second announcement of the new master must not be what is seen at the end.
+        time.sleep(1.2)
+        with capture(two, tmp_path) as adverts:
+            before = len(dissect(adverts))
+            wait_until(lambda: len(dissect(adverts)) > before, PATIENCE_S, "an advert of the second")
+            # The next one to cross is of the first: the second yields before anybody has heard it.
+            scene.join()
+            two.wait_for("BACKUP")
+            wait_until(
+                lambda: scene.cached() == dict.fromkeys(ADDRESSES, hardware(one)),
+                INTERVAL_S,
+                "the host knows where the addresses are",
+                interval_s=0.02,
+            )
+        assert len(one.virtual()) == 3
+
+
+@pytest.mark.parametrize("peer", ["ours", "theirs"])
+def test_the_parent_says_goodbye_for_a_killed_child(peer: Program, tmp_path: Path) -> None:
+    with pair(SHAPE, "ours", peer, tmp_path) as (one, two), capture(two, tmp_path) as adverts:
+        one.start()
+        one.wait_for("MASTER")
+        two.start()
+        two.wait_notified("INSTANCE VI_0 BACKUP 100")
+        os.kill(int(one.namespace.run("cat", "/run/v.pid").stdout), signal.SIGKILL)
+        two.wait_for("MASTER")
+        # It comes back, is better, and takes over again.
+        one.wait_notified("INSTANCE VI_0 MASTER 150", count=2)
+        two.wait_for("BACKUP")
+        priorities = [row[4] for row in dissect(adverts)]
+        assert "0" in priorities
+        # Not three silent intervals: what follows the farewell is the second, after its skew.
+        assert priorities[priorities.index("0") + 1] == "100"
+        assert set(priorities[: priorities.index("0")]) == {"150"}
