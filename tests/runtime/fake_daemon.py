@@ -123,7 +123,7 @@ def source(kind) -> ProgramSource:
         load=lambda: lambda context: FakeProgram(kind.word, context),
         needed=lambda config: kind.word in facts(config),
         part=lambda config: config,
-        clean_up=lambda options, log: trace(f"{kind.word} cleaned up"),
+        clean_up=lambda options, log, config: trace(f"{kind.word} cleaned up"),
     )
 
 
