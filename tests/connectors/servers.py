@@ -25,7 +25,7 @@ class Server:
         self.address = address
         self.port: int = self._socket.getsockname()[1]
         self._handler = handler
-        self._context = context
+        self.context = context
         self._open: set[socket.socket] = set()
         self.connections = 0
         self.peers: list[object] = []
@@ -56,8 +56,8 @@ class Server:
         self._open.add(connection)
         try:
             with contextlib.suppress(OSError, ValueError):
-                if self._context is not None:
-                    wrap = self._context.wrap_socket
+                if self.context is not None:
+                    wrap = self.context.wrap_socket
                     connection = wrap(connection, server_side=True, do_handshake_on_connect=False)
                     connection.do_handshake()
                 self._handler(connection)

@@ -27,10 +27,11 @@ _WRITE_EVENTS: Final = select.EPOLLOUT | _FAULT_EVENTS
 class Stream:
     """A connected or connecting TCP socket."""
 
-    __slots__ = ("connected", "ended", "faulted", "fd", "half_closed", "readable", "sock", "writable")
+    __slots__ = ("connected", "ended", "faulted", "fd", "half_closed", "place", "readable", "sock", "writable")
 
     def __init__(self, options: SocketOptions) -> None:
         """Begin to connect; raises ConversationError when it fails at once."""
+        self.place: SocketOptions | None = options
         self.sock = sock = open_socket(options, socket.SOCK_STREAM)
         self.fd = sock.fileno()
         self.connected = self.readable = self.writable = self.half_closed = self.faulted = self.ended = False
@@ -45,6 +46,7 @@ class Stream:
         """A stream of a connection that the server has opened to us."""
         stream = object.__new__(cls)
         sock.setblocking(False)
+        stream.place = None
         stream.sock, stream.fd = sock, sock.fileno()
         stream.connected = stream.writable = True
         stream.readable = stream.half_closed = stream.faulted = stream.ended = False

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from typing import Final
+import time
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from pykeepalived.checkers.conversation import ConversationError, FailureKind, StartTls
 from pykeepalived.netio.connectors.stream import Stream, closed_early
@@ -15,15 +17,53 @@ from pykeepalived.netio.connectors.stream import Stream, closed_early
 _CHUNK: Final = 32768
 #: Different TLS settings that are remembered; a configuration has a handful.
 _CONTEXTS_LIMIT: Final = 256
+#: Sessions that are remembered for each of them; a session has about 4 KiB.
+_SESSIONS_LIMIT: Final = 4096
+_SESSION_LASTS_S: Final = 60.0
+
+
+class Sessions:
+    """TLS sessions of the servers that are asked with one context, so that most handshakes are short ones.
+
+    A session is used for a minute at most: the next handshake is a whole one, in which the server must show its key
+    again.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._known: dict[tuple[object, ...], tuple[float, ssl.SSLSession]] = {}
+
+    def get(self, place: tuple[object, ...]) -> ssl.SSLSession | None:
+        found = self._known.get(place)
+        if found is None:
+            return None
+        if self._clock() - found[0] < _SESSION_LASTS_S:
+            return found[1]
+        del self._known[place]
+        return None
+
+    def put(self, place: tuple[object, ...], session: ssl.SSLSession) -> None:
+        if len(self._known) < _SESSIONS_LIMIT:
+            self._known[place] = (self._clock(), session)
+
+    def forget(self, place: tuple[object, ...]) -> None:
+        self._known.pop(place, None)
+
+
+class TlsSettings(NamedTuple):
+    """A context, and its sessions where they may be used again."""
+
+    context: ssl.SSLContext
+    sessions: Sessions | None
 
 
 class TlsContexts:
     """`SSLContext`s by their settings: making one costs more than the handshake that uses it."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], ssl.SSLContext] = {}
+        self._known: dict[tuple[object, ...], TlsSettings] = {}
 
-    def get(self, command: StartTls) -> ssl.SSLContext:
+    def get(self, command: StartTls) -> TlsSettings:
         """The context for a command; raises ConversationError when its files cannot be used."""
         key = (
             command.verify,
@@ -33,13 +73,15 @@ class TlsContexts:
             command.key_password,
             command.check_name,
         )
-        context = self._known.get(key)
-        if context is None:
-            context = _make_context(command)
+        settings = self._known.get(key)
+        if settings is None:
+            # Where certificates are looked at, on either side, every handshake looks at them.
+            looked_at = command.verify or command.certificate_file is not None
+            settings = TlsSettings(_make_context(command), None if looked_at else Sessions())
             if len(self._known) >= _CONTEXTS_LIMIT:
                 self._known.clear()
-            self._known[key] = context
-        return context
+            self._known[key] = settings
+        return settings
 
 
 def _make_context(command: StartTls) -> ssl.SSLContext:
@@ -73,17 +115,35 @@ def _is_ragged_end(error: Exception) -> bool:
 class TlsStream:
     """The same operations as `Stream`, on the plaintext inside it."""
 
-    __slots__ = ("_close_notify", "_incoming", "_object", "_outgoing", "_stream", "_unsent", "ended")
+    __slots__ = (
+        "_close_notify",
+        "_incoming",
+        "_object",
+        "_outgoing",
+        "_place",
+        "_sessions",
+        "_stream",
+        "_unsent",
+        "_whole",
+        "ended",
+    )
 
-    def __init__(self, stream: Stream, context: ssl.SSLContext, command: StartTls) -> None:
+    def __init__(self, stream: Stream, settings: TlsSettings, command: StartTls) -> None:
         self._stream = stream
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._unsent = b""
         self._close_notify = command.require_close_notify
         self.ended = False
+        self._sessions = sessions = None if stream.place is None else settings.sessions
+        self._place = (stream.place, command.server_name)
+        session = None if sessions is None else sessions.get(self._place)
+        self._whole = False
+        """The handshake is over, and was a whole one: there is a session to remember."""
         try:
-            self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=command.server_name)
+            self._object = settings.context.wrap_bio(
+                self._incoming, self._outgoing, server_hostname=command.server_name, session=session
+            )
         except (ValueError, UnicodeError) as error:
             raise ConversationError(FailureKind.TLS, f"server name: {_text(error)}") from None
 
@@ -96,8 +156,10 @@ class TlsStream:
                 if not self.flush() or not self._fill("the TLS handshake"):
                     return False
             except (ssl.SSLError, OSError, ValueError) as error:
+                self._forget_session()
                 raise ConversationError(FailureKind.TLS, f"TLS handshake: {_text(error)}") from None
             else:
+                self._whole = not self._object.session_reused
                 return self.flush()
 
     def read(self, limit: int) -> bytes | None:
@@ -117,6 +179,7 @@ class TlsStream:
                     if self._close_notify:
                         raise ConversationError(FailureKind.TLS, "connection closed without close-notify") from None
                     return b""
+                self._forget_session()
                 raise ConversationError(FailureKind.TLS, f"TLS: {_text(error)}") from None
             else:
                 if data:
@@ -154,9 +217,19 @@ class TlsStream:
         self._say_goodbye()
 
     def close(self) -> None:
+        # TLS 1.3 servers send the session after the handshake, so it is looked for at the end.
+        if self._whole and self._sessions is not None:
+            session = self._object.session
+            if session is not None:
+                self._sessions.put(self._place, session)
         if not self._stream.ended:
             self._say_goodbye()
         self._stream.close()
+
+    def _forget_session(self) -> None:
+        self._whole = False
+        if self._sessions is not None:
+            self._sessions.forget(self._place)
 
     def _say_goodbye(self) -> None:
         # It fails when it wants the peer's close-notify, for which nobody waits, or when the handshake never ended.

@@ -104,7 +104,7 @@ OTHERS: tuple[Case, ...] = (
          globals="checker_log_all_failures"),
     one("smtp", f"SMTP_CHECK {{ {_TIMES}; helo_name lb.example.org }}", port=25, quick=True),
     one("smtp-six", f"SMTP_CHECK {{ {_TIMES} }}", port=25, six=True, place=f"{V6} 25"),
-    one("smtp-hosts", f"SMTP_CHECK {{ {_TIMES}; host {{ connect_ip 192.168.0.@N@; connect_port 25 }} "
+    one("smtp-hosts", f"SMTP_CHECK {{ host {{ connect_ip 192.168.0.@N@; connect_port 25; {_TIMES} }} "
         f"host {{ connect_ip 192.168.0.@N@; connect_port 25; {_TIMES}; {_TIMING}; bindto 10.0.0.6; bind_if lo; "
         "fwmark 3 } }", port=2525),
     one("smtp-socket", f"SMTP_CHECK {{ {_socket(25)} }}", port=2525),
