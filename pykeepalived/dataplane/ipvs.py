@@ -43,6 +43,7 @@ from pykeepalived.lvs.table import (
     ServiceKey,
     Table,
 )
+from pykeepalived.model.lvs import SyncDaemon
 
 _BATCH: Final = 128
 _SCHEDULER_ATTRIBUTES = AddService | EditService
@@ -122,6 +123,14 @@ class IpvsDataplane:
         """The running connection synchronisation, master first. Raises OSError."""
         nested = [message.get_attr("IPVS_CMD_ATTR_DAEMON") for message in self._request(codec.GET_DAEMON, dump=True)]
         return [listed_daemon(dict(item["attrs"])) for item in nested if item is not None]
+
+    def start_daemon(self, settings: SyncDaemon, *, master: bool) -> None:
+        """Start one role of connection synchronisation. Raises OSError."""
+        self._commands.run(codec.NEW_DAEMON, codec.sync_daemon_body(settings, settings.sync_id or 0, master=master))
+
+    def stop_daemon(self, *, master: bool) -> None:
+        """Stop one role, whoever started it. Raises OSError."""
+        self._commands.run(codec.DEL_DAEMON, codec.daemon_body(master=master))
 
     def timeouts(self) -> tuple[int, int, int]:
         """Connection timeouts in seconds: tcp, tcpfin, udp."""

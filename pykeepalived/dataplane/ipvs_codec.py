@@ -28,7 +28,7 @@ from pykeepalived.lvs.table import (
     ServiceKey,
 )
 from pykeepalived.model.common import Family, family_of
-from pykeepalived.model.lvs import Forwarding, ForwardingMethod, TunnelType
+from pykeepalived.model.lvs import Forwarding, ForwardingMethod, SyncDaemon, TunnelType
 
 NLM_F_REQUEST, NLM_F_ACK = 1, 4
 NLMSG_ERROR = 2
@@ -159,6 +159,19 @@ def timeouts_body(tcp_s: int, tcpfin_s: int, udp_s: int) -> bytes:
     """Connection timeouts in seconds; 0 leaves one as it is."""
     pairs = zip(_ATTR_TIMEOUTS, (tcp_s, tcpfin_s, udp_s), strict=True)
     return b"".join(attribute(kind, _U32.pack(value)) for kind, value in pairs)
+
+
+def sync_daemon_body(settings: SyncDaemon, sync_id: int, *, master: bool) -> bytes:
+    """`daemon_body` of a configured daemon; what is not given the kernel chooses."""
+    return daemon_body(
+        master=master,
+        interface=settings.interface,
+        sync_id=sync_id,
+        max_length=settings.max_length or 0,
+        group=settings.group or "",
+        port=settings.port or 0,
+        ttl=settings.ttl or 0,
+    )
 
 
 def daemon_body(  # the fields of the wire

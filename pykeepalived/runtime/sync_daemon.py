@@ -46,7 +46,11 @@ class SyncDaemons:
 
     def want(self, settings: SyncDaemon | None, sync_id: int, *roles: bool) -> None:
         """Run these roles (True: master) from now on; without settings none."""
-        self._wanted = {} if settings is None else {master: _body(settings, sync_id, master) for master in roles}
+        self._wanted = (
+            {}
+            if settings is None
+            else {master: codec.sync_daemon_body(settings, sync_id, master=master) for master in roles}
+        )
         self._settle()
 
     def close(self) -> None:
@@ -114,18 +118,6 @@ class SyncDaemons:
     def _again(self) -> None:
         if self._wanted and self._retry is None:
             self._retry = self._reactor.call_later(_RETRY_US, self._settle)
-
-
-def _body(settings: SyncDaemon, sync_id: int, master: bool) -> bytes:
-    return codec.daemon_body(
-        master=master,
-        interface=settings.interface,
-        sync_id=sync_id,
-        max_length=settings.max_length or 0,
-        group=settings.group or "",
-        port=settings.port or 0,
-        ttl=settings.ttl or 0,
-    )
 
 
 class VrrpSyncDaemon:

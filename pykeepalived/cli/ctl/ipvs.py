@@ -13,7 +13,7 @@ import click
 from pykeepalived.dataplane import DataplaneUnavailable
 from pykeepalived.dataplane.ipvs import IpvsDataplane
 from pykeepalived.tools.ipvs import show
-from pykeepalived.tools.ipvs.words import UsageError, Words, cut, operation, service_key
+from pykeepalived.tools.ipvs.words import ROLES, UsageError, Words, cut, daemon, operation, service_key
 
 _HEAD: Final = Path("/proc/net/ip_vs")
 _CONNECTIONS: Final = Path("/proc/net/ip_vs_conn")
@@ -36,7 +36,7 @@ def command(words: tuple[str, ...]) -> None:
 
     \b
     -L [-n] [-t|-u|-f SERVICE]    list; with --stats, --rate, --thresholds, --persistent-conn, --tun-info, --exact
-    -L -c                         list connections
+    -L -c [--persistent-conn]     list connections; with what persistence engines remember
     -L --timeout, -L --daemon     timeouts; connection synchronisation
     -S [-n]                       save: lines that -R reads
     -R                            restore from standard input
@@ -46,6 +46,9 @@ def command(words: tuple[str, ...]) -> None:
     -d -t|-u|-f SERVICE -r SERVER
     -C, -Z [-t|-u|-f SERVICE]     delete everything; zero the counters
     --set TCP TCPFIN UDP          timeouts in seconds
+    --start-daemon master|backup  connection synchronisation; --mcast-interface, --syncid, --sync-maxlen, --mcast-group,
+                                  --mcast-port, --mcast-ttl
+    --stop-daemon master|backup
 
     Addresses are numbers, with -n and without. What a running daemon holds, it puts back within a minute.
     """
@@ -81,6 +84,10 @@ def _carry_out(dataplane: IpvsDataplane, asked: Words) -> None:
             dataplane.zero(service_key(asked))
         case "--set":
             dataplane.set_timeouts(*asked.times_s)
+        case "--start-daemon":
+            dataplane.start_daemon(daemon(asked), master=ROLES[asked.role])
+        case "--stop-daemon":
+            dataplane.stop_daemon(master=ROLES[asked.role])
         case _:
             _change(dataplane, [asked])
 
@@ -89,7 +96,7 @@ def _list(dataplane: IpvsDataplane, asked: Words) -> None:
     if "-c" in asked:
         with _CONNECTIONS.open(encoding="ascii", errors="replace") as file:
             next(file, None)
-            for line in show.connections(file):
+            for line in show.connections(file, engines="--persistent-conn" in asked):
                 click.echo(line)
         return
     if "--timeout" in asked:

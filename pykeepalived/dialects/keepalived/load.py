@@ -147,13 +147,15 @@ def _load(
 
 
 def _old_sync_daemon(settings: GlobalDefs, root: Draft, instances: Mapping[str, VrrpInstance]) -> GlobalDefs:
-    """`lvs_sync_daemon_interface` of an instance: the older form of the global word, which comes first."""
+    """`lvs_sync_daemon_interface` of an instance: the older form of the global word, which comes first. Its id is 0."""
     if settings.sync_daemon is not None:
         return settings
     for draft in root.get("instances", ()):
         interface = draft.get("sync_interface")
         if interface is not None and draft.name in instances:
-            return msgspec.structs.replace(settings, sync_daemon=SyncDaemon(interface=interface, instance=draft.name))
+            return msgspec.structs.replace(
+                settings, sync_daemon=SyncDaemon(interface=interface, instance=draft.name, sync_id=0)
+            )
     return settings
 
 

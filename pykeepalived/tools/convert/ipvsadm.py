@@ -39,7 +39,7 @@ _FLAGS: Final = {"-o": "ops", "-6": "six"}
 _FLAG_BITS: Final = {
     "flag-1": 1, "flag-2": 2, "flag-3": 4, "sh-fallback": 1, "sh-port": 2, "mh-fallback": 1, "mh-port": 2,
 }  # fmt: skip
-_PERSISTENT_S: Final = 300
+_PERSISTENT_S: Final = 360
 _Key = tuple[Selector, Protocol | None, Family]
 
 

@@ -187,10 +187,11 @@ def _saved_destination(item: ListedDestination) -> str:
     return line
 
 
-def connections(lines: Iterable[str]) -> Iterator[str]:
-    """The lines of -Lc from those of /proc/net/ip_vs_conn."""
+def connections(lines: Iterable[str], *, engines: bool = False) -> Iterator[str]:
+    """The lines of -Lc from those of /proc/net/ip_vs_conn. `engines`: with what persistence engines remember."""
     yield "IPVS connection entries"
-    yield "pro expire state       source             virtual            destination"
+    head = "pro expire state       source             virtual            destination"
+    yield head + ("        pe name          pe_data" if engines else "")
     for line in lines:
         words = line.split()
         if len(words) < 9 or not words[8].isdigit():
@@ -198,7 +199,10 @@ def connections(lines: Iterable[str]) -> Iterator[str]:
         source, virtual, destination = (_hex_endpoint(words[place], words[place + 1]) for place in (1, 3, 5))
         expires_s = int(words[8])
         time = f"{expires_s // 60:02}:{expires_s % 60:02}"
-        yield f"{words[0]:<3} {time:<6} {words[7]:<11} {source:<18} {virtual:<18} {destination}"
+        shown = f"{words[0]:<3} {time:<6} {words[7]:<11} {source:<18} {virtual:<18} {destination}"
+        if engines and len(words) > 10:
+            shown = f"{shown:<{len(shown) - len(destination) + 16}} {words[9]:<18} {words[10]}"
+        yield shown
 
 
 def _hex_endpoint(address: str, port: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Final
 
 import msgspec
@@ -22,7 +23,7 @@ from pykeepalived.lvs.table import (
     ServiceKey,
 )
 from pykeepalived.model.common import Family, family_of
-from pykeepalived.model.lvs import Forwarding, ForwardingMethod, Protocol, TunnelType
+from pykeepalived.model.lvs import Forwarding, ForwardingMethod, Protocol, SyncDaemon, TunnelType
 
 _LONG: Final = {
     "--add-service": "-A", "--edit-service": "-E", "--delete-service": "-D", "--clear": "-C", "--restore": "-R",
@@ -32,10 +33,14 @@ _LONG: Final = {
     "--real-server": "-r", "--gatewaying": "-g", "--ipip": "-i", "--masquerading": "-m", "--weight": "-w",
     "--u-threshold": "-x", "--l-threshold": "-y", "--numeric": "-n", "--connection": "-c",
 }  # fmt: skip
-_COMMANDS: Final = ("-A", "-E", "-D", "-C", "-R", "-S", "-a", "-e", "-d", "-L", "-Z", "--set")
+_COMMANDS: Final = (
+    "-A", "-E", "-D", "-C", "-R", "-S", "-a", "-e", "-d", "-L", "-Z", "--set", "--start-daemon", "--stop-daemon",
+)  # fmt: skip
+ROLES: Final = {"master": True, "backup": False}
 _PROTOCOLS: Final = {"-t": Protocol.TCP, "-u": Protocol.UDP, "--sctp-service": Protocol.SCTP}
 _VALUES: Final = (
     "-t", "-u", "--sctp-service", "-f", "-s", "-b", "-M", "--pe", "-r", "-w", "-x", "-y", "--tun-type", "--tun-port",
+    "--mcast-interface", "--syncid", "--sync-maxlen", "--mcast-group", "--mcast-port", "--mcast-ttl",
 )  # fmt: skip
 _FLAGS: Final = (
     "-n", "-c", "-o", "-6", "-g", "-i", "-m", "--stats", "--rate", "--thresholds", "--persistent-conn", "--tun-info",
@@ -61,6 +66,8 @@ class Words(msgspec.Struct, frozen=True):
     options: dict[str, str]
     times_s: tuple[int, ...] = ()
     """Of `--set`."""
+    role: str = ""
+    """Of `--start-daemon` and `--stop-daemon`: master or backup."""
 
     def __contains__(self, option: str) -> bool:
         return option in self.options
@@ -72,6 +79,7 @@ def cut(words: Sequence[str]) -> Words:
     command: str | None = None
     options: dict[str, str] = {}
     times_s: tuple[int, ...] = ()
+    role = ""
     while waiting:
         word = waiting.pop(0)
         if word in _COMMANDS:
@@ -83,6 +91,10 @@ def cut(words: Sequence[str]) -> Words:
                 del waiting[:3]
                 if len(times_s) != 3:
                     raise UsageError("--set needs three timeouts in seconds: tcp tcpfin udp")
+            elif word in {"--start-daemon", "--stop-daemon"}:
+                role = waiting.pop(0) if waiting else ""
+                if role not in ROLES:
+                    raise UsageError(f"{word} needs a role: master or backup")
         elif word == "-p":
             options["-p"] = waiting.pop(0) if waiting and waiting[0].isdigit() else str(_PERSISTENT_S)
         elif word in _VALUES:
@@ -93,7 +105,34 @@ def cut(words: Sequence[str]) -> Words:
             options[word] = ""
         else:
             raise UsageError(f"unknown option {word}; the options are ipvsadm's (keepalivedctl ipvs --help)")
-    return Words(command or "-L", options, times_s)
+    return Words(command or "-L", options, times_s, role)
+
+
+def daemon(words: Words) -> SyncDaemon:
+    """The sync daemon that `--start-daemon` asks for; what is not given the kernel chooses. Raises UsageError."""
+    options = words.options
+    group = options.get("--mcast-group")
+    if group is not None and not _is_multicast(group):
+        raise UsageError(f"`{group[:60]}` is no multicast address")
+
+    def given(option: str, what: str, most: int, least: int = 1) -> int | None:
+        return number(options[option], what, least, most) if option in options else None
+
+    return SyncDaemon(
+        interface=options.get("--mcast-interface", ""),
+        sync_id=given("--syncid", "a sync id", 255, 0),
+        max_length=given("--sync-maxlen", "a length", 65535),
+        port=given("--mcast-port", "a port", 65535),
+        ttl=given("--mcast-ttl", "a TTL", 255),
+        group=group,
+    )
+
+
+def _is_multicast(text: str) -> bool:
+    try:
+        return ip_address(text).is_multicast
+    except ValueError:
+        return False
 
 
 def _apart(word: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from pykeepalived.diagnostics import Diagnostic
 from pykeepalived.dialects.keepalived.printer_text import decimal
+from pykeepalived.lvs.desired import service_keys
 from pykeepalived.model import (
     AddressSelector,
     ForwardingMethod,
@@ -208,5 +209,24 @@ def _udp(subject: Subject) -> Iterator[Diagnostic]:
                     f"virtual server {label_of(service)}: the service is UDP and {server.address} is checked over TCP",
                     subject.places.server(index, number),
                     "write `protocol TCP`, or a UDP_CHECK, DNS_CHECK or MISC_CHECK",
+                )
+                break
+
+
+@rule("sync-daemon-mixed-families", "a sync daemon beside tunnels to servers of the other family")
+def _sync_daemon_families(subject: Subject) -> Iterator[Diagnostic]:
+    config = subject.config
+    if config.globals.sync_daemon is None:
+        return
+    for index, service in enumerate(config.virtual_servers):
+        families = {key.family for key in service_keys(service, config.virtual_server_groups)}
+        for number, server in enumerate(service.real_servers):
+            if families - {family_of(server.address)} and server.forwarding.method is ForwardingMethod.TUN:
+                yield warning(
+                    "sync-daemon-mixed-families",
+                    f"virtual server {label_of(service)}: the kernel takes no server of the other family "
+                    f"({server.address}) while a sync daemon runs",
+                    subject.places.server(index, number),
+                    "leave `lvs_sync_daemon` out, or give the service servers of its own family only",
                 )
                 break

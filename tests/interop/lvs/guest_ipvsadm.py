@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from click.testing import CliRunner
 
+from pykeepalived.cli.ctl.ipvs import command
 from pykeepalived.tools.lab import Lab, Namespace
 
 OURS = (sys.executable, "-m", "pykeepalived.cli.keepalivedctl", "ipvs")
@@ -52,6 +54,13 @@ def run(space: Namespace, *argv: str, text: str = "") -> subprocess.CompletedPro
     return subprocess.run(space.command(argv), input=text, capture_output=True, text=True, timeout=60, check=False)
 
 
+def ours_here(space: Namespace, *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Our command within this process, in a namespace: a Python that starts costs a second here."""
+    with space.inside():
+        done = CliRunner().invoke(command, words, input=text)
+    return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
+
+
 @pytest.fixture(scope="module")
 def spaces() -> Iterator[tuple[Namespace, Namespace]]:
     """Theirs and ours, each filled by its own program."""
@@ -61,32 +70,59 @@ def spaces() -> Iterator[tuple[Namespace, Namespace]]:
         done = run(ours, *OURS, "-R", text=RULES)
         assert done.returncode == 0, done.stderr
         theirs.address("lo", "10.0.0.5/32")
+        with theirs.inside():
+            server = socket.create_server(("127.0.0.1", 8080))
+            clients = [socket.create_connection(("10.0.0.5", 80)) for _ in range(3)]
+        for client in clients:
+            client.sendall(b"x" * 2000)
         yield theirs, ours
+        for client in (*clients, server):
+            client.close()
 
 
 @pytest.mark.parametrize("listing", LISTINGS)
 def test_the_same_bytes(spaces: tuple[Namespace, Namespace], listing: str) -> None:
     """Both programs show one and the same kernel, with connections in it."""
     theirs = spaces[0]
-    with theirs.inside():
-        server = socket.create_server(("127.0.0.1", 8080))
-        clients = [socket.create_connection(("10.0.0.5", 80)) for _ in range(3)]
-    try:
-        for client in clients:
-            client.sendall(b"x" * 2000)
-        for _ in range(5):
-            # A second may pass between two looks at connections and rates.
-            wanted = run(theirs, "ipvsadm", *listing.split()).stdout
-            shown = run(theirs, *OURS, *listing.split())
-            if _without_times(shown.stdout) == _without_times(wanted):
-                break
-        assert _without_times(shown.stdout) == _without_times(wanted)
-        assert wanted
-        assert shown.returncode == 0
-    finally:
-        for client in clients:
-            client.close()
-        server.close()
+    for _ in range(5):
+        # A second may pass between two looks at connections and rates.
+        wanted = run(theirs, "ipvsadm", *listing.split()).stdout
+        shown = ours_here(theirs, *listing.split())
+        if _without_times(shown.stdout) == _without_times(wanted):
+            break
+    assert _without_times(shown.stdout) == _without_times(wanted)
+    assert wanted
+    assert shown.returncode == 0
+
+
+def test_the_same_connections() -> None:
+    """IPv6, persistence templates and what the engine sip remembers."""
+    with Lab("lvs-connections") as lab:
+        space = lab.namespace("a")
+        space.address("lo", "10.0.0.5/32", "2001:db8::5/128", "2001:db8:1111:2222:3333:4444:5555:6666/128")
+        rules = """\
+-A -u 10.0.0.5:5060 -s rr -p 60 -M 255.255.255.0 --pe sip
+-a -u 10.0.0.5:5060 -r 127.0.0.1:5070 -m
+-a -u 10.0.0.5:5060 -r 127.100.100.100:15070 -m
+-A -t [2001:db8::5]:80 -s rr -p 50
+-a -t [2001:db8::5]:80 -r [2001:db8:1111:2222:3333:4444:5555:6666]:8080 -m
+"""
+        assert ours_here(space, "-R", text=rules).returncode == 0
+        with space.inside():
+            caller = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            server = socket.create_server(("::", 8080), family=socket.AF_INET6)
+            client = socket.create_connection(("2001:db8::5", 80))
+        with caller, server, client:
+            for call in (b"one@host", b"two-0123456789-0123456789@host.example"):
+                caller.sendto(b"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nCall-ID: " + call + b"\r\n\r\n",
+                              ("10.0.0.5", 5060))  # fmt: skip
+            for words in (["-Lnc"], ["-Lnc", "--persistent-conn"]):
+                wanted = run(space, "ipvsadm", *words).stdout
+                assert _without_times(ours_here(space, *words).stdout) == _without_times(wanted)
+        assert wanted.count("ESTABLISHED") == 1
+        assert "sip                two-0123456789-0123456789@host.example" in wanted
+        # /proc is that of the process: the program as a whole sees the same.
+        assert _without_times(run(space, *OURS, "-Lnc", "--persistent-conn").stdout) == _without_times(wanted)
 
 
 def test_the_same_sync_daemons() -> None:
@@ -95,12 +131,23 @@ def test_the_same_sync_daemons() -> None:
         space, far = lab.namespace("a"), lab.namespace("far")
         lab.link(space, "eth0", far, "eth0")
         space.address("eth0", "10.9.0.1/24")
-        for role in ("master", "backup"):
-            started = run(space, "ipvsadm", "--start-daemon", role, "--mcast-interface", "eth0", "--syncid", "9")
-            assert started.returncode == 0, started.stderr
-        wanted = run(space, "ipvsadm", "-Ln", "--daemon").stdout
-        assert wanted.count("\n") == 2
-        assert run(space, *OURS, "-Ln", "--daemon").stdout == wanted
+        more = ("--sync-maxlen", "1400", "--mcast-group", "224.0.0.99", "--mcast-port", "9999", "--mcast-ttl", "3")
+        for given in (("--syncid", "9"), ("--syncid", "7", *more), ()):
+            seen = []
+            for who in (run_theirs, ours_here):
+                for role in ("master", "backup"):
+                    done = who(space, "--start-daemon", role, "--mcast-interface", "eth0", *given)
+                    assert done.returncode == 0, done.stderr
+                seen.append([look(space, "-Ln", "--daemon").stdout for look in (run_theirs, ours_here)])
+                for role in ("master", "backup"):
+                    assert who(space, "--stop-daemon", role).returncode == 0
+            assert seen[0][0].count("\n") == 2
+            assert len({text for pair in seen for text in pair}) == 1, seen
+        assert run_theirs(space, "-Ln", "--daemon").stdout == ""
+
+
+def run_theirs(space: Namespace, *words: str) -> subprocess.CompletedProcess[str]:
+    return run(space, "ipvsadm", *words)
 
 
 def _without_times(text: str) -> str:
@@ -138,7 +185,7 @@ def _without_counts(text: str) -> list[list[str]]:
 def test_the_same_changes(spaces: tuple[Namespace, Namespace], words: str) -> None:
     theirs, ours = spaces
     assert run(theirs, "ipvsadm", *words.split()).returncode == 0
-    done = run(ours, *OURS, *words.split())
+    done = ours_here(ours, *words.split())
     assert done.returncode == 0, done.stderr
     for listing in (["-Sn"], ["-L", "--timeout"]):
         assert run(ours, "ipvsadm", *listing).stdout == run(theirs, "ipvsadm", *listing).stdout
@@ -154,10 +201,15 @@ def test_the_same_changes(spaces: tuple[Namespace, Namespace], words: str) -> No
         ("-A -D -t 10.0.0.1:80", 2),
         ("--nonsense", 2),
         ("-a -t 10.0.0.1:80", 2),
+        ("--start-daemon nobody", 2),
+        ("--start-daemon master --syncid 300", 2),
+        ("--start-daemon master --mcast-group 10.0.0.1", 2),
+        ("--start-daemon master", 1),
+        ("--stop-daemon master", 1),
     ],
 )
 def test_refusals_say_why(spaces: tuple[Namespace, Namespace], words: str, code: int) -> None:
-    done = run(spaces[1], *OURS, *words.split())
+    done = ours_here(spaces[1], *words.split())
     assert done.returncode == code
     assert done.stderr.startswith("keepalivedctl ipvs: ")
     assert "Traceback" not in done.stderr

@@ -47,6 +47,17 @@ CASES = {
     "plain": ("", ""),
 }
 FATES = ("start away", "dies while away", "address comes", "returns", "address leaves", "dies again", "stop")
+SERVER = "127.0.0.2:80"
+#: Whether the server is in the table after a fate, and how long nothing else may happen.
+EXPECTED = {
+    "start away": (True, 1.0),
+    "dies while away": (True, 4.0),
+    "address comes": (False, 0.0),
+    "returns": (True, 0.0),
+    "address leaves": (True, 0.5),
+    "dies again": (True, 4.0),
+    "stop": (False, 0.0),
+}
 WORDS = ("Suspending", "Activating", "TCP connection")
 
 
@@ -121,7 +132,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
             for fate in FATES:
                 for machine in machines.values():
                     machine.befall(fate)
-                shown = _rest(list(machines.values()))
+                shown = _rest(list(machines.values()), fate)
                 for (case, daemon), lines in zip(places, shown, strict=True):
                     found[case, daemon, fate] = lines
         finally:
@@ -134,15 +145,20 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
         yield found
 
 
-def _rest(machines: list[Machine]) -> list[list[str]]:
-    """Four seconds, and until each pair is the same for a moment; at most 12 s."""
+def _rest(machines: list[Machine], fate: str) -> list[list[str]]:
+    """Until the fate has had its effect on all and each pair shows the same; at most 15 s.
+
+    Where no effect is expected: the time that the checks would need to have one.
+    """
+    serves, least_s = EXPECTED[fate]
     begun = time.monotonic()
     while True:
         shown = [machine.picture() for machine in machines]
         now = time.monotonic()
-        if (now - begun > 4 and shown[::2] == shown[1::2]) or now - begun > 12:
+        settled = all((SERVER in " ".join(lines)) is serves for lines in shown) and shown[::2] == shown[1::2]
+        if (settled and now - begun > least_s) or now - begun > 15:
             return shown
-        time.sleep(0.2)
+        time.sleep(0.3)
 
 
 @pytest.mark.parametrize("fate", FATES)

@@ -167,7 +167,7 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list
 
 
 def _rest(machines: list[Machine]) -> None:
-    """Until the two of each pair have said the same and for three seconds nothing more, at most 20 s."""
+    """Until the two of each pair have said the same and for a while nothing more, at most 20 s."""
     begun = changed = time.monotonic()
     last: list[int] = []
     while time.monotonic() - begun < 20:
@@ -175,7 +175,7 @@ def _rest(machines: list[Machine]) -> None:
         if counts != last:
             last, changed = counts, time.monotonic()
         equal = all(_told(first) == _told(second) for first, second in zip(machines[::2], machines[1::2], strict=True))
-        if equal and time.monotonic() - changed > 3.5:
+        if equal and time.monotonic() - max(begun, changed) > 2.8:
             return
         threading.Event().wait(0.3)
 

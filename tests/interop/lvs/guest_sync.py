@@ -100,7 +100,10 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str
             for fate in FATES:
                 for machine in machines.values():
                     machine.befall(fate)
-                shown = _rest(lambda: [machine.daemons() for machine in machines.values()])
+                shown = _rest(
+                    lambda: [machine.daemons() for machine in machines.values()],
+                    [_expected(case, fate) for case, _ in places],
+                )
                 for (case, daemon), lines in zip(places, shown, strict=True):
                     found[case, daemon, fate] = lines
         finally:
@@ -110,16 +113,26 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str
         yield found
 
 
-def _rest(look: Callable[[], list[list[str]]]) -> list[list[str]]:
-    """Until each pair shows the same for a second and nothing has changed for that long, at most 15 s."""
+def _expected(case: str, fate: str) -> list[str]:
+    """The roles that a fate leads to."""
+    if fate == "stop":
+        return []
+    if case == "both":
+        return ["master", "backup"]
+    return ["backup" if fate == "fault" else "master"]
+
+
+def _rest(look: Callable[[], list[list[str]]], roles: list[list[str]]) -> list[list[str]]:
+    """Until everybody is in the roles that are expected, and each pair shows the same for a moment; at most 20 s."""
     begun = changed = time.monotonic()
     last: list[list[str]] = []
     while True:
         shown = look()
-        if shown != last:
-            last, changed = shown, time.monotonic()
         now = time.monotonic()
-        if (now - begun > 3.5 and shown[::2] == shown[1::2] and now - changed > 1) or now - begun > 15:
+        if shown != last:
+            last, changed = shown, now
+        settled = [[line.split()[0] for line in lines] for lines in shown] == roles and shown[::2] == shown[1::2]
+        if (settled and now - begun > 1.5 and now - changed > 0.8) or now - begun > 20:
             return shown
         time.sleep(0.2)
 
