@@ -170,7 +170,7 @@ class Judged:
         self._found = False
         self._error: PatternError | None = None
         if url.regex is not None:
-            pattern = compiled(url.regex, url.regex_options)
+            pattern = compiled(url.regex, url.regex_options, url.regex_stack)
             if isinstance(pattern, PatternError):
                 self._error = pattern
             elif url.regex_max_offset is None or url.regex_max_offset >= head_size:
@@ -220,9 +220,11 @@ def run_search(steps: Steps) -> Generator[Command, Reply, bool | Trouble]:
 
 
 @lru_cache(maxsize=1024)
-def compiled(pattern: str, options: tuple[str, ...] = ()) -> Pattern | PatternError:
+def compiled(
+    pattern: str, options: tuple[str, ...] = (), stack: tuple[int, int] | None = None
+) -> Pattern | PatternError:
     """A pattern of the configuration, compiled once."""
-    return compile_pattern(pattern.encode("utf-8", "surrogateescape"), options)
+    return compile_pattern(pattern.encode("utf-8", "surrogateescape"), options, stack)
 
 
 def http_limit_us(check: HttpCheck) -> int:
@@ -234,7 +236,7 @@ def unavailable(check: HttpCheck) -> str | None:
     """Why a regular expression of the check cannot be used, or None."""
     for url in check.urls:
         if url.regex is not None:
-            pattern = compiled(url.regex, url.regex_options)
+            pattern = compiled(url.regex, url.regex_options, url.regex_stack)
             if isinstance(pattern, PatternError):
                 return f"regex {url.regex!r}: {pattern.message}"
     return None

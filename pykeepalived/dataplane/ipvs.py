@@ -145,6 +145,10 @@ class IpvsDataplane:
         """Set connection timeouts; 0 leaves one as it is. Raises OSError."""
         self._commands.run(codec.SET_CONFIG, codec.timeouts_body(tcp_s, tcpfin_s, udp_s))
 
+    def set_buffer(self, size: int | None, *, force: bool) -> None:
+        """`lvs_netlink_cmd_rcv_bufs`: bytes, None for our own size."""
+        self._commands.set_buffer(size, force=force)
+
     def close(self) -> None:
         self._dumps.close()
         self._commands.close()

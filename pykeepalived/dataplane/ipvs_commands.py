@@ -19,10 +19,10 @@ from typing import Final, TypeVar
 
 from pykeepalived.dataplane import DataplaneUnavailable
 from pykeepalived.dataplane import ipvs_codec as codec
+from pykeepalived.reactor.buffers import follow_words, set_receive_buffer
 
 _ANSWER_LIMIT_S: Final = 10.0
 _RECEIVE_BUFFER: Final = 4 << 20
-_SO_RCVBUFFORCE: Final = 33
 _SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
 _MODPROBE_LIMIT_S: Final = 10
 _MODPROBE_SETTING: Final = Path("/proc/sys/kernel/modprobe")
@@ -83,6 +83,10 @@ class Commands:
             number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno or errno.EIO
             refused += [(tag, number) for tag, _, _ in batch[answered + 1 - first :]]
         return refused
+
+    def set_buffer(self, size: int | None, *, force: bool) -> None:
+        """`lvs_netlink_cmd_rcv_bufs`: bytes, None for our own size; see `reactor.buffers`."""
+        follow_words(self._socket, _RECEIVE_BUFFER, size, force=force)
 
     def close(self) -> None:
         self._socket.close()
@@ -151,8 +155,7 @@ def load_module() -> None:
 def _open_socket() -> socket.socket:
     netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 16)
     netlink.settimeout(_ANSWER_LIMIT_S)
-    with contextlib.suppress(OSError):
-        netlink.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    set_receive_buffer(netlink, _RECEIVE_BUFFER)
     for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK):
         # Short answers: the refused message is not sent back.
         with contextlib.suppress(OSError):

@@ -50,8 +50,24 @@ def services_of(config: Config) -> list[ServiceRef]:
         if isinstance(server.selector, GroupSelector):
             number = used.get(server.selector.name, 0)
             used[server.selector.name] = number + 1
-        refs.append(ServiceRef(server if config.ldirectord is not None else with_service_ports(server), number))
+        corrected = server
+        if config.ldirectord is None:
+            corrected = with_service_ports(with_group_persistence(server, config.virtual_server_groups))
+        refs.append(ServiceRef(corrected, number))
     return refs
+
+
+def with_group_persistence(server: VirtualServer, groups: Iterable[VirtualServerGroup]) -> VirtualServer:
+    """One entry for all ports makes all services of a group persistent, as in keepalived."""
+    selector = server.selector
+    if not isinstance(selector, GroupSelector) or server.persistence_timeout_s:
+        return server
+    for group in groups:
+        if group.name == selector.name and any(
+            isinstance(item, GroupAddress) and not item.port for item in group.entries
+        ):
+            return msgspec.structs.replace(server, persistence_timeout_s=ALL_PORTS_PERSISTENCE_S)
+    return server
 
 
 def with_service_ports(server: VirtualServer) -> VirtualServer:

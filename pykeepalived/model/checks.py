@@ -63,6 +63,8 @@ class HttpUrl(msgspec.Struct, frozen=True, kw_only=True):
     regex_options: tuple[str, ...] = ()
     regex_min_offset: int = 0
     regex_max_offset: int | None = None
+    regex_stack: tuple[int, int] | None = None
+    """Stack of the compiled matcher in bytes, at first and at most; None: the library's own (32 KiB)."""
     tls_compliant: bool | None = None
 
 

@@ -9,7 +9,7 @@ from pykeepalived.model.checks import TlsClient
 from pykeepalived.model.common import Script, User
 from pykeepalived.model.daemon import DaemonSettings
 from pykeepalived.model.links import FirewallSettings, InterfaceDelay, PolledLink
-from pykeepalived.model.lvs import SyncDaemon, VirtualServer, VirtualServerGroup
+from pykeepalived.model.lvs import PacketMarks, SyncDaemon, VirtualServer, VirtualServerGroup
 from pykeepalived.model.routing import VirtualRoute, VirtualRule
 from pykeepalived.model.vrrp import (
     GarpGroup,
@@ -94,6 +94,8 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     """tcp, tcpfin, udp in seconds; 0 leaves the kernel's."""
     lvs_dataplane: str = "auto"
     """Ours: auto, ipvs or nftables."""
+    packet_marks: PacketMarks | None = None
+    """`nftables_ipvs`: nftables marks the packets of groups, and one service per mark stands for all; None: not."""
     sync_daemon: SyncDaemon | None = None
     checker_log_all_failures: bool = False
     rs_init_notifies: bool = False

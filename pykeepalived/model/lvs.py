@@ -166,3 +166,16 @@ class SyncDaemon(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     ttl: int | None = None
     group: str | None = None
+
+
+class PacketMarks(msgspec.Struct, frozen=True, kw_only=True):
+    """`nftables_ipvs` and its like: how nftables marks the packets of virtual server groups."""
+
+    table: str = "keepalived_ipvs"
+    """One table of this name in each of the families ip and ip6."""
+    priority: int = -1
+    """Of its chain."""
+    first: int = 1000
+    """The first firewall mark; each virtual server of a group takes the next."""
+    counters: bool = False
+    """Count what the rule marks."""

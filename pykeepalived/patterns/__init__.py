@@ -75,6 +75,8 @@ _PIECE: Final = 16_384
 #: Text kept for a match that has begun.
 KEEP_LIMIT: Final = 1 << 20
 _LONGEST_PATTERN: Final = 65_536
+#: No file may make a search take more memory than this.
+_LARGEST_STACK: Final = 64 << 20
 _NO_LIMIT: Final = ctypes.c_size_t(-1).value
 
 
@@ -127,6 +129,9 @@ class _Library:
             ("set_match_limit", ctypes.c_int, [pointer, ctypes.c_uint32]),
             ("set_heap_limit", ctypes.c_int, [pointer, ctypes.c_uint32]),
             ("set_offset_limit", ctypes.c_int, [pointer, size]),
+            ("jit_stack_create", pointer, [size, size, pointer]),
+            ("jit_stack_assign", None, [pointer, pointer, pointer]),
+            ("jit_stack_free", None, [pointer]),
             ("get_ovector_pointer", ctypes.POINTER(size), [pointer]),
             ("get_error_message", ctypes.c_int, [ctypes.c_int, ctypes.c_char_p, size]),
             ("pattern_info", ctypes.c_int, [pointer, ctypes.c_uint32, pointer]),
@@ -165,15 +170,20 @@ def _load() -> _Library | None:
 class Pattern:
     """A compiled pattern. Not for several threads."""
 
-    __slots__ = ("_careful", "_code", "_data", "_library", "_quick", "lookbehind", "utf")
+    __slots__ = ("_careful", "_code", "_data", "_library", "_quick", "_stack", "lookbehind", "utf")
 
-    def __init__(self, library: _Library, code: int, *, utf: bool) -> None:
+    def __init__(self, library: _Library, code: int, *, utf: bool, stack: tuple[int, int] | None = None) -> None:
         self.utf = utf
         self._library = library
         self._code = code
         self._data = library.match_data_create(1, None)
         self._quick = _context(library, _QUICK_STEPS)
         self._careful = _context(library, _STEPS)
+        self._stack: int | None = None
+        if stack is not None:
+            most = min(max(stack), _LARGEST_STACK)
+            self._stack = library.jit_stack_create(min(stack[0], most), most, None)
+            library.jit_stack_assign(self._quick, None, self._stack)
         lookbehind = ctypes.c_uint32(0)
         library.pattern_info(code, _INFO_MAXLOOKBEHIND, ctypes.byref(lookbehind))
         #: Bytes before a start that its match may look at; at least one, so that `^` knows that it is not at the begin.
@@ -184,6 +194,8 @@ class Pattern:
         library.match_data_free(self._data)
         library.match_context_free(self._quick)
         library.match_context_free(self._careful)
+        if self._stack:
+            library.jit_stack_free(self._stack)
         library.code_free(self._code)
 
     def attempt(self, text: bytes, start: int, last_start: int, *, more: bool, careful: bool) -> tuple[int, int]:
@@ -204,8 +216,14 @@ def _context(library: _Library, steps: int) -> int:
     return context
 
 
-def compile_pattern(pattern: bytes, options: tuple[str, ...] = ()) -> Pattern | PatternError:
-    """Compile a pattern; `options` are words of `OPTION_NAMES`, others are ignored as keepalived does."""
+def compile_pattern(
+    pattern: bytes, options: tuple[str, ...] = (), stack: tuple[int, int] | None = None
+) -> Pattern | PatternError:
+    """Compile a pattern; `options` are words of `OPTION_NAMES`, others are ignored as keepalived does.
+
+    `stack`: bytes at first and at most (cut at 64 MiB) that the compiled code may use; None: the library's 32 KiB. A
+    text that needs more is searched without compiled code, more slowly.
+    """
     library = _load()
     if library is None:
         return PatternError(_load_error or "")
@@ -225,7 +243,7 @@ def compile_pattern(pattern: bytes, options: tuple[str, ...] = ()) -> Pattern | 
         return PatternError(buffer.value.decode("ascii", "replace"), offset.value)
     # Without JIT (some architectures, hardened kernels) the interpreter does the same work more slowly.
     library.jit_compile(code, _JIT_COMPLETE | _JIT_PARTIAL_HARD)
-    return Pattern(library, code, utf=bool(bits & _UTF))
+    return Pattern(library, code, utf=bool(bits & _UTF), stack=stack)
 
 
 #: What a search says of the text so far: True found, False not (yet) found, or why it cannot go on.

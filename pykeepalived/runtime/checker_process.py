@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pykeepalived.dataplane import Dataplane, DataplaneUnavailable
 from pykeepalived.dataplane.select import open_dataplane
-from pykeepalived.lvs.desired import entry, named_destinations, service_keys, services_of
+from pykeepalived.lvs.desired import entry, named_destinations, services_of
 from pykeepalived.lvs.events import (
     Cause,
     DestinationPurged,
@@ -24,17 +24,19 @@ from pykeepalived.lvs.events import (
 )
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.keepalived_voice import KeepalivedVoice
+from pykeepalived.lvs.marks import Marks
 from pykeepalived.lvs.names import ServiceRef
 from pykeepalived.lvs.pool import Policy, Pool
 from pykeepalived.lvs.table import DestinationKey, Entry, ServiceKey, Table
 from pykeepalived.lvs.voice import Voice
 from pykeepalived.model.config import Config
-from pykeepalived.model.lvs import RealServer
+from pykeepalived.model.lvs import PacketMarks, RealServer
 from pykeepalived.runtime.check_followers import Follower
 from pykeepalived.runtime.lvs_checks import Checks
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
 from pykeepalived.runtime.lvs_kernel import KernelSettings
+from pykeepalived.runtime.lvs_marks import PacketMarker
 from pykeepalived.runtime.lvs_observer import LvsObserver
 from pykeepalived.runtime.lvs_status import result_events, services_status
 from pykeepalived.runtime.lvs_table import TableKeeper
@@ -83,6 +85,9 @@ class CheckerProgram:
         self._checks: Checks | None = None
         self._herald = Herald(context)
         self._sync_daemons = SyncDaemons(context.reactor, context.log, context.options.ipvs_namespace)
+        self._packet_marks: PacketMarks | None = None
+        self._marks = Marks(None)
+        self._marker = PacketMarker(context.reactor, context.log)
         self._keeper: TableKeeper | None = None
         self._settings: KernelSettings | None = None
         self._stopped = False
@@ -103,9 +108,12 @@ class CheckerProgram:
         self._take(config)
         self._keeper = TableKeeper(context.reactor, self._dataplane, self._tell, self._drift_interval_us)
         self._keeper.leave_absent(config.ldirectord is not None and not config.ldirectord.readd_quiescent)
+        self._packet_marks = self._wanted_marks(config)
+        self._marks = Marks(None if self._packet_marks is None else self._packet_marks.first)
         self._checks = Checks(context, self._tell, self._result)
         self._checks.configure(config)
         self._settings = KernelSettings(self._dataplane, self._log)
+        self._settings.set_buffers(config.globals.daemon)
         if config.globals.lvs_flush:
             self._settings.flush()
         self._settings.set_timeouts(config.globals.lvs_timeouts)
@@ -115,14 +123,19 @@ class CheckerProgram:
         self._keeper.adopt(found)
         self._purge_strangers()
         self._keeper.flush()
+        self._marker.update(self._packet_marks, self._marks)
         self._keeper.watch_drift()
         run_both(self._sync_daemons, config)
 
     def reload(self, config: Config) -> None:
         if self._stopped or self._keeper is None:
             return
-        if config.globals.lvs_dataplane != self._config.globals.lvs_dataplane:
-            self._log.error("Cannot change lvs_dataplane at a reload - please restart keepalived")
+        for word, old, new in (
+            ("lvs_dataplane", self._config.globals.lvs_dataplane, config.globals.lvs_dataplane),
+            ("nftables_ipvs", self._config.globals.packet_marks, config.globals.packet_marks),
+        ):
+            if old != new:
+                self._log.error(f"Cannot change {word} at a reload - please restart keepalived")
         self._take(config)
         if self._checks is not None:
             self._checks.configure(config)
@@ -137,8 +150,10 @@ class CheckerProgram:
             else:
                 self._change(key, pool, ref)
         if self._settings is not None:
+            self._settings.set_buffers(config.globals.daemon)
             self._settings.set_timeouts(config.globals.lvs_timeouts)
         self._keeper.flush()
+        self._marker.update(self._packet_marks, self._marks)
         run_both(self._sync_daemons, config)
 
     def stop(self) -> None:
@@ -149,6 +164,8 @@ class CheckerProgram:
             self._checks.stop()
         if self._context.options.release_ipvs_on_stop:
             self._empty_table()
+            self._marker.remove()
+        self._marker.close()
         self._sync_daemons.close()
         if self._keeper is not None:
             self._keeper.close()
@@ -245,6 +262,7 @@ class CheckerProgram:
     def _end(self, key: str) -> None:
         """A virtual server is in the configuration no more."""
         pool = self._pools.pop(key)
+        self._marks.forget(key)
         self._tell_all(pool.leave(Cause.RELOAD))
         if self._checks is not None:
             self._checks.forget(pool)
@@ -257,7 +275,7 @@ class CheckerProgram:
     def _claim(self, ref: ServiceRef) -> list[ServiceKey]:
         """The kernel services of a virtual server that no other one has claimed and that the dataplane can do."""
         keys: list[ServiceKey] = []
-        for key in service_keys(ref.server, self._config.virtual_server_groups):
+        for key in self._marks.keys(ref, self._config.virtual_server_groups):
             owner = self._owners.get(key)
             if owner is not None:
                 self._log.error(f"VS {ref.name} is not served: VS {owner} has the same address and port")
@@ -266,6 +284,14 @@ class CheckerProgram:
                 keys.append(key)
         self._keys[ref.key] = keys
         return keys
+
+    def _wanted_marks(self, config: Config) -> PacketMarks | None:
+        """Whether groups are served by marks; as at start, whatever a reload says."""
+        settings = config.globals.packet_marks
+        if settings is not None and self._dataplane is not None and self._dataplane.name == "nftables":
+            self._log.info("nftables_ipvs is not needed: nftables balances the addresses of groups itself")
+            return None
+        return settings
 
     def _disown(self, key: str) -> None:
         for kept in self._keys[key]:

@@ -6,6 +6,7 @@ import contextlib
 from typing import Protocol, runtime_checkable
 
 from pykeepalived.dataplane import Dataplane
+from pykeepalived.model.daemon import DaemonSettings
 from pykeepalived.runtime.program import Logger
 
 
@@ -18,6 +19,8 @@ class _Adjustable(Protocol):
     def timeouts(self) -> tuple[int, int, int]: ...
 
     def set_timeouts(self, tcp_s: int, tcpfin_s: int, udp_s: int) -> None: ...
+
+    def set_buffer(self, size: int | None, *, force: bool) -> None: ...
 
 
 class KernelSettings:
@@ -47,6 +50,11 @@ class KernelSettings:
             self._ipvs.set_timeouts(*wanted)
         except OSError as error:
             self._log.error(f"IPVS: cannot set the timeouts: {error}")
+
+    def set_buffers(self, settings: DaemonSettings) -> None:
+        """`lvs_netlink_cmd_rcv_bufs`."""
+        if self._ipvs is not None:
+            self._ipvs.set_buffer(settings.lvs_netlink_cmd_rcv_bufs, force=settings.lvs_netlink_cmd_rcv_bufs_force)
 
     def restore(self) -> None:
         if self._before is not None and self._ipvs is not None:

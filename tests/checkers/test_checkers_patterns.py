@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pykeepalived.checkers.http import compiled
 from pykeepalived.patterns import (
     KEEP_LIMIT,
     Answer,
@@ -179,3 +180,17 @@ def test_a_search_without_a_begun_match_keeps_nothing() -> None:
         assert answer(job.feed(b"hay " * 16_384))[0] is False
         assert len(job._text) < 64
     assert answer(job.feed(b"xyneedle"))[0] is True
+
+
+@pytest.mark.shows(
+    "virtual_server.real_server.HTTP_GET.url.regex_stack", "virtual_server.real_server.SSL_GET.url.regex_stack"
+)
+def test_a_larger_stack_keeps_the_compiled_code_at_work() -> None:
+    """regex_stack: without it such a text is searched by the interpreter, with the same answer."""
+    text, answers = b"ab" * 3000, []
+    for stack in (None, (32_768, 8 << 20)):
+        found = compiled("^(?:(a)|b)*$", (), stack)
+        assert isinstance(found, Pattern)
+        answers.append(found.attempt(text, 0, len(text), more=False, careful=False)[0])
+        assert search(found, text) is True
+    assert answers == [-46, 0], "PCRE2_ERROR_JIT_STACKLIMIT, found"

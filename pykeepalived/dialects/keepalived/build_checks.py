@@ -254,10 +254,10 @@ class CheckBuilder:
         taken = {
             field: draft.values[field]
             for field in ("digest", "status_codes", "virtualhost", "regex_no_match", "regex_min_offset",
-                          "regex_max_offset", "tls_compliant")
+                          "regex_max_offset", "regex_stack", "tls_compliant")
             if field in draft.values
         }  # fmt: skip
-        for field in ("regex_no_match", "regex_options", "regex_min_offset", "regex_max_offset"):
+        for field in ("regex_no_match", "regex_options", "regex_min_offset", "regex_max_offset", "regex_stack"):
             if field in draft.values and regex is None:
                 self._context.error(
                     "regex-missing",

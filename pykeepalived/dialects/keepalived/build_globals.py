@@ -10,6 +10,7 @@ from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.model import GlobalDefs, MailSettings, SyncDaemon
 from pykeepalived.model.daemon import DaemonSettings
+from pykeepalived.model.lvs import PacketMarks
 from pykeepalived.units import SECOND_US
 
 #: Fields that are stored as they were read.
@@ -42,6 +43,8 @@ def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs
         taken["lvs_flush_on_stop"] = draft.values["lvs_flush_on_stop"] or "all"
     if "ready_gate" in draft.values:
         taken["ready_gate_us"] = draft.values["ready_gate"] or _READY_GATE_US
+    if "nftables_ipvs" in draft.values:
+        taken["packet_marks"] = _packet_marks(draft)
     if "net_namespace_ipvs" in root.values:
         taken["net_namespace_ipvs"] = root.values["net_namespace_ipvs"] or ""
     if (timeouts := draft.get("lvs_timeouts")) is not None:
@@ -68,6 +71,16 @@ def _daemon(draft: Draft) -> DaemonSettings:
         elif value is None and name in {"reload_check_config", "reload_file"}:
             taken[name] = ""
     return DaemonSettings(**taken)
+
+
+def _packet_marks(draft: Draft) -> PacketMarks:
+    plain = PacketMarks()
+    return PacketMarks(
+        table=draft.get("nftables_ipvs") or plain.table,
+        priority=draft.get("nftables_ipvs_priority", plain.priority),
+        first=draft.get("nftables_ipvs_start_fwmark", plain.first),
+        counters="nftables_counters" in draft.values,
+    )
 
 
 def _mail(draft: Draft) -> MailSettings:

@@ -31,6 +31,7 @@ from pykeepalived.dialects.keepalived.rows import Kind
 from pykeepalived.dialects.keepalived.tables.global_vrrp import GLOBAL_DEFS
 from pykeepalived.model import Config, GlobalDefs, MailSettings, SyncDaemon
 from pykeepalived.model.daemon import DaemonSettings
+from pykeepalived.model.lvs import PacketMarks
 
 __all__ = ["Printed", "print_config"]
 
@@ -139,7 +140,9 @@ def _lvs(writer: Writer, config: Config) -> None:
 
 
 _SWITCHES: Final = ("checker_log_all_failures", "rs_init_notifies")
-_BUFFERS: Final = ("vrrp_netlink_cmd_rcv_bufs", "vrrp_netlink_monitor_rcv_bufs", "process_monitor_rcv_bufs")
+_BUFFERS: Final = (
+    "vrrp_netlink_cmd_rcv_bufs", "vrrp_netlink_monitor_rcv_bufs", "process_monitor_rcv_bufs",
+)  # fmt: skip
 _FLAGS: Final = (
     *(f"{name}_force" for name in _BUFFERS),
     "enable_script_security", "lvs_flush", "vrrp_no_swap", "checker_no_swap", "bfd_no_swap",
@@ -205,6 +208,11 @@ class _Globals:
             writer.value(name, getattr(settings, name))
             writer.script(f"{name}_script", getattr(settings, f"{name}_script"))
         self._daemon(settings.daemon)
+        if settings.packet_marks is not None:
+            marks, usual = settings.packet_marks, PacketMarks()
+            writer.line("nftables_ipvs", *(() if marks.table == usual.table else (marks.table,)))
+            writer.value("nftables_ipvs_priority", marks.priority, usual.priority)
+            writer.value("nftables_ipvs_start_fwmark", marks.first, usual.first)
         if settings.sync_daemon is not None:
             self._sync_daemon(settings.sync_daemon)
         self._mail(settings.mail)

@@ -194,5 +194,7 @@ def _url(writer: Writer, found: HttpUrl) -> None:
     if found.regex_min_offset:
         writer.line("regex_min_offset", found.regex_min_offset)
     writer.value("regex_max_offset", found.regex_max_offset)
+    if found.regex_stack is not None:
+        writer.line("regex_stack", *found.regex_stack)
     if found.tls_compliant is not None:
         writer.switch("tls_compliant", found.tls_compliant, not found.tls_compliant)

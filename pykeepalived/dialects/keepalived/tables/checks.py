@@ -187,7 +187,8 @@ def _url_rows(context: str, tls: bool) -> Table:
               help="first byte of a match"),
         value("regex_max_offset", UNSIGNED, field="regex_max_offset", soft=True,
               help="last byte where a match may start"),
-        value("regex_stack", UNSIGNED, UNSIGNED, later="regex stack", soft=True, help="stack of the matcher"),
+        value("regex_stack", UNSIGNED, UNSIGNED, field="regex_stack", soft=True,
+              help="bytes of stack of the matcher at first and at most"),
         *more,
     )
 
