@@ -167,10 +167,10 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list
 
 
 def _rest(machines: list[Machine]) -> None:
-    """Until the two of each pair have said the same and for a while nothing more, at most 20 s."""
+    """Until the two of each pair have said the same and for a while nothing more, at most 40 s."""
     begun = changed = time.monotonic()
     last: list[int] = []
-    while time.monotonic() - begun < 20:
+    while time.monotonic() - begun < 40:
         counts = [len(machine.box.mails) for machine in machines]
         if counts != last:
             last, changed = counts, time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -51,6 +52,8 @@ CASES = {
     "both": ("lvs_sync_daemon eth1 id 3", "lvs_sync_daemon eth1 id 4 ttl 2", "", INSTANCE + SERVICE),
     "old": ("", "lvs_sync_daemon eth1 V1 id 5", "lvs_sync_daemon_interface eth1", INSTANCE),
 }
+if os.environ.get("LVS_FEATURES") == "quick":
+    del CASES["plain"], CASES["both"]
 FATES = ("start", "fault", "link returns", "reload", "stop")
 
 
@@ -123,7 +126,7 @@ def _expected(case: str, fate: str) -> list[str]:
 
 
 def _rest(look: Callable[[], list[list[str]]], roles: list[list[str]]) -> list[list[str]]:
-    """Until everybody is in the roles that are expected, and each pair shows the same for a moment; at most 20 s."""
+    """Until everybody is in the roles that are expected, and each pair shows the same for a moment; at most 40 s."""
     begun = changed = time.monotonic()
     last: list[list[str]] = []
     while True:
@@ -132,9 +135,9 @@ def _rest(look: Callable[[], list[list[str]]], roles: list[list[str]]) -> list[l
         if shown != last:
             last, changed = shown, now
         settled = [[line.split()[0] for line in lines] for lines in shown] == roles and shown[::2] == shown[1::2]
-        if (settled and now - begun > 1.5 and now - changed > 0.8) or now - begun > 20:
+        if (settled and now - begun > 1.5 and now - changed > 0.8) or now - begun > 40:
             return shown
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 @pytest.mark.parametrize("fate", FATES)
@@ -146,7 +149,8 @@ def test_the_same_sync_daemons(history: dict[tuple[str, str, str], list[str]], c
 def test_the_fates_change_the_role(history: dict[tuple[str, str, str], list[str]]) -> None:
     roles = [[line.split()[0] for line in history["full", "ours", fate]] for fate in FATES]
     assert roles == [["master"], ["backup"], ["master"], ["master"], []]
-    assert [line.split()[0] for line in history["both", "ours", "start"]] == ["master", "backup"]
+    if "both" in CASES:
+        assert [line.split()[0] for line in history["both", "ours", "start"]] == ["master", "backup"]
     assert history["full", "ours", "start"] == [
         "master sync daemon (mcast=eth1, syncid=9, maxlen=1000, group=224.0.0.99, port=9999, ttl=3)"
     ]
