@@ -40,7 +40,7 @@ def open_runner() -> Runner:
     except OSError:
         runner = ProgramRunner()
     try:
-        runner.run("list tables")
+        runner.run("add table ip pykeepalived_trial\ndelete table ip pykeepalived_trial\n")
     except NftError as error:
         runner.close()
         raise DataplaneUnavailable(f"nftables does not work here: {error}") from error

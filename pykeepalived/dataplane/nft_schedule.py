@@ -9,7 +9,8 @@
 | dh | hash of the destination address | the same property, another hash |
 | mh | the same hash into a table after Maglev | the same property: a server's loss moves only its own clients |
 | fo | the server with the highest weight | the same |
-| twos | random number modulo the slots | approximation |
+| twos | as random | approximation |
+| random | random number modulo the slots, so by weight | nothing of the name there |
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pykeepalived.model.common import Family
 
 T = TypeVar("T", bound=Hashable)
 
-EXACT: Final = frozenset({"rr", "wrr", "sh", "dh", "mh", "fo"})
+EXACT: Final = frozenset({"rr", "wrr", "sh", "dh", "mh", "fo", "random"})
 APPROXIMATIONS: Final = {"lc": "rr", "nq": "rr", "wlc": "wrr", "sed": "wrr", "twos": "random"}
 SUPPORTED: Final = EXACT | frozenset(APPROXIMATIONS)
 

@@ -1,14 +1,8 @@
 """Load balancing by nftables alone, for kernels without IPVS: destination NAT chosen per new connection.
 
-What it does as IPVS does: rr, wrr, sh, dh, mh, fo, weights, weight 0 (established connections go on, no new ones come),
-persistence with granularity, firewall marks, all-ports services, IPv4 and IPv6, connections from outside and from the
-director itself; a service without a destination refuses. What it approximates stands in `nft_schedule`, and
-`remarks` says it aloud. What it cannot do `unsupported` refuses by name: direct routing, tunnelling, one-packet
-scheduling, persistence engines, thresholds, and schedulers that need the load of each server.
-
-Different from IPVS: connections to a destination that is removed go on until they end (connection tracking keeps
-them); a client whose persistence points to a server with weight 0 gets another server; persistence is refreshed by
-new connections only; counters exist for services with a fixed port.
+docs/dataplanes.md says what it does as IPVS does, what it does otherwise and what it cannot do; the same in words for
+one service: `unsupported` and `remarks`. Direct routing is in `nft_direct`, limits and one-packet scheduling in
+`nft_special`, the picture of the table in `nft_skeleton`.
 
 Only tables named `pykeepalived_lvs` are touched. One `apply` is one transaction per family; a table that has become
 empty is removed.
@@ -16,88 +10,92 @@ empty is removed.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 
 from pykeepalived.dataplane import Counters, Failure
+from pykeepalived.dataplane.conntrack import Flow, forget
 from pykeepalived.dataplane.libnftables import NftError, Runner, open_runner
 from pykeepalived.dataplane.memory import MemoryDataplane
-from pykeepalived.dataplane.nft_schedule import APPROXIMATIONS, SUPPORTED
-from pykeepalived.dataplane.nft_text import (
-    TABLE,
-    change,
-    read_service_comment,
-    read_weight,
-    skeleton,
-    table_of,
-)
-from pykeepalived.lvs.table import (
-    Destination,
-    DestinationKey,
-    Entry,
-    Operation,
-    Service,
-    ServiceKey,
-    Table,
-)
+from pykeepalived.dataplane.nft_devices import entrances, towards
+from pykeepalived.dataplane.nft_direct import PLACE, direct_change, direct_skeleton, is_direct
+from pykeepalived.dataplane.nft_names import COUNTED, guard_of, member_of, table_of
+from pykeepalived.dataplane.nft_options import Options
+from pykeepalived.dataplane.nft_read import families, read_counters, read_table
+from pykeepalived.dataplane.nft_reasons import reasons, remarks
+from pykeepalived.dataplane.nft_schedule import SUPPORTED
+from pykeepalived.dataplane.nft_skeleton import skeleton
+from pykeepalived.dataplane.nft_special import limit_skeleton, ops_skeleton
+from pykeepalived.dataplane.nft_text import change, needs_places
+from pykeepalived.lvs.table import DestinationKey, Entry, Operation, ServiceKey, Table
 from pykeepalived.model.common import Family
-from pykeepalived.model.lvs import ForwardingMethod
 
-_NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+_UDP = 17
 
 
 class NftablesDataplane:
     """Balances by a table of our own in this network namespace.
 
-    `masquerade`: hide clients behind the director's address, for servers whose route back does not lead through it.
     Raises `DataplaneUnavailable` when nftables does not work here.
     """
 
     name = "nftables"
 
-    def __init__(self, runner: Runner | None = None, *, masquerade: bool = False) -> None:
+    def __init__(self, runner: Runner | None = None, options: Options | None = None) -> None:
         self._runner = runner or open_runner()
-        self._masquerade = masquerade
-        self._ready: set[Family] = set()
+        self._options = options or Options()
+        self._ready: set[tuple[Family, str]] = set()
+        """Which parts of the table exist: the common part, places, one-packet scheduling."""
+        self._entrances: list[tuple[int, str]] = []
+        """Interfaces with direct routing's hook."""
         self._held = MemoryDataplane(SUPPORTED)
         self._held.table = self._read()
 
     def unsupported(self, table: Table) -> list[tuple[ServiceKey, str]]:
-        found: list[tuple[ServiceKey, str]] = []
-        for key, entry in table.items():
-            found += [(key, reason) for reason in _service_reasons(entry.service)]
-            found += [(key, reason) for reason in _destination_reasons(entry.destinations)]
-        return found
+        return [(key, reason) for key, entry in table.items() for reason in reasons(key, entry)]
 
     def remarks(self, table: Table) -> list[tuple[ServiceKey, str]]:
         """What is done otherwise than the file says, in words."""
-        return [
-            (key, f"scheduler {entry.service.scheduler} is approximated by {APPROXIMATIONS[entry.service.scheduler]}")
-            for key, entry in table.items()
-            if entry.service.scheduler in APPROXIMATIONS
-        ]
+        return [(key, remark) for key, entry in table.items() for remark in remarks(entry)]
 
     def snapshot(self) -> Table:
         self._held.table = self._read()
         return self._held.snapshot()
 
+    def configure(self, options: Options) -> None:
+        """Change the options; existing tables follow."""
+        if options.masquerade != self._options.masquerade:
+            self._ready = {part for part in self._ready if part[1] != "common"}
+            self._options = options
+            for family in self._families():
+                self._runner.run(self._skeletons(family, {}, []))
+                self._ready.add((family, "common"))
+        self._options = options
+
     def apply(self, operations: Sequence[Operation]) -> list[Failure]:
         before = self._held.table
         self._held.table = dict(before)
-        self._held.applied.clear()
         failures: list[Failure] = []
         accepted: list[Operation] = []
+        copied: set[ServiceKey] = set()
         for operation in operations:
             entry = self._held.table.get(operation.key)
-            if entry is not None:
+            if entry is not None and operation.key not in copied:
                 # The entries before this call are needed to tell what changed.
                 self._held.table[operation.key] = Entry(entry.service, dict(entry.destinations))
-            refused = self._refusals(operation) or self._held.apply([operation])
+            copied.add(operation.key)
+            refused = self._held.apply([operation])
             failures += refused
             if not refused:
                 accepted.append(operation)
-        changed = {operation.key: None for operation in accepted}
+        self._held.applied.clear()
+        changed = dict.fromkeys(operation.key for operation in accepted)
+        for key in list(changed):
+            entry = self._held.table.get(key)
+            if entry is not None and (why := reasons(key, entry)):
+                failures += [Failure(each, "unsupported", why[0]) for each in accepted if each.key == key]
+                _put(self._held.table, key, before.get(key))
+                del changed[key]
         for family in (Family.INET, Family.INET6):
             keys = [key for key in changed if key.family is family]
             if keys:
@@ -105,23 +103,14 @@ class NftablesDataplane:
         return failures
 
     def counters(self) -> dict[tuple[ServiceKey, DestinationKey], Counters]:
-        found: dict[tuple[ServiceKey, DestinationKey], dict[str, int]] = {}
-        for family in self._families():
-            for name, packets, octets in (
-                ("opened", "connections", None),
-                ("inbound", "packets_in", "bytes_in"),
-                ("outbound", "packets_out", "bytes_out"),
-            ):
-                for element in self._elements(family, "set", name):
-                    body = element.get("elem", {}) if isinstance(element, dict) else {}
-                    place = _flow(family, body.get("val"))
-                    if place is None:
-                        continue
-                    fields = found.setdefault(place, {})
-                    fields[packets] = int(body.get("counter", {}).get("packets", 0))
-                    if octets:
-                        fields[octets] = int(body.get("counter", {}).get("bytes", 0))
-        return {place: Counters(**fields) for place, fields in found.items()}
+        return read_counters(self._runner, self._families(), self._held.table)
+
+    def flush(self) -> None:
+        """Remove everything of ours (lvs_flush)."""
+        for place in (*(table_of(family) for family in Family), PLACE):
+            self._runner.run(f"add table {place}\ndelete table {place}\n")
+        self._ready.clear()
+        self._held.table = {}
 
     def close(self) -> None:
         """Let go of nftables; the table stays in the kernel."""
@@ -129,34 +118,25 @@ class NftablesDataplane:
 
     # ---- writing ----
 
-    def _refusals(self, operation: Operation) -> list[Failure]:
-        service = getattr(operation, "service", None)
-        destination = getattr(operation, "destination", None)
-        reasons: list[str] = []
-        if isinstance(service, Service):
-            reasons += _service_reasons(service)
-        if isinstance(destination, Destination):
-            reasons += _destination_reasons({operation.destination_key: destination})  # type: ignore[union-attr]
-        return [Failure(operation, "unsupported", reasons[0])] if reasons else []
-
     def _commit(
         self, family: Family, keys: Sequence[ServiceKey], before: Table, accepted: Iterable[Operation]
     ) -> list[Failure]:
         try:
             self._run_changes(family, keys, before)
             return []
-        except NftError as error:
+        except OSError as error:
             first = str(error)
         # All or nothing: one service at a time finds the one that is refused.
         failures: list[Failure] = []
-        self._ready.discard(family)
+        self._ready = {part for part in self._ready if part[0] is not family}
+        self._entrances = []
         for key in keys:
             text = first
             if len(keys) > 1:
                 try:
                     self._run_changes(family, [key], before)
                     continue
-                except NftError as error:
+                except OSError as error:
                     text = str(error)
             failures += [Failure(operation, "refused", text) for operation in accepted if operation.key == key]
             _put(self._held.table, key, before.get(key))
@@ -167,57 +147,133 @@ class NftablesDataplane:
 
     def _run_changes(self, family: Family, keys: Sequence[ServiceKey], before: Table) -> None:
         after = self._held.table
+        text = self._direct_changes(keys, before, after)
         if not any(key.family is family for key in after):
-            self._runner.run(f"add table {table_of(family)}\ndelete table {table_of(family)}\n")
-            self._ready.discard(family)
+            self._runner.run(f"{text}add table {table_of(family)}\ndelete table {table_of(family)}\n")
+            self._ready = {part for part in self._ready if part[0] is not family}
+            self._break_flows(family, keys, before, after)
             return
-        text = "" if family in self._ready else skeleton(family, masquerade=self._masquerade)
+        text = self._skeletons(family, after, keys) + text
         text += "".join(change(key, before.get(key), after.get(key)) for key in keys)
         self._runner.run(text)
-        self._ready.add(family)
+        self._ready |= {(family, part) for part in self._parts(after, keys)}
+        self._forget_counters(family, keys, before, after)
+        self._break_flows(family, keys, before, after)
+
+    def _parts(self, after: Table, keys: Sequence[ServiceKey]) -> list[str]:
+        entries = [after.get(key) for key in keys]
+        parts = ["common"]
+        parts += ["places"] if any(needs_places(entry) for entry in entries) else []
+        one_packet = any(entry is not None and entry.service.one_packet for entry in entries)
+        return [*parts, *(["ops"] if one_packet else [])]
+
+    def _skeletons(self, family: Family, after: Table, keys: Sequence[ServiceKey]) -> str:
+        texts = []
+        for part in self._parts(after, keys):
+            if (family, part) not in self._ready:
+                if part == "common":
+                    texts.append(skeleton(family, masquerade=self._options.masquerade))
+                else:
+                    texts.append(limit_skeleton(family) if part == "places" else ops_skeleton(family))
+        return "".join(texts)
+
+    def _direct_changes(self, keys: Sequence[ServiceKey], before: Table, after: Table) -> str:
+        """Direct routing's part. Raises OSError when no interface leads to a server."""
+        concerned = [key for key in keys if is_direct(before.get(key)) or is_direct(after.get(key))]
+        if not concerned:
+            return ""
+        if not any(is_direct(entry) for entry in after.values()):
+            self._entrances = []
+            return f"add table {PLACE}\ndelete table {PLACE}\n"
+        lines: list[str] = []
+        skeletons = ""
+        if (found := entrances()) != self._entrances:
+            skeletons = direct_skeleton(found)
+            self._entrances = found
+        for key in concerned:
+            entry = after.get(key)
+            devices = (
+                {kept.address: towards(kept.address) for kept in entry.destinations}
+                if is_direct(entry) and entry
+                else {}
+            )
+            drain = not self._options.reset_removed
+            lines += direct_change(key, before.get(key), entry, devices, drain=drain)
+        return skeletons + "\n".join(lines) + "\n"
+
+    # ---- what a removed destination leaves ----
+
+    def _forget_counters(self, family: Family, keys: Sequence[ServiceKey], before: Table, after: Table) -> None:
+        """A destination that comes again counts from 0. Whether a counter exists is not known: added, it does."""
+        place = table_of(family)
+        for key, gone in _removed(keys, before, after):
+            if key.fwmark:
+                continue
+            for kept in gone:
+                exact = member_of(key, DestinationKey(kept.address, kept.port or key.port))
+                element, suffix = (exact, "") if key.port else (guard_of(key, kept), "_all")
+                commands = [
+                    f"{word} element {place} {name}{suffix} {{ {element} }}"
+                    for name in COUNTED
+                    for word in ("add", "delete")
+                ]
+                with contextlib.suppress(NftError):
+                    self._runner.run("\n".join(commands) + "\n")
+
+    def _break_flows(self, family: Family, keys: Sequence[ServiceKey], before: Table, after: Table) -> None:
+        """Take removed destinations out of connection tracking: UDP's always, as nothing else ends them."""
+        broken: dict[tuple[int, str, int, str, int], None] = {}
+        marked: set[tuple[str, int]] = set()
+        for key, gone in _removed(keys, before, after):
+            if key.protocol not in {_UDP, 0} and not self._options.reset_removed:
+                continue
+            for kept in gone:
+                if key.fwmark:
+                    marked.add((kept.address, kept.port))
+                else:
+                    broken[key.protocol, key.address, key.port, kept.address, kept.port or key.port] = None
+        if not broken and not marked:
+            return
+
+        def chosen(flow: Flow) -> bool:
+            called = (flow.protocol, flow.called)
+            answers = (flow.answers, flow.answers_port)
+            if (*called, flow.called_port, *answers) in broken or (*called, 0, flow.answers, 0) in broken:
+                return True
+            if answers not in marked and (flow.answers, 0) not in marked:
+                return False
+            others = (ServiceKey(family, *called, port) for port in (flow.called_port, 0))
+            whole = flow.protocol == _UDP or self._options.reset_removed
+            return whole and not any(key in after for key in others)
+
+        addresses = {place[3] for place in broken} | {address for address, _ in marked}
+        # Without ctnetlink the connections end by their time limits.
+        with contextlib.suppress(OSError):
+            forget(family, addresses, chosen)
 
     # ---- reading ----
 
     def _families(self) -> list[Family]:
-        listed = json.loads(self._runner.run("list tables", json=True) or "{}")
-        names = {"ip": Family.INET, "ip6": Family.INET6}
-        tables = [item["table"] for item in listed.get("nftables", []) if "table" in item]
-        return [names[table["family"]] for table in tables if table["name"] == TABLE and table["family"] in names]
-
-    def _elements(self, family: Family, kind: str, name: str) -> list[Any]:
-        try:
-            listed = json.loads(self._runner.run(f"list {kind} {table_of(family)} {name}", json=True) or "{}")
-        except NftError:
-            # A table of ours without this set is of another version: it counts as empty and will be made anew.
-            return []
-        for item in listed.get("nftables", []):
-            if kind in item:
-                return list(item[kind].get("elem", []))
-        return []
+        return families(self._runner)
 
     def _read(self) -> Table:
-        table: Table = {}
-        try:
-            families = self._families()
-        except NftError:
-            return table
-        self._ready &= set(families)
-        for family in families:
-            for name in ("services", "all_ports", "marks"):
-                for element in self._elements(family, "map", name):
-                    body = element[0].get("elem", {}) if isinstance(element, list) and element else {}
-                    key = _service_key(family, body.get("val"))
-                    service = read_service_comment(body.get("comment", ""))
-                    if key is not None and service is not None:
-                        table[key] = Entry(service, {})
-            for name in ("members", "marked"):
-                for element in self._elements(family, "set", name):
-                    body = element.get("elem", {}) if isinstance(element, dict) else {}
-                    place = _flow(family, body.get("val"))
-                    destination = read_weight(body.get("comment", ""))
-                    if place is not None and destination is not None and place[0] in table:
-                        table[place[0]].destinations[place[1]] = destination
-        return table
+        present = self._families()
+        self._ready = {part for part in self._ready if part[0] in present}
+        return read_table(self._runner, present)
+
+
+def _removed(
+    keys: Iterable[ServiceKey], before: Mapping[ServiceKey, Entry], after: Mapping[ServiceKey, Entry]
+) -> list[tuple[ServiceKey, list[DestinationKey]]]:
+    """The destinations that have gone, of each service."""
+    found = []
+    for key in keys:
+        old, new = before.get(key), after.get(key)
+        kept_now = new.destinations if new is not None else {}
+        gone = [kept for kept in old.destinations if kept not in kept_now] if old is not None else []
+        if gone:
+            found.append((key, gone))
+    return found
 
 
 def _put(table: Table, key: ServiceKey, entry: Entry | None) -> None:
@@ -225,57 +281,3 @@ def _put(table: Table, key: ServiceKey, entry: Entry | None) -> None:
         table.pop(key, None)
     else:
         table[key] = entry
-
-
-def _service_reasons(service: Service) -> list[str]:
-    reasons = []
-    if service.scheduler not in SUPPORTED:
-        reasons.append(f"scheduler {service.scheduler} needs IPVS")
-    if service.one_packet:
-        reasons.append("one-packet scheduling (ops) needs IPVS")
-    if service.persistence_engine:
-        reasons.append(f"persistence engine {service.persistence_engine} needs IPVS")
-    return reasons
-
-
-def _destination_reasons(destinations: dict[DestinationKey, Destination]) -> list[str]:
-    reasons = []
-    for kept, value in destinations.items():
-        where = f"[{kept.address}]:{kept.port}"
-        if value.forwarding.method is not ForwardingMethod.NAT:
-            reasons.append(f"forwarding method {value.forwarding.method.value} of {where} needs IPVS")
-        if value.upper_threshold or value.lower_threshold:
-            reasons.append(f"connection thresholds of {where} need IPVS")
-    return reasons
-
-
-def _parts(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.get("concat", []))
-    return [] if value is None else [value]
-
-
-def _service_key(family: Family, value: Any) -> ServiceKey | None:
-    match _parts(value):
-        case [int(mark)]:
-            return ServiceKey.for_mark(mark, family)
-        case [str(address), protocol]:
-            return ServiceKey(family, _number(protocol), address, 0)
-        case [str(address), protocol, int(port)]:
-            return ServiceKey(family, _number(protocol), address, port)
-        case _:
-            return None
-
-
-def _flow(family: Family, value: Any) -> tuple[ServiceKey, DestinationKey] | None:
-    match _parts(value):
-        case [int(mark), str(address), int(port)]:
-            return ServiceKey.for_mark(mark, family), DestinationKey(address, port)
-        case [str(vip), protocol, int(vport), str(address), int(port)]:
-            return ServiceKey(family, _number(protocol), vip, vport), DestinationKey(address, port)
-        case _:
-            return None
-
-
-def _number(protocol: Any) -> int:
-    return protocol if isinstance(protocol, int) else _NUMBERS.get(str(protocol), 0)

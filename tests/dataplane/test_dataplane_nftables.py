@@ -12,7 +12,7 @@ from pykeepalived.lvs.reconcile import diff
 from pykeepalived.lvs.table import AddDestination, Destination, Entry, Service
 from pykeepalived.model.lvs import Forwarding, ForwardingMethod
 from pykeepalived.tools.lab import Lab, Namespace
-from tests.dataplane.contract import FULL, ONE, THREE, TWO, WEB, WRR, DataplaneContract, server
+from tests.dataplane.contract import DNS, FULL, MARK, ONE, THREE, TWO, WEB, WRR, DataplaneContract, server
 
 pytestmark = pytest.mark.netns
 
@@ -20,7 +20,13 @@ pytestmark = pytest.mark.netns
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Namespace]:
     with Lab("nft-contract") as lab:
-        yield lab.namespace("director")
+        director = lab.namespace("director")
+        # Direct routing needs an interface that leads to the servers.
+        director.ip("link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
+        director.address("eth0", "10.9.1.254/24", "2001:db8::1:fe/112")
+        director.up("eth0")
+        director.up("eth1")
+        yield director
 
 
 @pytest.fixture(params=[LibraryRunner, ProgramRunner], ids=["library", "program"])
@@ -70,19 +76,32 @@ def test_a_flushed_ruleset_is_noticed_and_can_be_made_again(dataplane: NftablesD
 
 
 def test_what_needs_ipvs_is_refused_by_its_word(dataplane: NftablesDataplane) -> None:
+    direct, tunnel = (
+        Destination(weight=1, forwarding=Forwarding(method)) for method in (ForwardingMethod.DR, ForwardingMethod.TUN)
+    )
+    limited = Destination(weight=1, forwarding=Forwarding(), upper_threshold=5)
     cases = {
-        "forwarding method DR": Entry(WRR, {ONE: Destination(weight=1, forwarding=Forwarding(ForwardingMethod.DR))}),
-        "forwarding method TUN": Entry(WRR, {ONE: Destination(weight=1, forwarding=Forwarding(ForwardingMethod.TUN))}),
-        "thresholds": Entry(WRR, {ONE: Destination(weight=1, forwarding=Forwarding(), upper_threshold=5)}),
-        "scheduler lblc": Entry(Service(scheduler="lblc"), {}),
-        "one-packet": Entry(Service(scheduler="rr", one_packet=True), {}),
-        "engine sip": Entry(Service(scheduler="rr", persistence_timeout_s=5, persistence_engine="sip"), {}),
+        "forwarding method TUN": (WEB, Entry(WRR, {ONE: tunnel})),
+        "forwarding methods DR and NAT in one service": (WEB, Entry(WRR, {ONE: direct, TWO: server()})),
+        "forwarding method DR of a service by fwmark": (MARK, Entry(WRR, {ONE: direct})),
+        "thresholds of [10.9.1.1]:80 without IPVS need a service of one port": (MARK, Entry(WRR, {ONE: limited})),
+        "thresholds of [10.9.1.1]:80 with ops": (DNS, Entry(Service(scheduler="rr", one_packet=True), {ONE: limited})),
+        "scheduler lblc": (WEB, Entry(Service(scheduler="lblc"), {})),
+        "(ops) without IPVS needs a UDP": (WEB, Entry(Service(scheduler="rr", one_packet=True), {})),
+        "(ops) with persistence": (
+            DNS,
+            Entry(Service(scheduler="rr", one_packet=True, persistence_timeout_s=5), {}),
+        ),
+        "(ops) with forwarding method DR": (DNS, Entry(Service(scheduler="rr", one_packet=True), {ONE: direct})),
+        "engine sip": (WEB, Entry(Service(scheduler="rr", persistence_timeout_s=5, persistence_engine="sip"), {})),
     }
-    for word, entry in cases.items():
-        [(key, reason)] = dataplane.unsupported({WEB: entry})
-        assert (key, word in reason) == (WEB, True), reason
-        assert {failure.name for failure in dataplane.apply(diff({WEB: entry}, {}))} <= {"unsupported", "no-service"}
-        dataplane.apply(diff({}, dataplane.snapshot()))
+    for word, (key, entry) in cases.items():
+        [(refused, reason)] = dataplane.unsupported({key: entry})
+        assert (refused, word in reason) == (key, True), reason
+        names = {failure.name for failure in dataplane.apply(diff({key: entry}, {}))}
+        assert names, word
+        assert names <= {"unsupported", "no-service", "no-scheduler"}, word
+        assert dataplane.snapshot() == {}
     assert dataplane.unsupported(FULL) == []
 
 

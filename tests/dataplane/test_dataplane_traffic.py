@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pykeepalived.dataplane.nft_options import Options
 from pykeepalived.dataplane.nftables import NftablesDataplane
 from pykeepalived.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey
 from pykeepalived.model.common import Family
@@ -58,7 +59,7 @@ def test_clients_are_hidden_only_if_asked(site: Site) -> None:
     site.show({})
     site.dataplane.close()
     with site.director.inside():
-        site.dataplane = NftablesDataplane(masquerade=True)
+        site.dataplane = NftablesDataplane(options=Options(masquerade=True))
     site.service("rr", 1)
     try:
         with site.connect(CLIENTS[1]):

@@ -141,7 +141,7 @@ class Site:
 
     # ---- servers ----
 
-    def _serve_tcp(self, address: str, port: int) -> None:
+    def _serve_tcp(self, address: str, port: int, name: str = "") -> None:
         with self.farm.inside():
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
             listener = socket.socket(family)
@@ -149,14 +149,14 @@ class Site:
         listener.bind((address, port))
         listener.listen(64)
         self._sockets.append(listener)
-        threading.Thread(target=_accept, args=(listener, address), daemon=True).start()
+        threading.Thread(target=_accept, args=(listener, name or address), daemon=True).start()
 
-    def _serve_udp(self, address: str, port: int) -> None:
+    def _serve_udp(self, address: str, port: int, name: str = "") -> None:
         with self.farm.inside():
             server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         server.bind((address, port))
         self._sockets.append(server)
-        threading.Thread(target=_answer_datagrams, args=(server, address), daemon=True).start()
+        threading.Thread(target=_answer_datagrams, args=(server, name or address), daemon=True).start()
 
 
 def _accept(listener: socket.socket, name: str) -> None:

@@ -1,0 +1,218 @@
+"""Direct routing: packets that come in for a service go out again unchanged, to the link-layer address of a server.
+
+nftables can do that where a packet enters, before the kernel's own routing: a `netdev` table with a chain on every
+interface. `fwd ip to ADDRESS device NAME` lets the kernel find the server's link-layer address, as it does for a
+router's next hop. There is no connection tracking so early, so each service has a map of its own from client to server, in which
+a packet keeps its entry alive, with IPVS's time limits.
+
+    table netdev pykeepalived_lvs
+      map services_ip, services_ip6     { VIP . protocol . port : goto CHAIN }
+      map all_ports_ip, all_ports_ip6   { VIP . protocol : goto CHAIN }
+      map targets_ip, targets_ip6       { number of a destination : RIP }
+      map ways                          { number of a destination : interface }
+      set opened_ip, inbound_ip, …      { VIP . protocol . port . number }   counters
+      chain CHAIN                       known client? else choose
+      chain CHAIN__known                keep the entry, count, send
+      chain CHAIN__RIP_RPORT            a destination: note persistence, take its number
+      chain entry                       on every interface
+
+A number stands in the packet's mark while the packet is in these chains; nothing later sees it, as the packet leaves
+there. Not covered: fragments that are not the first of their packet, connections of the director to itself, firewall
+marks (set later than this).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Final
+
+from pykeepalived.dataplane.nft_names import (
+    PROTOCOLS,
+    TABLE,
+    chain_of,
+    clients_of,
+    many,
+    member_chain_of,
+    place_of,
+    type_of,
+    word_of,
+)
+from pykeepalived.dataplane.nft_schedule import HASH_SEED, as_map, choice
+from pykeepalived.dataplane.nft_sources import client_of, clients_set
+from pykeepalived.lvs.table import Destination, DestinationKey, Entry, ServiceKey
+from pykeepalived.model.common import Family
+from pykeepalived.model.lvs import ForwardingMethod
+
+PLACE: Final = f"netdev {TABLE}"
+_IDLE_S: Final = {6: 900, 17: 300, 132: 900}
+_CLOSING_S: Final = 120
+_FLOWS_LIMIT: Final = 1_048_576
+_COUNTED_LIMIT: Final = 65_536
+
+
+def is_direct(entry: Entry | None) -> bool:
+    """Whether a service is balanced here. `unsupported` keeps DR and NAT apart."""
+    return entry is not None and any(
+        value.forwarding.method is ForwardingMethod.DR for value in entry.destinations.values()
+    )
+
+
+def number_of(key: ServiceKey, kept: DestinationKey) -> int:
+    """A destination's number: the same in every run, never 0."""
+    digest = blake2b(f"{chain_of(key)} {kept.address} {kept.port}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") or 1
+
+
+def direct_skeleton(devices: Sequence[tuple[int, str]]) -> str:
+    """The table and its chain on these interfaces; again to change the interfaces."""
+    lines = [f"add table {PLACE}"]
+    for family in Family:
+        ip, address = word_of(family), type_of(family)
+        wide = f"{address} . inet_proto"
+        lines += [
+            f"add map {PLACE} services_{ip} {{ type {wide} . inet_service : verdict; }}",
+            f"add map {PLACE} all_ports_{ip} {{ type {wide} : verdict; }}",
+            f"add map {PLACE} targets_{ip} {{ type mark : {address}; }}",
+        ]
+        for name in ("opened", "inbound"):
+            kind = f"type {wide} . inet_service . mark; flags dynamic; size {_COUNTED_LIMIT}; counter;"
+            lines.append(f"add set {PLACE} {name}_{ip} {{ {kind} }}")
+    lines.append(f"add map {PLACE} ways {{ type mark : iface_index; }}")
+    for number, device in devices:
+        chain = f"entry_{number}"
+        hook = f'type filter hook ingress device "{device}" priority -200;'
+        lines += [f"add chain {PLACE} {chain} {{ {hook} }}", f"flush chain {PLACE} {chain}"]
+        for family in Family:
+            ip = word_of(family)
+            ours = f"meta pkttype host {ip} daddr . meta l4proto"
+            lines.append(f"add rule {PLACE} {chain} {ours} . th dport vmap @services_{ip}")
+            lines.append(f"add rule {PLACE} {chain} {ours} vmap @all_ports_{ip}")
+    return "\n".join(lines) + "\n"
+
+
+def direct_change(
+    key: ServiceKey, old: Entry | None, new: Entry | None, devices: Mapping[str, int], *, drain: bool
+) -> list[str]:
+    """Commands for a service that is or was balanced here. `devices`: the interface index towards each address.
+
+    `drain`: flows of a removed destination still go to it; else they fall to the director, which refuses them.
+    """
+    was, now = is_direct(old), is_direct(new)
+    lines: list[str] = []
+    before = _members(old) if was else {}
+    after = _members(new) if now else {}
+    if was and old is not None:
+        lines.append(f"delete element {PLACE} {_service_map(key)} {{ {place_of(key)} }}")
+        lines.append(f"flush chain {PLACE} {chain_of(key)}")
+        lines += [f"flush chain {PLACE} {member_chain_of(key, kept)}" for kept in before]
+    if now and new is not None:
+        lines += _introduction(key, old if was else None, new, devices)
+    for kept in before:
+        if kept not in after:
+            lines.append(f"delete chain {PLACE} {member_chain_of(key, kept)}")
+    old_clients, new_clients = _client_sets(key, old if was else None), _client_sets(key, new if now else None)
+    lines += [f"delete set {PLACE} {name}" for name in old_clients if name not in new_clients]
+    gone = [kept for kept in before if kept not in after] if not drain or not now else []
+    numbers = [str(number_of(key, kept)) for kept in gone]
+    lines += many("delete", PLACE, f"targets_{word_of(key.family)}", numbers)
+    lines += many("delete", PLACE, "ways", numbers)
+    if was and not now:
+        lines += [f"delete chain {PLACE} {chain_of(key)}", f"delete chain {PLACE} {_known(key)}"]
+        lines.append(f"delete map {PLACE} {_flows(key)}")
+    return lines
+
+
+def _introduction(key: ServiceKey, old: Entry | None, new: Entry, devices: Mapping[str, int]) -> Iterator[str]:
+    ip = word_of(key.family)
+    before, after = _members(old), _members(new)
+    if old is None:
+        kind = f"typeof {_flow(key)} : meta mark"
+        yield f"add map {PLACE} {_flows(key)} {{ {kind}; flags dynamic,timeout; size {_FLOWS_LIMIT}; }}"
+        yield f"add chain {PLACE} {chain_of(key)}"
+        yield f"add chain {PLACE} {_known(key)}"
+        yield from (f"add rule {PLACE} {rule}" for rule in _known_rules(key))
+    for kept in after:
+        if kept not in before:
+            number = number_of(key, kept)
+            yield f"add chain {PLACE} {member_chain_of(key, kept)}"
+            yield f"add element {PLACE} targets_{ip} {{ {number} : {kept.address} }}"
+            yield f"add element {PLACE} ways {{ {number} : {devices[kept.address]} }}"
+    held = _client_sets(key, old)
+    for name in _client_sets(key, new):
+        if name not in held:
+            yield f"add set {PLACE} {name} {clients_set(key.family)}"
+    yield from (f"add rule {PLACE} {rule}" for rule in _rules(key, new))
+    yield f"add element {PLACE} {_service_map(key)} {{ {place_of(key)} : goto {chain_of(key)} }}"
+
+
+def _rules(key: ServiceKey, entry: Entry) -> Iterator[str]:
+    chain, known = chain_of(key), _known(key)
+    yield f"{chain} meta mark set {_flow(key)} map @{_flows(key)} goto {known}"
+    if key.protocol == 6:
+        yield f"{chain} tcp flags & (fin|syn|rst|ack) != syn return"
+    active = [(kept, value.weight) for kept, value in entry.destinations.items() if value.weight > 0]
+    if not active:
+        return
+    ip = word_of(key.family)
+    client = client_of(key.family, entry.service)
+    timeout_s = entry.service.persistence_timeout_s
+    for kept, _ in active:
+        own, number = member_chain_of(key, kept), number_of(key, kept)
+        if timeout_s:
+            yield f"{chain} {client} @{clients_of(key, kept)} goto {own}"
+            yield f"{own} update @{clients_of(key, kept)} {{ {client} timeout {timeout_s}s }}"
+        counted = f"add @opened_{ip} {{ {ip} daddr . meta l4proto . {_port(key)} . meta mark }}"
+        yield f"{own} meta mark set {number} {counted} goto {known}"
+    expression, table = choice(entry.service, active, key.family)
+    elements = ", ".join(f"{where} : goto {member_chain_of(key, kept)}" for where, kept in as_map(table))
+    yield f"{chain} {expression} vmap {{ {elements} }}"
+
+
+def _known_rules(key: ServiceKey) -> Iterator[str]:
+    ip, known = word_of(key.family), _known(key)
+    match = f"{known} meta l4proto {PROTOCOLS[key.protocol]}"
+    kept = f"update @{_flows(key)} {{ {_flow(key)} timeout"
+    yield f"{match} {kept} {_IDLE_S[key.protocol]}s : meta mark }}"
+    if key.protocol == 6:
+        yield f"{known} tcp flags & (fin|rst) != 0 {kept} {_CLOSING_S}s : meta mark }}"
+    yield f"{known} add @inbound_{ip} {{ {ip} daddr . meta l4proto . {_port(key)} . meta mark }}"
+    yield f"{known} fwd {ip} to meta mark map @targets_{ip} device meta mark map @ways"
+    # Its destination has gone: the director itself answers.
+    yield f"{known} meta mark set 0"
+
+
+def _members(entry: Entry | None) -> Mapping[DestinationKey, Destination]:
+    return {} if entry is None else entry.destinations
+
+
+def _client_sets(key: ServiceKey, entry: Entry | None) -> list[str]:
+    if entry is None or not entry.service.persistence_timeout_s:
+        return []
+    return [clients_of(key, kept) for kept, value in entry.destinations.items() if value.weight > 0]
+
+
+def _port(key: ServiceKey) -> str:
+    return str(key.port)
+
+
+def _flow(key: ServiceKey) -> str:
+    """A client's connection as a 32-bit number: two that share one share a server, no more.
+
+    The addresses and ports themselves will not do: nft 1.0.6 makes wrong code for a map that is filled under a
+    concatenation longer than 16 bytes.
+    """
+    ports = "th sport" if key.port else "th sport . th dport"
+    return f"jhash {word_of(key.family)} saddr . {ports} mod 4294967295 seed {HASH_SEED:#x}"
+
+
+def _service_map(key: ServiceKey) -> str:
+    return f"{'services' if key.port else 'all_ports'}_{word_of(key.family)}"
+
+
+def _flows(key: ServiceKey) -> str:
+    return f"{chain_of(key)}__flows"
+
+
+def _known(key: ServiceKey) -> str:
+    return f"{chain_of(key)}__known"
