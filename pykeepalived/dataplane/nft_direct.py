@@ -2,8 +2,8 @@
 
 nftables can do that where a packet enters, before the kernel's own routing: a `netdev` table with a chain on every
 interface. `fwd ip to ADDRESS device NAME` lets the kernel find the server's link-layer address, as it does for a
-router's next hop. There is no connection tracking so early, so each service has a map of its own from client to server, in which
-a packet keeps its entry alive, with IPVS's time limits.
+router's next hop. There is no connection tracking so early, so each service has a map of its own from client
+to server, in which a packet keeps its entry alive, with IPVS's time limits.
 
     table netdev pykeepalived_lvs
       map services_ip, services_ip6     { VIP . protocol . port : goto CHAIN }
