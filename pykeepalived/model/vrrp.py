@@ -49,6 +49,10 @@ class AuthHmac(msgspec.Struct, frozen=True, kw_only=True):
     mode: str = "enforce"
 
 
+#: The kernel's number for a life time without end.
+FOREVER_S = 0xFFFFFFFF
+
+
 class VirtualAddress(msgspec.Struct, frozen=True, kw_only=True):
     """One line of `virtual_ipaddress`, `virtual_ipaddress_excluded` or `static_ipaddress`."""
 
@@ -66,7 +70,7 @@ class VirtualAddress(msgspec.Struct, frozen=True, kw_only=True):
     autojoin: bool = False
     no_track: bool = False
     preferred_lft_s: int | None = None
-    """None: for ever (an IPv6 /128: deprecated at once)."""
+    """None: for ever, but an IPv6 /128 deprecated at once; FOREVER_S: for ever in any case."""
     use_vmac: bool = False
     vmac_ifname: str | None = None
     """The virtual MAC interface on `dev` that carries the address (`use_vmac`, `use_vmac_addr`); set at load."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.names import family_of_server
 from pykeepalived.lvs.pool import Pool
-from pykeepalived.model.checks import HttpCheck, MiscCheck, SmtpCheck, TcpCheck, UdpCheck
-from pykeepalived.model.common import Family, Script
+from pykeepalived.model.common import Family, Script, family_of
 from pykeepalived.model.config import Config
 from pykeepalived.model.lvs import (
     AddressSelector,
@@ -16,14 +16,17 @@ from pykeepalived.model.lvs import (
     ForwardingMethod,
     FwmarkSelector,
     GroupAddress,
+    GroupFwmark,
+    TunnelType,
+    VirtualServer,
     VirtualServerGroup,
 )
 from pykeepalived.runtime.check_followers import Follower
+from pykeepalived.runtime.lvs_dump_checks import check_lines
 from pykeepalived.runtime.probes import Subscription
-from pykeepalived.units import format_seconds
 
-_KINDS = {TcpCheck: "TCP_CHECK", SmtpCheck: "SMTP_CHECK", UdpCheck: "UDP_CHECK", MiscCheck: "MISC_CHECK"}
-_METHODS = {ForwardingMethod.NAT: "NAT", ForwardingMethod.DR: "DR", ForwardingMethod.TUN: "TUN"}
+_CHECKSUMS = {"nocsum": "no checksum", "csum": "checksum", "remcsum": "remote checksum"}
+_FAMILIES = (("IPv4", Family.INET), ("IPv6", Family.INET6))
 
 
 def checker_data(
@@ -44,7 +47,7 @@ def checker_data(
         for pool in pools:
             for health in pool.servers:
                 for check in health.checks:
-                    lines += _check(pool, health, check, subscriptions.get(check))
+                    lines += check_lines(pool, health, check, subscriptions.get(check))
     return "\n".join(lines) + "\n"
 
 
@@ -75,7 +78,9 @@ def _globals(config: Config) -> Iterator[str]:
 
 
 def _group(group: VirtualServerGroup) -> Iterator[str]:
-    yield f" Virtual Server Group = {group.name}"
+    families = {_family(entry) for entry in group.entries}
+    words = [f"{name} = {'yes' if family in families else 'no'}" for name, family in _FAMILIES]
+    yield f" Virtual Server Group = {group.name}, {', '.join(words)}"
     for entry in group.entries:
         if isinstance(entry, GroupAddress):
             where = entry.first if entry.first == entry.last else f"{entry.first}-{entry.last}"
@@ -85,30 +90,33 @@ def _group(group: VirtualServerGroup) -> Iterator[str]:
             yield f"   FWMARK = {entry.fwmark}"
 
 
-def _service(config: Config, pool: Pool) -> Iterator[str]:
-    server = pool.service.server
+def _family(entry: GroupAddress | GroupFwmark) -> Family | None:
+    return family_of(entry.first) if isinstance(entry, GroupAddress) else entry.family
+
+
+def _head(server: VirtualServer, name: str) -> str:
     selector = server.selector
     if isinstance(selector, AddressSelector):
-        yield f" VS VIP = {selector.address}, VPORT = {selector.port}"
-    elif isinstance(selector, FwmarkSelector):
-        yield f" VS FWMARK = {selector.fwmark}"
-    else:
-        yield f" VS GROUP = {pool.service.name}"
+        return f" VS VIP = {selector.address}, VPORT = {selector.port}"
+    if isinstance(selector, FwmarkSelector):
+        return f" VS FWMARK = {selector.fwmark}"
+    return f" VS GROUP = {name}"
+
+
+def _service(config: Config, pool: Pool) -> Iterator[str]:
+    server = pool.service.server
+    yield _head(server, pool.service.name)
+    if server.virtualhost is not None:
+        yield f"   VirtualHost = {server.virtualhost}"
     family = family_of_server(server, config.virtual_server_groups)
     yield f"   Address family = {'inet6' if family is Family.INET6 else 'inet'}"
     yield f"   lvs_sched = {server.scheduler}"
     yield f"   Hashed = {_able(server.hashed)}"
-    for number in range(3):
-        yield f"   flag-{number + 1} = {_able(bool(server.scheduler_flags >> number & 1))}"
+    for name, flag in _flags(server.scheduler):
+        yield f"   {name} = {_able(bool(server.scheduler_flags & flag))}"
     yield f"   One packet scheduling = {_able(server.one_packet)}"
-    if server.persistence_timeout_s:
-        yield f"   persistence timeout = {server.persistence_timeout_s}"
-    if server.persistence_prefix is not None:
-        yield f"   persistence granularity = {server.persistence_prefix}"
-    if server.persistence_engine:
-        yield f"   persistence engine = {server.persistence_engine}"
-    if server.protocol is not None:
-        yield f"   protocol = {server.protocol.name}"
+    yield from _persistence(server, family)
+    yield f"   protocol = {'none' if server.protocol is None else server.protocol.name}"
     yield f"   alpha is {_on(server.alpha)}"
     yield f"   omega is {_on(server.omega)}"
     yield f"   quorum = {pool.thresholds.quorum}, hysteresis = {pool.thresholds.hysteresis}"
@@ -116,21 +124,51 @@ def _service(config: Config, pool: Pool) -> Iterator[str]:
         yield f"   Quorum up notify script = {_script(server.quorum_up)}"
     if server.quorum_down is not None:
         yield f"   Quorum down notify script = {_script(server.quorum_down)}"
+    if server.ha_suspend:
+        yield "   Using HA suspend"
     yield f"   Using smtp notification = {'yes' if server.smtp_alert else 'no'}"
     yield f"   default forwarding method = {_forwarding(server.forwarding)}"
     if server.sorry_server is not None:
         yield f"   sorry server = {pool.service.server_name(server.sorry_server)}"
         yield f"     forwarding method = {_forwarding(server.sorry_server.forwarding)}"
         yield f"     Inhibit on failure is {_on(server.sorry_server.inhibit)}"
-    yield f"   alive = {int(pool.weight > 0)}"
+    yield f"   VS alive = {int(pool.weight > 0)}"
     yield f"   quorum_state_up = {int(pool.quorum_up)}"
     for health in pool.servers:
         yield "   ------< Real server >------"
         yield from _server(pool, health)
 
 
+def _persistence(server: VirtualServer, family: Family) -> Iterator[str]:
+    if server.persistence_timeout_s:
+        yield f"   persistence timeout = {server.persistence_timeout_s}"
+    if server.persistence_prefix is not None:
+        yield f"   persistence granularity = {_granularity(server.persistence_prefix, family)}"
+    if server.persistence_engine:
+        yield f"   persistence engine = {server.persistence_engine}"
+
+
+def _flags(scheduler: str) -> tuple[tuple[str, int], ...]:
+    if scheduler in ("sh", "mh"):
+        return (f"{scheduler}-port", 2), (f"{scheduler}-fallback", 1)
+    return ("flag-1", 1), ("flag-2", 2), ("flag-3", 4)
+
+
+def _granularity(length: int, family: Family) -> str:
+    if family is Family.INET6:
+        return str(length)
+    return socket.inet_ntoa(int((1 << 32) - (1 << (32 - length))).to_bytes(4, "big"))
+
+
 def _forwarding(forwarding: Forwarding) -> str:
-    return _METHODS[forwarding.method]
+    if forwarding.method is not ForwardingMethod.TUN:
+        return str(forwarding.method.value)
+    words = [f"TUN, type = {forwarding.tunnel_type.name}"]
+    if forwarding.tunnel_type is TunnelType.GUE:
+        words.append(f"port = {forwarding.tunnel_port}")
+    if forwarding.tunnel_type is not TunnelType.IPIP:
+        words.append(_CHECKSUMS[forwarding.tunnel_checksum])
+    return ", ".join(words)
 
 
 def _server(pool: Pool, health: ServerHealth) -> Iterator[str]:
@@ -140,6 +178,8 @@ def _server(pool: Pool, health: ServerHealth) -> Iterator[str]:
     yield f"   Alpha is {_on(server.alpha)}"
     yield f"   connection limit range = {server.lower_threshold} -> {server.upper_threshold}"
     yield f"   Inhibit on failure is {_on(server.inhibit_on_failure)}"
+    if server.virtualhost not in (None, pool.service.server.virtualhost):
+        yield f"    VirtualHost = '{server.virtualhost}'"
     if server.notify_up is not None:
         yield f"   RS up notify script = {_script(server.notify_up)}"
     if server.notify_down is not None:
@@ -150,38 +190,3 @@ def _server(pool: Pool, health: ServerHealth) -> Iterator[str]:
     yield f"   alive = {int(health.alive)}"
     yield f"   num failed checkers = {health.failed_checks}"
     yield f"   RS set = {int(pool.table_weight(health) is not None)}"
-
-
-def _check(
-    pool: Pool, health: ServerHealth, check: CheckHealth, subscription: Subscription | Follower | None
-) -> Iterator[str]:
-    timing = check.spec.timing
-    yield f" {pool.service.name} -> {pool.service.server_name(health.server)}"
-    yield "   Enabled = yes"
-    yield f"   Up = {'yes' if check.up else 'no'}"
-    yield f"   Has run = {'yes' if check.checked else 'no'}"
-    yield f"   Current weight = {check.weight_change}"
-    yield f"   Alpha = {'yes' if timing.alpha else 'no'}"
-    yield f"   Delay loop = {timing.delay_loop_us} us"
-    yield f"   Warmup = {timing.warmup_us} us"
-    yield f"   Retries = {timing.retry}"
-    yield f"   Delay before retry = {timing.delay_before_retry_us} us"
-    yield f"   Retries iterations = {check.failures}"
-    question = check.spec.question
-    socket = getattr(question, "socket", None)
-    if socket is not None:
-        yield "   Connection"
-        yield f"     Dest = [{socket.address}]:{socket.port}"
-        yield f"     Timeout = {format_seconds(socket.timeout_us)}"
-    if isinstance(question, HttpCheck):
-        method = "SSL_GET" if question.tls else "HTTP_GET"
-        yield f"   Keepalive method = {method}, http protocol {question.protocol}"
-        for url in question.urls:
-            yield f"   Checked url = {url.path}"
-            if url.digest is not None:
-                yield f"     Digest = {url.digest}"
-    else:
-        tag = str(type(question).__struct_config__.tag)
-        yield f"   Keepalive method = {_KINDS.get(type(question), tag.upper())}"
-    if subscription is not None and subscription.last is not None:
-        yield f"   Last result = {subscription.last.outcome.text}"

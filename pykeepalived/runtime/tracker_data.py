@@ -4,53 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pykeepalived.model.vrrp import ParamMatch, TrackBfd, TrackedFile, TrackedProcess, VrrpInstance
+from pykeepalived.model.bfd import BfdInstance
+from pykeepalived.model.vrrp import (
+    ParamMatch,
+    SyncGroup,
+    TrackBfd,
+    TrackedFile,
+    TrackedProcess,
+    TrackedScript,
+    TrackFile,
+    TrackProcess,
+    VrrpInstance,
+    VrrpScript,
+)
 from pykeepalived.processes.proc_table import by_command_line
 from pykeepalived.runtime.vrrp_view import View
 from pykeepalived.units import SECOND_US
 
-_Reference = TrackedFile | TrackedProcess | TrackBfd
+_Reference = TrackedFile | TrackedProcess | TrackBfd | TrackedScript
+_Owner = TrackFile | TrackProcess | BfdInstance | VrrpScript
 
 
-def tracked_lines(view: View, instance: VrrpInstance) -> Iterator[str]:
-    """The trackers of one instance, for its own section."""
-    kinds: tuple[tuple[str, tuple[_Reference, ...]], ...] = (
-        ("Tracked files :", instance.track_files),
-        ("Tracked processes :", instance.track_processes),
-        ("Tracked BFD instances :", instance.track_bfds),
-    )
-    weights = _weights(view)
-    for title, references in kinds:
-        if references:
-            yield title
-            for item in references:
-                yield f"  {item.name}, {_weight(item, weights[type(item)].get(item.name, 0))}"
-
-
-def _weights(view: View) -> dict[type, dict[str, int]]:
+def tracked_lines(view: View, item: VrrpInstance | SyncGroup) -> Iterator[str]:
+    """The trackers of one instance or group, for its own section."""
     config = view.config
-    return {
-        TrackedFile: {item.name: item.weight for item in config.track_files},
-        TrackedProcess: {item.name: item.weight for item in config.track_processes},
-        TrackBfd: {item.name: item.weight for item in config.bfd_instances},
-    }
+    kinds: tuple[tuple[str, tuple[_Reference, ...], tuple[_Owner, ...]], ...] = (
+        ("Tracked files :", item.track_files, config.track_files),
+        ("Tracked processes :", item.track_processes, config.track_processes),
+    )
+    for title, references, owners in kinds:
+        if references:
+            named = {owner.name: owner for owner in owners}
+            yield title
+            yield from (f"  {found.name}, {_weight(found, named.get(found.name))}" for found in references)
+    if item.track_bfds:
+        sessions = {owner.name: owner for owner in config.bfd_instances}
+        yield "Tracked BFDs :"
+        yield from (f"  {found.name}: {_weight(found, sessions.get(found.name))}" for found in item.track_bfds)
 
 
-def _weight(item: _Reference, own: int) -> str:
-    weight = own if item.weight is None else item.weight
-    return f"weight {weight}{' reverse' if item.reverse else ''}"
+def _weight(item: _Reference, owner: _Owner | None) -> str:
+    weight = owner.weight if item.weight is None and owner is not None else item.weight
+    return f"weight {weight or 0}{' reverse' if item.reverse else ''}"
 
 
-def _users(view: View, field: str, name: str, own: int) -> Iterator[str]:
-    users = [
-        (instance.name, item)
-        for instance in view.config.instances
-        for item in getattr(instance, field)
-        if item.name == name
-    ]
-    if users:
+def users(view: View, field: str, name: str, owner: _Owner) -> Iterator[str]:
+    """The instances that follow a tracker, themselves or through their sync group."""
+    members = {member: group for group in view.config.sync_groups for member in group.members}
+    found = []
+    for instance in view.config.instances:
+        references = list(getattr(instance, field))
+        if instance.name in members:
+            references += getattr(members[instance.name], field)
+        found += [f"    {instance.name}, {_weight(item, owner)}" for item in references if item.name == name]
+    if found:
         yield "  Tracking instances :"
-        yield from (f"    {user}, {_weight(item, own)}" for user, item in users)
+        yield from found
 
 
 def file_lines(view: View) -> Iterable[str]:
@@ -61,7 +70,7 @@ def file_lines(view: View) -> Iterable[str]:
         yield f"   File = {item.path}"
         yield f"   Status = {view.files[item.name]}"
         yield f"   Weight = {item.weight}{' reverse' if item.reverse else ''}"
-        yield from (f" {line}" for line in _users(view, "track_files", item.name, item.weight))
+        yield from (f" {line}" for line in users(view, "track_files", item.name, item))
 
 
 def process_lines(view: View) -> Iterable[str]:
@@ -85,4 +94,12 @@ def process_lines(view: View) -> Iterable[str]:
         yield f"   Fork delay = {item.fork_delay_us / SECOND_US:.6f}s"
         yield f"   Delay timer {'running' if status.waiting else 'not running'}"
         yield f"   Full command = {'true' if by_command_line(item) else 'false'}"
-        yield from (f" {line}" for line in _users(view, "track_processes", item.name, item.weight))
+        yield from (f" {line}" for line in users(view, "track_processes", item.name, item))
+
+
+def bfd_lines(view: View) -> Iterable[str]:
+    for item in view.config.bfd_instances:
+        if item.vrrp:
+            yield f" VRRP Track BFD = {item.name}"
+            yield f"   Weight = {item.weight}{' reverse' if item.reverse else ''}"
+            yield from (f" {line}" for line in users(view, "track_bfds", item.name, item))

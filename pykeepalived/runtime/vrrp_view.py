@@ -10,12 +10,14 @@ import msgspec
 
 from pykeepalived.model.common import Family, Script, family_of
 from pykeepalived.model.config import Config
-from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance
+from pykeepalived.model.vrrp import FOREVER_S, VirtualAddress, VrrpInstance
 from pykeepalived.netio.links import Link
 from pykeepalived.netio.sockets import Place
 from pykeepalived.runtime.vrrp_journal import Entry
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp.events import GroupStatus, InstanceStats, InstanceStatus, ProcessStatus, ScriptStatus
+from pykeepalived.vrrp.facts import instance_family
+from pykeepalived.vrrp.links import address_link, virtual_links
 
 _SCOPES: Final = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
 #: Counters of the authentication extension stand between these two in keepalived 2.4.3's JSON.
@@ -88,16 +90,23 @@ def address_text(address: VirtualAddress, interface: str | None, *, held: bool) 
     """One address as in the dumps: `10.0.0.9/24 brd 10.0.0.255 dev eth0 scope global label eth0:1 set`."""
     family = family_of(address.prefix.address)
     whole = 128 if family is Family.INET6 else 32
-    words = [address.prefix.address if address.prefix.length == whole else str(address.prefix)]
-    if address.peer is not None:
-        words += ["peer", str(address.peer)]
+    alone = address.prefix.length == whole or address.peer is not None
+    words = [address.prefix.address if alone else str(address.prefix)]
     if address.broadcast is not None:
         words += ["brd", address.broadcast]
-    words += ["dev", address.dev or interface or "none", "scope", _SCOPES.get(address.scope, str(address.scope))]
+    words += ["dev", interface or "none", "scope", _SCOPES.get(address.scope, str(address.scope))]
     if address.label is not None:
         words += ["label", address.label]
+    if address.peer is not None:
+        words += ["peer", str(address.peer)]
+    flags = ("home", "mngtmpaddr", "noprefixroute", "autojoin")
+    words += [name for name in flags if getattr(address, name)]
     if family is Family.INET6:
-        words += _lifetime_words(address)
+        words += [*(["-nodad"] if address.dad else []), *_lifetime_words(address)]
+    if address.no_track:
+        words.append("no_track")
+    if address.track_group is not None:
+        words += ["track_group", address.track_group]
     if held:
         words.append("set")
     return " ".join(words)
@@ -105,17 +114,23 @@ def address_text(address: VirtualAddress, interface: str | None, *, held: bool) 
 
 def _lifetime_words(address: VirtualAddress) -> list[str]:
     preferred_s = address.preferred_lft_s
-    if preferred_s is None:
+    if preferred_s is None or preferred_s == FOREVER_S:
+        if preferred_s == FOREVER_S:
+            return ["preferred_lft", "forever"]
         return ["deprecated"] if address.prefix.length == 128 else ["preferred_lft", "forever"]
     return ["deprecated"] if preferred_s == 0 else ["preferred_lft", str(preferred_s)]
 
 
 def address_texts(view: View, instance: VrrpInstance, addresses: Iterable[VirtualAddress]) -> list[str]:
+    """The addresses of one instance, each as one line."""
+    family = instance_family(instance)
     found = []
     for item in addresses:
-        length = (item.peer or item.prefix).length
-        entry = Entry(item.dev or instance.interface or "", item.prefix.address, length)
-        found.append(address_text(item, instance.interface, held=entry in view.held))
+        place = address_link(instance, item, family)
+        entry = Entry(place or "", item.prefix.address, (item.peer or item.prefix).length)
+        base = item.dev or instance.interface
+        shown = f"{place}@{base}" if place in virtual_links(instance, (item,)) else place
+        found.append(address_text(item, shown, held=entry in view.held))
     return found
 
 

@@ -10,6 +10,7 @@ import msgspec
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Entry
 from pykeepalived.model import Family, IpPrefix, VirtualAddress, family_of
+from pykeepalived.model.vrrp import FOREVER_S
 
 _FLAGS = ("home", "dad", "mngtmpaddr", "noprefixroute", "autojoin", "no_track", "use_vmac")
 
@@ -55,7 +56,7 @@ def build_address(context: Context, entry: Entry) -> VirtualAddress:
         broadcast=broadcast,
         label=label,
         peer=peer,
-        preferred_lft_s=None if life in (None, -1) else life,
+        preferred_lft_s=_life(life, prefix),
         track_group=entry.get("track_group"),
         **taken,
     )
@@ -64,3 +65,10 @@ def build_address(context: Context, entry: Entry) -> VirtualAddress:
 def with_device(address: VirtualAddress, default: str) -> VirtualAddress:
     """A static address without `dev` belongs on `default_interface`."""
     return address if address.dev else msgspec.structs.replace(address, dev=default)
+
+
+def _life(life_s: int | None, prefix: IpPrefix) -> int | None:
+    """`forever` (-1 here) differs from nothing said only for an IPv6 /128."""
+    if life_s == -1:
+        return FOREVER_S if prefix.length == 128 else None
+    return life_s

@@ -41,6 +41,8 @@ RETRIES: Final[dict[str, tuple[int, int | None]]] = {
     "FILE_CHECK": (0, SECOND_US),
     "BFD_CHECK": (0, SECOND_US),
 }
+#: What SMTP_CHECK says without `helo_name`, whatever smtp_helo_name is (seen in 2.2.7 and 2.4.3).
+_HELO_NAME: Final = "smtpchecker.keepalived.org"
 _Question = Any
 
 
@@ -163,7 +165,7 @@ class CheckBuilder:
 
     def _smtp(self, kind: str, draft: Draft, chain: list[Draft], target: tuple[str, int]) -> _Question | None:
         del kind
-        name = draft.get("helo_name") or self._settings.get("smtp_helo_name") or self._context.host.hostname()
+        name = draft.get("helo_name") or _HELO_NAME
         return SmtpCheck(socket=self._socket(chain, target), helo_name=name)
 
     def _dns(self, kind: str, draft: Draft, chain: list[Draft], target: tuple[str, int]) -> _Question | None:

@@ -52,6 +52,9 @@ def build_groups(
         if not group.tracking_weight:
             for name in members:
                 instances[name] = _without_weights(context, draft, instances[name], trackers)
+        if group.notify_priority_changes:
+            for name in members:
+                instances[name] = msgspec.structs.replace(instances[name], notify_priority_changes=True)
         groups.append(group)
     return tuple(groups)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -30,20 +31,18 @@ class _Names:
         self._taken |= {item.vmac.ifname for item in instances if item.vmac and item.vmac.ifname}
 
     def free(self, prefix: str, vrid: int, family: Family | None) -> str:
-        """PREFIX.VRID, for IPv6 PREFIX6.VRID, and if that is taken PREFIX1.VRID, PREFIX2.VRID and so on.
+        """PREFIX.VRID; where that is taken, for IPv6 PREFIX6.VRID, then PREFIX1.VRID, PREFIX2.VRID and so on.
 
-        `family` None: PREFIX.VRID for both, as ipvlans are named.
+        `family` None: never PREFIX6.VRID, as ipvlans are named.
         """
-        middle = "6" if family is Family.INET6 else ""
-        number = 0
-        while True:
+        first = ["", "6"] if family is Family.INET6 else [""]
+        for middle in itertools.chain(first, map(str, itertools.count(1))):
             tail = f"{middle}.{vrid}"
             name = prefix[: _IFNAME_LONGEST - len(tail)] + tail
             if name not in self._taken:
                 self._taken.add(name)
                 return name
-            number += 1
-            middle = str(number)
+        raise AssertionError("numbers do not end")
 
 
 def name_vmacs(context: Context, instances: Mapping[str, VrrpInstance], root: Draft) -> dict[str, VrrpInstance]:
@@ -99,7 +98,7 @@ class _Namer:
         """The address with the name of its own virtual MAC interface; None: another instance has that MAC there."""
         family = family_of(address.prefix.address)
         base = address.dev or instance.interface
-        wished = address.use_vmac or (instance.use_vmac_addr and instance.vmac is not None)
+        wished = address.use_vmac or (instance.use_vmac_addr and base != instance.interface)
         if not wished or base is None or (instance.vmac is not None and base == instance.interface):
             return address
         if family is not instance_family(instance):

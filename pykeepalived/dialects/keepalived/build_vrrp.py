@@ -161,7 +161,8 @@ class InstanceBuilder:
 
     def _priority(self, draft: Draft) -> dict[str, Any]:
         state = draft.get("initial_state", VrrpState.BACKUP)
-        default = _OWNER if state is VrrpState.MASTER else 100
+        # `state MASTER` owns the addresses unless a priority is named, be it a wrong one.
+        default = _OWNER if state is VrrpState.MASTER and "priority" not in draft.where else 100
         return {"initial_state": state, "priority": draft.get("priority", default)}
 
     def _check_state_with_ah(self, draft: Draft, values: dict[str, Any]) -> None:
@@ -230,6 +231,8 @@ class InstanceBuilder:
     def _odd_words(self, draft: Draft, values: dict[str, Any]) -> dict[str, Any]:
         """Words whose value has a meaning of its own when it is missing, or goes together with others."""
         taken: dict[str, Any] = {}
+        if "use_vmac" in draft.values and "unicast_peers" in draft.values:
+            taken["vmac_xmit_base"] = True
         if "old_unicast_checksum" in draft.values:
             taken["old_unicast_checksum"] = draft.values["old_unicast_checksum"] or "always"
         if "accept" in draft.values:

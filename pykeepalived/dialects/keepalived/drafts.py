@@ -22,6 +22,7 @@ class Draft:
         """Blocks that stand further down have a greater number."""
         self.values: dict[str, Any] = {}
         self.where: dict[str, Statement] = {}
+        """Also of a value that was refused, when there is none in `values`."""
 
     def get(self, field: str, default: Any = None) -> Any:
         return self.values.get(field, default)

@@ -29,7 +29,7 @@ from pykeepalived.model import (
     VrrpInstance,
     VrrpScript,
 )
-from pykeepalived.model.vrrp import ParamMatch
+from pykeepalived.model.vrrp import FOREVER_S, ParamMatch
 
 _OPTION_WORDS: Final = frozenset(
     name
@@ -57,7 +57,7 @@ def address_line(address: VirtualAddress) -> str:
         ("scope", address.scope or None),
         ("label", address.label),
         ("peer", address.peer.address if address.peer else None),
-        ("preferred_lft", address.preferred_lft_s),
+        ("preferred_lft", "forever" if address.preferred_lft_s == FOREVER_S else address.preferred_lft_s),
         ("track_group", address.track_group),
     ):
         if found is not None:

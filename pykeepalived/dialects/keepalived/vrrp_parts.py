@@ -230,7 +230,7 @@ def _check_link_words(context: Context, draft: Draft) -> None:
             context.error("unknown-name", f"({draft.name}) there is no interface group `{group}`", draft.where[field])
     if "vmac_xmit_base" in draft.values and "use_vmac" not in draft.values:
         context.warning("needs-vmac", f"({draft.name}) vmac_xmit_base needs use_vmac", draft.where["vmac_xmit_base"], 0)
-    if draft.get("unicast_peers") and "use_vmac" in draft.values and "vmac_xmit_base" not in draft.values:
+    if "unicast_peers" in draft.values and "use_vmac" in draft.values and "vmac_xmit_base" not in draft.values:
         context.warning(
             "needs-xmit-base",
             f"({draft.name}) unicast with use_vmac sends from the base interface, vmac_xmit_base is set",

@@ -223,7 +223,7 @@ SMTP_CHECK: Final = Table(
     f"{_RS}.SMTP_CHECK",
     *socket_rows(),
     *timing_rows(checker=True),
-    value("helo_name", NAME, field="helo_name", default="smtp_helo_name", soft=True, help="name in HELO"),
+    value("helo_name", NAME, field="helo_name", default="smtpchecker.keepalived.org", soft=True, help="name in HELO"),
     block("host", SMTP_HOST, field="hosts", replaced_by="", quiet=True, help="older level of address words"),
 )
 DNS_CHECK: Final = Table(

@@ -1,0 +1,71 @@
+"""What a vrrp configuration means: our dump file against that of Debian's keepalived, which reads the same file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from subprocess import DEVNULL, STDOUT
+
+import pytest
+
+from pykeepalived.tools.lab import Lab
+from tests.interop.dumps import dump_texts
+
+CASES = sorted((Path(__file__).parent / "vrrp").glob("*.conf"))
+pytestmark = [pytest.mark.netns, pytest.mark.peer]
+
+
+def dumped(lab: Lab, path: Path, directory: Path) -> str:
+    """What keepalived writes about this file, in a namespace of its own."""
+    directory.mkdir()
+    place = lab.namespace(path.stem, private=("/run",))
+    for number, name in enumerate(dump_texts.INTERFACES):
+        place.ip("link", "add", name, "type", "veth", "peer", "name", f"peer{number}")
+        place.up(name)
+        place.up(f"peer{number}")
+    place.address("eth0", f"{dump_texts.SOURCE}/24")
+    file = directory / "keepalived.data"
+    with (directory / "log").open("w") as log:
+        process = place.popen(
+            "keepalived",
+            "-n",
+            "-l",
+            "-P",
+            "-f",
+            path,
+            env={**os.environ, "TMPDIR": str(directory)}, stdin=DEVNULL, stdout=log, stderr=STDOUT,
+        )  # fmt: skip
+        try:
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline and process.poll() is None:
+                time.sleep(0.1)
+                if "Startup complete" not in (directory / "log").read_text():
+                    continue
+                process.send_signal(signal.SIGUSR1)
+                time.sleep(0.2)
+                text = file.read_text(errors="replace") if file.exists() else ""
+                if "------< Interfaces >------" in text:
+                    return text
+        finally:
+            process.terminate()
+            process.wait(10)
+    raise AssertionError((directory / "log").read_text())
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """All dumps, some made at once: keepalived mostly waits."""
+    base = tmp_path_factory.mktemp("dumps")
+    with Lab("dump") as lab, ThreadPoolExecutor(4) as pool:
+        texts = pool.map(lambda path: dumped(lab, path, base / path.stem), CASES)
+        return dict(zip((path.stem for path in CASES), texts, strict=True))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_the_model_is_keepalived_s(path: Path, theirs: dict[str, str]) -> None:
+    ours = dump_texts.vrrp_facts(dump_texts.vrrp_text(dump_texts.load_model(path)))
+    assert ours
+    assert dump_texts.differences(dump_texts.vrrp_facts(theirs[path.stem]), ours) == []
