@@ -162,7 +162,7 @@ class InstanceBuilder:
     def _priority(self, draft: Draft) -> dict[str, Any]:
         state = draft.get("initial_state", VrrpState.BACKUP)
         # `state MASTER` owns the addresses unless a priority is named, be it a wrong one.
-        default = _OWNER if state is VrrpState.MASTER and "priority" not in draft.where else 100
+        default = _OWNER if state is VrrpState.MASTER and "priority" not in draft.refused else 100
         return {"initial_state": state, "priority": draft.get("priority", default)}
 
     def _check_state_with_ah(self, draft: Draft, values: dict[str, Any]) -> None:

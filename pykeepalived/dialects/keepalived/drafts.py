@@ -12,7 +12,7 @@ from pykeepalived.syntax import Statement
 class Draft:
     """Values of one block by model field, each with the statement it came from."""
 
-    __slots__ = ("header", "order", "statement", "values", "where")
+    __slots__ = ("header", "order", "refused", "statement", "values", "where")
 
     def __init__(self, statement: Statement | None, header: tuple[Any, ...] = ()) -> None:
         self.statement = statement
@@ -22,7 +22,8 @@ class Draft:
         """Blocks that stand further down have a greater number."""
         self.values: dict[str, Any] = {}
         self.where: dict[str, Statement] = {}
-        """Also of a value that was refused, when there is none in `values`."""
+        self.refused: frozenset[str] = frozenset()
+        """Fields that a value was refused for."""
 
     def get(self, field: str, default: Any = None) -> Any:
         return self.values.get(field, default)

@@ -183,7 +183,7 @@ def _apply_value(context: Context, table: Table, row: Row, statement: Statement,
     values, used = read_arguments(context, row, statement, 1)
     if values is None:
         if row.field is not None:
-            draft.where.setdefault(row.field, statement)
+            draft.refused |= {row.field}
         return
     _extra_words(context, row, statement, used)
     _store(context, row, statement, draft, values[0] if len(values) == 1 else tuple(values))

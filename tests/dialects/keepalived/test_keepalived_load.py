@@ -273,7 +273,7 @@ def test_times_and_retries_come_from_the_nearest_that_says_so(read) -> None:  # 
     assert isinstance(tcp.question, TcpCheck)
     assert (tcp.question.socket.address, tcp.question.socket.port) == ("10.0.9.9", 81)
     assert (tcp.question.socket.timeout_us, http.question.socket.timeout_us) == (1_500_000, 9_000_000)
-    assert isinstance(smtp.question, SmtpCheck) and smtp.question.helo_name == "lb1.example.net"
+    assert isinstance(smtp.question, SmtpCheck) and smtp.question.helo_name == "smtpchecker.keepalived.org"
     assert (two.port, two.checkers[0].timing.retry) == (80, 4)
     assert two.checkers[0].timing.delay_before_retry_us == 1_000_000
 
