@@ -2,6 +2,8 @@
 # make test                                         everything: units, namespaces, the test kernel, the originals
 # make bench [LONG=1]                               how fast it is, beside the originals: 5 minutes, or 25
 # make differential [CONFIGURATIONS=DIR]            129 LVS configurations (or those in DIR) beside keepalived: 20 minutes
+# make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
+# make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
 # make fuzz [PACKETS=N]                             a million hostile packets against the VRRP cores
 # make lint                                         formatting, types, layers
 # make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages
@@ -11,7 +13,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-network test-kernel bench differential fuzz lint format man editors install clean packages-demo packages-test
+.PHONY: help demo test test-unit test-network test-kernel bench differential interop storm fuzz lint format man editors install clean packages-demo packages-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -92,6 +94,14 @@ bench: $(VENV)/.run
 differential: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev
 	$(BIN)/python -m tests.interop.lvs.differential $(if $(CONFIGURATIONS),--directory '$(CONFIGURATIONS)')
+
+interop: packages-test
+	@$(MAKE) --no-print-directory $(VENV)/.dev
+	$(BIN)/python -m tests.interop.vrrp.scenarios $(SHAPES)
+
+storm: packages-test
+	@$(MAKE) --no-print-directory $(VENV)/.run
+	$(BIN)/python benchmarks/storm.py
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.vrrp_packets $(PACKETS)

@@ -64,10 +64,11 @@ class Group:
         self._reach(BACKUP, out)
 
     def lost_address(self, member: Instance, now_us: int, out: Output) -> None:
-        """The original tells nobody about the group here: it will be MASTER again in less than a second."""
+        """All start over. The original's group says nothing here, and that it is MASTER when it is so again."""
         for mate in self._others(member):
             if mate.state is MASTER:
                 mate.lose_address(now_us, out)
+        self.state = BACKUP
 
     def heard_lower(self, member: Instance, now_us: int, out: Output) -> None:
         for mate in self._others(member):

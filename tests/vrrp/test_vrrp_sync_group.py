@@ -145,7 +145,7 @@ def test_both_members_must_be_well_again():
     assert states(book) == ["BACKUP", "BACKUP", "BACKUP"]
 
 
-def test_a_lost_address_moves_all_and_the_group_stays_silent():
+def test_a_lost_address_moves_all_and_the_group_speaks_when_it_is_master_again():
     book = pair().to_master()
     assert book.feed(events.AddressLost("A", "10.0.0.51", "eth0")) == column("""
         log (A) Entering BACKUP STATE
@@ -159,6 +159,8 @@ def test_a_lost_address_moves_all_and_the_group_stays_silent():
     """)
     book.run(4.7)
     assert states(book) == ["MASTER", "MASTER", "MASTER"]
+    later = book.run(8)
+    assert [line for line in later if "notify GROUP" in line][0].endswith("notify GROUP G MASTER 0")
 
 
 def test_a_lower_advert_makes_all_members_announce():

@@ -56,12 +56,19 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """A tracked script of weight -60 that fails while /run/bad exists."""
     nopreempt: bool = False
     plain_checksum: bool = False
+    vmac: bool = False
+    key: str | None = None
+    """Of `auth_hmac`; only keepalived from 2.4 on has it."""
+    more: bool = False
+    """One address more, for a reload."""
 
     def addresses(self, number: int) -> tuple[str, ...]:
         """The virtual addresses of the instance on interface `number`, as they stand in the file."""
         if self.ipv6:
-            return (f"fe80::{number + 1}:9/64", f"2001:db8:{number + 1}::9/64")
-        return (f"10.0.{number}.9/24", f"10.0.{number}.10/32")
+            more = (f"2001:db8:{number + 1}::b:9/64",) if self.more else ()
+            return (f"fe80::{number + 1}:9/64", f"2001:db8:{number + 1}::9/64", *more)
+        more = (f"10.0.{number}.11/32",) if self.more else ()
+        return (f"10.0.{number}.9/24", f"10.0.{number}.10/32", *more)
 
     def excluded(self, number: int) -> tuple[str, ...]:
         return () if self.ipv6 else (f"10.1.{number}.9/32",)
@@ -142,6 +149,10 @@ def their_config(shape: Shape, place: int) -> str:
             lines.append("  native_ipv6")
         if shape.plain_checksum:
             lines.append("  v3_checksum_as_v2")
+        if shape.vmac:
+            lines.append("  use_vmac")
+        if shape.key:
+            lines += ["  auth_hmac {", "    mode enforce", f"    key 1 {shape.key}", "  }"]
         if shape.password:
             lines += ["  authentication {", f"    auth_type {shape.auth}", f"    auth_pass {shape.password}", "  }"]
         if shape.unicast:
