@@ -48,7 +48,15 @@ class AskDump(msgspec.Struct, frozen=True, tag=True):
     """Comes back with the answer."""
 
 
+class Ping(msgspec.Struct, frozen=True, tag=True):
+    """Answered by `Pong` as soon as the child's loop comes round."""
+
+
 # ---- from a child ----
+
+
+class Pong(msgspec.Struct, frozen=True, tag=True):
+    """The child works."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -76,6 +84,12 @@ class Dump(msgspec.Struct, frozen=True, tag=True):
     path: str = ""
 
 
+class Remember(msgspec.Struct, frozen=True, tag=True):
+    """Facts for a successor of this process; an empty value: forget that one."""
+
+    facts: dict[str, str]
+
+
 class Happened(msgspec.Struct, frozen=True, tag=True):
     """An event for whoever watches."""
 
@@ -83,8 +97,8 @@ class Happened(msgspec.Struct, frozen=True, tag=True):
     fields: dict[str, Any]
 
 
-FromParent = Reload | AskStatus | AskDump
-FromChild = Ready | Reloaded | WantReload | Status | Dump | Happened
+FromParent = Reload | AskStatus | AskDump | Ping
+FromChild = Ready | Reloaded | WantReload | Status | Dump | Happened | Remember | Pong
 
 parent_decoder: Final = msgspec.msgpack.Decoder(FromParent)
 child_decoder: Final = msgspec.msgpack.Decoder(FromChild)

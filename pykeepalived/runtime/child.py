@@ -31,9 +31,12 @@ from pykeepalived.runtime.channel import (
     Dump,
     FromParent,
     Happened,
+    Ping,
+    Pong,
     Ready,
     Reload,
     Reloaded,
+    Remember,
     Status,
     WantReload,
     parent_decoder,
@@ -107,6 +110,8 @@ class ChildSetup(msgspec.Struct, frozen=True, kw_only=True):
     log_settings: LogSettings
     dump_configuration: bool = False
     """-d: write what the program has made of the configuration to the log."""
+    memory: Mapping[str, str] = {}
+    """What its predecessor had remembered, if that was killed a moment ago."""
     bfd_ends: Mapping[str, socket.socket] = {}
     """What it inherits of the ways between the BFD process and its listeners."""
 
@@ -194,6 +199,8 @@ class ChildHost:
             options=self._setup.options,
             finished=self._finished,
             emit=self._emit,
+            remember=lambda facts: self._send(Remember(dict(facts))),
+            memory=self._setup.memory,
             bfd=self._setup.bfd_ends,
         )
 
@@ -214,6 +221,9 @@ class ChildHost:
     # ---- what comes in ----
 
     def _heard(self, message: FromParent) -> None:
+        if isinstance(message, Ping):
+            self._send(Pong())
+            return
         program = self._program
         if program is None:
             return

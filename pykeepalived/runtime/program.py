@@ -70,6 +70,10 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Call with an exit code when an orderly stop is done, or when the program cannot go on."""
     emit: Callable[[str, Mapping[str, Any]], None]
     """Publish an event (`vrrp-state`, `real-server`, …) to the parent, for `keepalivedctl events` and mails."""
+    remember: Callable[[Mapping[str, str]], None] = lambda facts: None
+    """Have the parent keep facts for a successor of this process; an empty value makes it forget one."""
+    memory: Mapping[str, str] = {}
+    """What a process that was killed a moment ago had remembered."""
     bfd: Mapping[str, socket.socket] = {}
     """Our ends of the ways between the BFD process and its listeners (`runtime.bfd_link`), by listener."""
 

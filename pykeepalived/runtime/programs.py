@@ -76,7 +76,7 @@ def _vrrp_part(config: Config) -> Config:
 
 
 def _withdraw_addresses(options: Options, log: Logger, config: Config) -> None:
-    from pykeepalived.runtime.vrrp_process import clean_up  # noqa: PLC0415
+    from pykeepalived.runtime.vrrp_leftovers import clean_up  # noqa: PLC0415
 
     clean_up(options, log, config)
 

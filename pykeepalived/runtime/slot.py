@@ -24,18 +24,21 @@ from pykeepalived.runtime.channel import (
     Dump,
     FromChild,
     Happened,
+    Ping,
     Ready,
     Reload,
     Reloaded,
+    Remember,
     Status,
     WantReload,
     child_decoder,
 )
-from pykeepalived.runtime.child import ChildSetup, fork_child
+from pykeepalived.runtime.child import ChildSetup, describe, fork_child
 from pykeepalived.runtime.logging import LogSettings
 from pykeepalived.runtime.pidfiles import AlreadyRunning, PidFile
 from pykeepalived.runtime.program import Logger, Options, StatusPart
 from pykeepalived.runtime.programs import ProgramSource
+from pykeepalived.runtime.pulse import LIMIT_US, Pulse
 from pykeepalived.units import SECOND_US
 
 SETTLED_US: Final = 60 * SECOND_US
@@ -87,6 +90,8 @@ class ChildSlot:
         self.started_us = 0
         self.restarts = 0
         self.restart_delay_us: int | None = None
+        self.memory: dict[str, str] = {}
+        """What the process wants its successor to know."""
         self._config: Config | None = None
         self._reactor = reactor
         self._log = log
@@ -96,6 +101,7 @@ class ChildSlot:
         self._events = events
         self._bfd_ends = bfd_ends
         self._channel: Channel | None = None
+        self._pulse = Pulse(reactor, self._ping, self._fell_silent)
         self._restart: Timer | None = None
         self._asked: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._next_id = 0
@@ -114,6 +120,7 @@ class ChildSlot:
         """Fork the child with this configuration; when the system has no room, try again a second later."""
         self.wanted = True
         self._config = config
+        self.memory = {}
         self._fork()
 
     def _fork(self) -> None:
@@ -127,6 +134,7 @@ class ChildSlot:
                 options=self._options,
                 log_settings=self._log_settings,
                 dump_configuration=self._dump_configuration,
+                memory=dict(self.memory),
                 bfd_ends=self._bfd_ends,
             )
             self.pid, end = fork_child(setup)
@@ -150,17 +158,13 @@ class ChildSlot:
             self._channel.finish_reading()
             self._channel.close()
             self._channel = None
+        self._pulse.stop()
         self.pid = 0
         self.ready = False
         self.reloading = False
         for answer in [*self._asked.values()]:
             answer({"error": "the process ended"})
         self._asked.clear()
-
-    def clean_up(self) -> None:
-        """Put right what a killed process left."""
-        if self._config is not None:
-            self.source.clean_up(self._options, self._log, self.source.part(self._config))
 
     def schedule_restart(self) -> int:
         """Start again after the delay that is due, which is returned."""
@@ -180,6 +184,15 @@ class ChildSlot:
         if self.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+    def clean_up(self) -> None:
+        """Put right what the dead process left behind; nothing of it lives on."""
+        try:
+            self.source.clean_up(self._options, self._log, self.source.part(self._config or Config()))
+        except Exception as error:
+            title = self.source.kind.title
+            self._log.error(f"Cannot clean up after the {title} child process: {describe(error)}")
+        self.memory = {}
 
     # ---- talk ----
 
@@ -215,13 +228,30 @@ class ChildSlot:
         if kind in self.source.kind.dump_names and self._channel is not None:
             self._channel.send(AskDump(kind, path))
 
+    def _ping(self) -> None:
+        if self._channel is not None:
+            self._channel.send(Ping())
+
+    def _fell_silent(self) -> None:
+        limit_s = LIMIT_US // SECOND_US
+        self._log.error(
+            f"{self.source.kind.title} child process({self.pid}) has not answered for {limit_s} seconds - killing it"
+        )
+        self.signal(signal.SIGKILL)
+
     def _heard(self, message: FromChild) -> None:
+        self._pulse.heard()
         if isinstance(message, Ready):
             self.ready = True
+            self._pulse.start()
             self._events.progress()
         elif isinstance(message, Reloaded):
             self.reloading = False
             self._events.progress()
+        elif isinstance(message, Remember):
+            self.memory |= message.facts
+            for key in [key for key, value in message.facts.items() if not value]:
+                del self.memory[key]
         elif isinstance(message, WantReload):
             self._events.want_reload()
         elif isinstance(message, Status):

@@ -249,20 +249,20 @@ class Supervisor:
             self._log.error(f"pid {pid} exited due to signal {-code} ({signal.strsignal(-code)})")
         if self._stopping or not slot.wanted:
             if code < 0:
-                self._clean_up(slot)
+                slot.clean_up()
             self._after_stop()
             if not slot.wanted and not self._stopping:
                 slot.pid_file.release()
             return
         if code in _PERMANENT:
             self._log.error(f"pid {pid} exited with permanent error {_PERMANENT[code]}. Terminating")
-            self._clean_up(slot)
+            slot.clean_up()
             self._exit_code = code
             self._stop()
             return
         if not self._settings.respawn:
             self._log.error(f"{kind.title} child process({pid}) died: Exiting")
-            self._clean_up(slot)
+            slot.clean_up()
             self._stop()
             return
         self._log.error(f"{kind.title} child process({pid}) died: Respawning")
@@ -271,15 +271,8 @@ class Supervisor:
             self._log.error(
                 f"Restart of {kind.title} process delayed {delay_us // SECOND_US} seconds to limit respawn rate"
             )
-        # The next process would remove what this one left; but the others need not wait until it runs.
-        self._clean_up(slot)
-        self._progress()
-
-    def _clean_up(self, slot: ChildSlot) -> None:
-        try:
             slot.clean_up()
-        except Exception as error:
-            self._log.error(f"Cannot clean up after the {slot.source.kind.title} child process: {describe(error)}")
+        self._progress()
 
     # ---- reload ----
 

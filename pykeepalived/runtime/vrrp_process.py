@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from pykeepalived.model.config import Config, GlobalDefs
-from pykeepalived.model.vrrp import VirtualAddress
+from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance, VrrpState
 from pykeepalived.netio import netlink
 from pykeepalived.netio.links import Link, LinkUpdate, Monitor, Update
 from pykeepalived.netio.sockets import SocketPool
 from pykeepalived.reactor import READ
-from pykeepalived.runtime import vrrp_data, vrrp_dump
+from pykeepalived.runtime import vrrp_data, vrrp_dump, vrrp_memory
 from pykeepalived.runtime.program import FIRST_PART, Context, RunResult, StatusPart
 from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Placed
 from pykeepalived.runtime.vrrp_alarm import Alarm
@@ -27,7 +27,7 @@ from pykeepalived.runtime.vrrp_endpoints import Endpoint, SourceFinder
 from pykeepalived.runtime.vrrp_generation import Generation, not_owned
 from pykeepalived.runtime.vrrp_journal import Entry, Journal, Undo
 from pykeepalived.runtime.vrrp_kernel import KernelSide
-from pykeepalived.runtime.vrrp_leftovers import bare, clean_up, take_away
+from pykeepalived.runtime.vrrp_leftovers import bare, take_away
 from pykeepalived.runtime.vrrp_link_states import LinkStates
 from pykeepalived.runtime.vrrp_losses import Losses
 from pykeepalived.runtime.vrrp_performer import Performer
@@ -42,7 +42,7 @@ from pykeepalived.vrrp import events
 from pykeepalived.vrrp.events import Action, Event
 from pykeepalived.vrrp.router import Router
 
-__all__ = ["VrrpProgram", "clean_up"]
+__all__ = ["VrrpProgram"]
 
 #: Time given to building adverts ahead in one turn of the loop.
 _PREPARE_US: Final = 2_000
@@ -66,6 +66,7 @@ class VrrpProgram:
         self._stopped = False
         self._baseline: dict[str, dict[str, int]] = {}
         self._old: Generation | None = None
+        self._remembered = dict(context.memory)
 
     # ---- Program ----
 
@@ -123,9 +124,16 @@ class VrrpProgram:
                 *self._link_events(self._now.interfaces),
                 *self._source_events(self._now.endpoints.values()),
                 *self._watchers.update(config),
-                events.Start(time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000),
+                events.Start(
+                    time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
+                    vrrp_memory.states_of(self._context.memory, config.instances),
+                    vrrp_memory.scripts_of(self._context.memory),
+                ),
             ]
         )
+        if self._context.memory:
+            self._let_go_of_the_rest()
+        self._remember_all()
         self._gate.start(config, self._now.endpoints.values())
         self._prepare_ahead()
 
@@ -169,6 +177,7 @@ class VrrpProgram:
         self._feed(self._events_of(seen))
         self._ears.open(self._monitor)
         self._voice.write_states(states_now(self._router))
+        self._remember_all()
         self._prepare_ahead()
 
     def stop(self) -> None:
@@ -232,11 +241,26 @@ class VrrpProgram:
 
     def _remove_leftovers(self) -> None:
         """Addresses that an earlier process left: those of its list, and those of the file (behaviour section 9)."""
+        masters = self._remembered_masters()
+        staying = [self._now.endpoints[name] for name in masters]
         owned = {item.entry for item in self._now.owned()}
+        owned |= {placed.entry for endpoint in staying for placed in endpoint.addresses()}
         found = self._journal.leftovers()
-        self._routes.remove_leftovers(self._now.config, [item for item in found if isinstance(item, Undo)])
+        self._routes.remove_leftovers(self._now.config, [item for item in found if isinstance(item, Undo)], masters)
         listed = [bare(entry) for entry in found if isinstance(entry, Entry) and entry not in owned]
-        self._take_away([*listed, *not_owned(list(self._now.endpoints.values()))])
+        others = [endpoint for endpoint in self._now.endpoints.values() if endpoint not in staying]
+        self._take_away([*listed, *(item for item in not_owned(others) if item.entry not in owned)])
+
+    def _remembered_masters(self) -> list[str]:
+        """Instances that were MASTER in a process that was killed a moment ago: what they hold may stay."""
+        states = vrrp_memory.states_of(self._context.memory, self._now.config.instances)
+        return [name for name, state in states.items() if state is VrrpState.MASTER]
+
+    def _let_go_of_the_rest(self) -> None:
+        """Of those, some cannot go on as MASTER (an interface went down meanwhile): theirs goes now."""
+        masters = {item.name for item in self._router.status() if item.state is VrrpState.MASTER}
+        lost = [self._now.endpoints[name] for name in self._remembered_masters() if name not in masters]
+        self._take_away([item for item in not_owned(lost) if not self._keeper.is_held(item.entry)])
 
     def _remove_new_leftovers(self, old: Generation, new: Generation) -> None:
         running = {endpoint.key for endpoint in old.endpoints.values()}
@@ -335,6 +359,7 @@ class VrrpProgram:
     def _on_script(self, name: str, result: RunResult) -> None:
         if not self._stopped:
             self._feed([events.ScriptResult(name, result.status)])
+            self._remember(vrrp_memory.of_scripts(self._router.script_status()))
 
     def _feed(self, happened: Sequence[Event], at_us: int | None = None) -> None:
         """Let the router take events that happened at an instant, now unless told."""
@@ -353,9 +378,26 @@ class VrrpProgram:
     def _perform(self, wanted: Sequence[Action]) -> None:
         if wanted:
             names = self._performer.perform(wanted, self._now, self._old)
+            self._remember(vrrp_memory.of_actions(wanted, self._instance))
             if names:
                 self._baseline = {names.get(name, name): counts for name, counts in self._baseline.items()}
         self._arm()
+
+    def _remember(self, facts: Mapping[str, str]) -> None:
+        """Tell the parent what a successor needs to go on without a transition."""
+        changed = {key: value for key, value in facts.items() if self._remembered.get(key, "") != value}
+        if changed:
+            self._remembered |= changed
+            self._context.remember(changed)
+
+    def _instance(self, name: str) -> VrrpInstance | None:
+        endpoint = self._now.endpoints.get(name)
+        return None if endpoint is None else endpoint.instance
+
+    def _remember_all(self) -> None:
+        instances = {name: item.instance for name, item in self._now.endpoints.items()}
+        facts = vrrp_memory.of_router(self._router.status(), self._router.script_status(), instances)
+        self._remember({key: "" for key in self._remembered if key not in facts} | facts)
 
     def _run_script(self, name: str, timeout_us: int) -> None:
         tracked = self._now.scripts.get(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from pykeepalived.model.config import Config
 from pykeepalived.model.routing import VirtualRoute
@@ -111,12 +111,16 @@ class RouteSide:
 
     # ---- what earlier processes left ----
 
-    def remove_leftovers(self, config: Config, listed: Iterable[Undo]) -> None:
-        """Lines that a dead process noted, and those of instances that must not have them before an election."""
+    def remove_leftovers(self, config: Config, listed: Iterable[Undo], masters: Collection[str] = ()) -> None:
+        """Lines that a dead process noted, and those of instances that must not have them before an election.
+
+        `masters` go on from that process and keep theirs.
+        """
         owned: dict[Undo, None] = {}
         others: dict[Undo, None] = dict.fromkeys(listed)
         for instance in config.instances:
-            undos = owned if instance.priority == OWNER_PRIORITY else others
+            keeps = instance.priority == OWNER_PRIORITY or instance.name in masters
+            undos = owned if keeps else others
             undos.update(dict.fromkeys(self._undos((*instance.rules, *instance.routes))))
         owned.update(dict.fromkeys(self._undos((*config.static_rules, *config.static_routes))))
         take_away_lines(self._requests, [undo for undo in others if undo not in owned], self._log)

@@ -6,6 +6,7 @@ instant at which `Tick` has to be fed. Nothing here knows a socket, a clock or a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 
 import msgspec
@@ -72,6 +73,10 @@ class Start(msgspec.Struct, frozen=True):
 
     uptime_us: int | None = None
     """How long the machine has been up; None: unknown, and `vrrp_delay_after_boot` is not waited for."""
+    states: Mapping[str, VrrpState] = {}
+    """MASTER or BACKUP of instances whose process was killed a moment ago: they go on, without a transition."""
+    scripts: Mapping[str, bool] = {}
+    """Whether scripts were up then."""
 
 
 class Tick(msgspec.Struct, frozen=True):

@@ -43,6 +43,7 @@ from pykeepalived.vrrp.output import Budget, Output
 from pykeepalived.vrrp.processes import ProcessTracker
 from pykeepalived.vrrp.scripts import ScriptTracker
 from pykeepalived.vrrp.snapshot import instance_status
+from pykeepalived.vrrp.succession import take_instances, take_scripts
 from pykeepalived.vrrp.watched import Watched
 from pykeepalived.vrrp.world import World
 
@@ -221,7 +222,7 @@ class Router:
         delay_us = settings.startup_delay_us
         if event.uptime_us is not None:
             delay_us = max(delay_us, settings.delay_after_boot_us - event.uptime_us)
-        if delay_us:
+        if delay_us and not event.states:
             out.log(_ROUTER, f"Delaying startup for {delay_us / SECOND_US:g} seconds")
             world.not_before_us = self._delay.until_us = now_us + delay_us
             self._schedule(self._delay)
@@ -229,7 +230,12 @@ class Router:
             world.gated |= {item.name for item in world.instances.values() if item.config.interface is not None}
             self._gate.until_us = now_us + settings.ready_gate_us
             self._schedule(self._gate)
-        world.start(now_us, out)
+
+        def resume() -> None:
+            take_scripts(world, event.scripts)
+            take_instances(world, event.states, now_us, out)
+
+        world.start(now_us, out, resume)
         for script in world.scripts.values():
             self._schedule(script)
 

@@ -54,6 +54,11 @@ class ScriptTracker:
     def start(self, now_us: int) -> None:
         self.next_run_us = now_us
 
+    def resume(self, up: bool) -> None:
+        """The last result is known from an earlier process."""
+        self.up = up
+        self._count = self.config.rise + self.config.fall - 1 if up else 0
+
     def retire(self) -> None:
         """Nothing tracks it any more; a run that still goes on is not listened to."""
         self.next_run_us = None

@@ -8,7 +8,7 @@ machine; state, timers, counters and script results stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import SyncGroup, VrrpInstance, VrrpState
@@ -119,13 +119,17 @@ class World:
                 judged.add(group.name)
                 group.judge([self.standing(member) for member in group.members], now_us, out, init=init)
 
-    def start(self, now_us: int, out: Output) -> None:
+    def start(self, now_us: int, out: Output, resume: Callable[[], None] = lambda: None) -> None:
+        """`resume` puts instances back that go on from an earlier process; all others begin."""
         for script in self.scripts.values():
             script.start(now_us)
             script.run_due(now_us, out)
         for instance in self.instances.values():
             instance.not_before_us = self.not_before_us
-            instance.clean(out)
+        resume()
+        for instance in self.instances.values():
+            if instance.state is VrrpState.INIT:
+                instance.clean(out)
         self.judge(self.instances.values(), now_us, out, init=True)
 
     def open_gates(self, names: Iterable[str], now_us: int, out: Output) -> None:
