@@ -34,8 +34,9 @@ class Clock:
 
     def run(self, late_us=0):
         self.now = self.timer.when_us + late_us
-        if self.timer.callback is not None:
-            self.timer.callback()
+        callback, self.timer.callback = self.timer.callback, None
+        if callback is not None:
+            callback()
 
 
 @pytest.fixture
