@@ -18,7 +18,7 @@ from pykeepalived.model import Config, GarpSettings, IpPrefix, VirtualAddress, V
 from pykeepalived.netio.links import Monitor
 from pykeepalived.netio.netlink import Requests
 from pykeepalived.runtime.program import Options
-from pykeepalived.runtime.vrrp_process import clean_up
+from pykeepalived.runtime.vrrp_leftovers import clean_up
 from pykeepalived.tools.lab import Lab, wait_until
 from tests.interop.vrrp.vrrp_pairs import NOTE, PATIENCE_S, ROOT, Router, Shape, our_config, their_config
 
