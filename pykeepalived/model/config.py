@@ -169,5 +169,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tls_client: TlsClient | None = None
     """The block SSL."""
     ldirectord: LdirectordSettings | None = None
+    ldirectord_servers: tuple[VirtualServer, ...] = ()
+    """The virtual servers of an ldirectord.cf that stands beside a keepalived.conf, whose own are `virtual_servers`."""
     unowned_blocks: tuple[str, ...] = ()
     """Root blocks that are known and have no effect yet, by name (for example `bfd_instance B1`)."""

@@ -57,7 +57,8 @@ _SCRIPTS_LIMIT_US: Final = 3 * SECOND_US
 class CheckerProgram:
     """`Program` of the checker child.
 
-    `voice`: the words of another dialect than keepalived's. `dataplane`: use this one instead of choosing.
+    `voice`: the words of another dialect than keepalived's. `dataplane`: use this one instead of choosing; who gave it
+    closes it.
     `drift_interval_us`: 0 never compares.
     """
 
@@ -75,6 +76,7 @@ class CheckerProgram:
         self._own_voice = voice
         self._observer = observer
         self._dataplane = dataplane
+        self._own_dataplane = dataplane is None
         self._drift_interval_us = drift_interval_us
         self._config = Config()
         self._policy = Policy()
@@ -388,7 +390,7 @@ class CheckerProgram:
 
     def _finish(self) -> None:
         self._herald.close()
-        if self._dataplane is not None:
+        if self._dataplane is not None and self._own_dataplane:
             self._dataplane.close()
         self._context.finished(0)
 

@@ -67,12 +67,12 @@ def needs_vrrp(config: Config) -> bool:
 
 
 def needs_checker(config: Config) -> bool:
-    return bool(config.virtual_servers)
+    return bool(config.virtual_servers or config.ldirectord_servers)
 
 
 def _vrrp_part(config: Config) -> Config:
     # Tens of thousands of real servers are no business of the process whose adverts must leave on time.
-    return msgspec.structs.replace(config, virtual_servers=(), virtual_server_groups=())
+    return msgspec.structs.replace(config, virtual_servers=(), virtual_server_groups=(), ldirectord_servers=())
 
 
 def _withdraw_addresses(options: Options, log: Logger, config: Config) -> None:

@@ -173,10 +173,10 @@ def play(tmp_path: Path, text: str, addresses: list[str], servers: list[str], ch
     if changed is not None:
         steps.append({"name": "reloaded", "write": {str(config): changed}, "actions": ["reload"]})
     steps.append({"name": "stopped", "actions": ["stop"]})
-    plan = {"config": str(config), "addresses": addresses, "steps": steps, "still_s": 2.2, "limit_s": 60}
+    plan = {"config": str(config), "addresses": addresses, "steps": steps, "still_s": 2.2, "limit_s": 240}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     script = f"exec python {HERE / 'guest_fates.py'} {tmp_path / 'plan.json'}"
-    result = run_in_guest(script, timeout_s=400, share=tmp_path)
+    result = run_in_guest(script, timeout_s=900, share=tmp_path)
     assert result.exit_code == 0, result.output
     return json.loads(result.output.splitlines()[-1])
 

@@ -23,6 +23,15 @@ vrrp_instance one {
     advert_int 0.1
     virtual_ipaddress { 10.1.0.1/24 }
 }
+virtual_server 10.1.0.100 90 {
+    lvs_sched rr
+    protocol TCP
+    delay_loop 1
+    real_server 127.0.0.1 8001 {
+        weight 4
+        TCP_CHECK { connect_timeout 1 }
+    }
+}
 """
 POOLS = """\
 checkinterval=1
@@ -62,13 +71,18 @@ def test_pools_follow_the_address(room: Room, tmp_path: Path) -> None:
     def table() -> str:
         return room.run("nft", "list", "ruleset").stdout
 
+    # What stands in keepalived.conf does not follow.
+    own = "10.1.0.100 . tcp . 90"
+    wait_for(lambda: said("Adding service [127.0.0.1]:tcp:8001") or said("[10.1.0.100]:tcp:90"), "keepalived's half")
     added = "Added real server: 127.0.0.1:8001 (10.1.0.1:80) (Weight set to 2)"
     wait_for(lambda: said(added) == 1, "the pool after MASTER")
     wait_for(lambda: "10.1.0.1" in table() and "8001" in table(), "the table")
+    assert own in table() or "10.1.0.100" in table()
     assert "10.1.0.9" not in table(), "an address that is not here is not served"
     room.run("ip", "link", "set", "right", "down")
     wait_for(lambda: said("Purged virtual server (start): 10.1.0.1:80") == 1, "the end of the pool after FAULT")
-    wait_for(lambda: "8001" not in table(), "an empty table")
+    wait_for(lambda: "10.1.0.1 " not in table(), "a table without it")
+    assert "10.1.0.100" in table()
     room.run("ip", "link", "set", "right", "up")
     wait_for(lambda: said(added) == 2, "the pool after the return")
     room.run("ip", "address", "add", "10.1.0.9/32", "dev", "right")
@@ -101,7 +115,11 @@ def test_a_file_with_errors_and_services_in_both(tmp_path: Path) -> None:
     assert f"{second}:1:1" in text
     second.write_text(POOLS)
     assert test()[0] == 0
-    first.write_text("virtual_server 10.0.0.1 80 {\n    protocol TCP\n    real_server 10.0.0.2 80 {\n    }\n}\n")
+    service = "virtual_server 10.1.0.1 PORT {\n    lvs_sched rr\n    lvs_method DR\n    protocol TCP\n    real_server 10.0.0.2 80 {\n    }\n}\n"
+    first.write_text(service.replace("PORT", "81"))
+    assert test()[0] == 0
+    first.write_text(service.replace("PORT", "80"))
     code, text = test()
     assert code == 5
+    assert "virtual server [10.1.0.1]:tcp:80 stands in keepalived.conf and in ldirectord.cf" in text
     assert "two-sources-of-services" in text
