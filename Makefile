@@ -76,13 +76,13 @@ test: packages-test
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi
 
 test-unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) -m 'not netns and not uml and not peer' $(TESTS)
+	$(BIN)/python -m pytest -q -n $(JOBS) -m 'not netns and not uml and not peer and not long' $(TESTS)
 
 test-network: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m '(netns or peer) and not uml' $(TESTS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m '(netns or peer) and not uml and not long' $(TESTS)
 
 test-kernel: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) -m uml $(TESTS)
+	$(BIN)/python -m pytest -q -n $(JOBS) -m 'uml and not long' $(TESTS)
 
 bench: $(VENV)/.run
 	$(BIN)/python benchmarks/config_load.py
@@ -92,7 +92,9 @@ bench: $(VENV)/.run
 	$(if $(LONG),$(BIN)/python benchmarks/detection.py)
 
 differential: packages-test
-	@$(MAKE) --no-print-directory $(VENV)/.dev
+	@$(MAKE) --no-print-directory $(VENV)/.dev $(VENV)/.clients
+	@echo 'ldirectord with real servers of every kind: 5 minutes; then the configurations'
+	$(BIN)/python -m pytest -q -m long $(TESTS)
 	$(BIN)/python -m tests.interop.lvs.differential $(if $(CONFIGURATIONS),--directory '$(CONFIGURATIONS)')
 
 interop: packages-test

@@ -133,6 +133,83 @@ virtual=10.77.0.1:3128
     receive="test page"
 """
 
+#: Services that need a real server of the kind: those of test_ldirectord_services.py.
+REAL = """\
+checktimeout=5
+negotiatetimeout=5
+checkinterval=1
+
+virtual=10.77.0.1:443
+    real=10.88.0.9:443 masq
+    request="index.html"
+    receive="test page"
+
+virtual=10.77.0.1:3128
+    real=10.88.0.9:3128 masq
+    request="http://10.88.0.9/index.html"
+    receive="test page"
+
+virtual=10.77.0.1:21
+    real=10.88.0.9:21 masq
+    service=ftp
+    request="welcome.txt"
+    receive="Hello from"
+
+virtual=10.77.0.1:995
+    real=10.88.0.9:995 masq
+    login="checker"
+    passwd="secret"
+
+virtual=10.77.0.1:993
+    real=10.88.0.9:993 masq
+    login="checker"
+    passwd="secret"
+
+virtual=10.77.0.1:389
+    real=10.88.0.9:389 masq
+    request="/dc=example"
+    receive="dc=example"
+
+virtual=10.77.0.1:636
+    real=10.88.0.9:636 masq
+    request="/dc=example"
+    login="cn=admin,dc=example"
+    passwd="secret"
+
+virtual=10.77.0.1:3306
+    real=10.88.0.9:3306 masq
+    request="/SELECT * FROM goods"
+    login="checker"
+    passwd="secret"
+    database="shop"
+
+virtual=10.77.0.1:5432
+    real=10.88.0.9:5432 masq
+    request="/SELECT 1"
+    login="checker"
+    passwd="secret"
+    database="postgres"
+
+virtual=10.77.0.1:1812
+    real=10.88.0.9:1812 masq
+    protocol=udp
+    login="checker"
+    passwd="secret"
+    secret="shared"
+
+virtual=10.77.0.1:5060
+    real=10.88.0.9:5060 masq
+    protocol=udp
+    service=sip
+"""
+#: The same servers with questions that they answer with no.
+REFUSED = (
+    REAL.replace('passwd="secret"', 'passwd="wrong"')
+    .replace("test page", "other page")
+    .replace("Hello from", "Goodbye from")
+    .replace('receive="dc=example"', 'receive="dc=other"')
+)
+
 #: As a later version of the same file: weights, a server, a service, a scheduler.
 CHANGED = (
     OWN.replace("10.77.1.1:80 masq 3", "10.77.1.1:80 masq 33")
@@ -263,8 +340,10 @@ def test_every_check_type(tmp_path: Path) -> None:
     result = run_in_guest(script, timeout_s=900, share=tmp_path)
     assert result.exit_code == 0, result.output
     tables = same_tables(json.loads(result.output.splitlines()[-1]))
-    for port in (1, 2, 4, 3128):
+    for port in (1, 2, 4):
         assert f"-a -t 10.77.0.1:{port} -r 10.77.1.1:" in tables["start"], port
+    assert "-t 10.77.0.1:3128 -r 10.77.1.1:80 -m -w 1" in tables["start"]
+    assert "-t 10.77.0.1:3128 -r 10.77.1.1:80 " not in tables["one dead"]
     for port in (119, 143, 587):
         assert f"-t 10.77.0.1:{port} -r 10.77.1.1:{port} -m -w 1" in tables["start"], port
         assert f"-t 10.77.0.1:{port} -r 10.77.1.1:{port} " not in tables["one dead"], port
@@ -274,4 +353,40 @@ def test_every_check_type(tmp_path: Path) -> None:
         assert f"-t 10.77.0.1:{port} -r 10.77.1.2:{port} -m -w 1" in tables["one dead"], port
     assert "-a -t 10.77.0.1:3 -r 10.77.1.1:80 -m -w 0" in tables["one dead"]
     assert tables["returned"] == tables["start"]
+    assert tables["stopped"] == ""
+
+
+@pytest.mark.uml
+@pytest.mark.peer
+@pytest.mark.long
+@pytest.mark.shows("ldirectord.virtual.{service,login,passwd,database,secret,request,receive}")
+def test_every_service_with_real_servers(tmp_path: Path) -> None:
+    config = tmp_path / "ldirectord.cf"
+    config.write_text(REAL)
+    away = ["ip", "-n", "servers", "link", "set", "lan", "down"]
+    back = [*away[:-1], "up"]
+    steps = [
+        {"name": "start", "actions": ["start"]},
+        {"name": "dead", "run": [away]},
+        {"name": "returned", "run": [back]},
+        {"name": "refused", "write": {str(config): REFUSED}, "actions": ["reload"]},
+        {"name": "stopped", "actions": ["stop"]},
+    ]
+    plan = {"config": str(config), "addresses": ["10.77.0.1"], "steps": steps, "still_s": 4, "limit_s": 300,
+            "real_servers": True, "environment": {"PERL_LWP_SSL_CA_FILE": str(tmp_path / "ca.pem")}}  # fmt: skip
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    script = f"exec python {HERE / 'guest_fates.py'} {tmp_path / 'plan.json'}"
+    result = run_in_guest(script, timeout_s=1500, share=tmp_path, memory_mb=1024)
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.output.splitlines()[-1])
+    tables = same_tables(report)
+    ports = {int(port) for port in re.findall(r"virtual=10\.77\.0\.1:(\d+)", REAL)}
+
+    def served(step: str) -> set[int]:
+        return {int(port) for port in re.findall(r"-a -[tu] 10\.77\.0\.1:(\d+) -r 10\.88\.0\.9", tables[step])}
+
+    assert served("start") == served("returned") == ports, report["logs"]
+    assert served("dead") == set()
+    # A sip server and a database's `SELECT 1` have no word that could be wrong but the password.
+    assert served("refused") == {5060}
     assert tables["stopped"] == ""

@@ -115,7 +115,8 @@ def test_a_file_with_errors_and_services_in_both(tmp_path: Path) -> None:
     assert f"{second}:1:1" in text
     second.write_text(POOLS)
     assert test()[0] == 0
-    service = "virtual_server 10.1.0.1 PORT {\n    lvs_sched rr\n    lvs_method DR\n    protocol TCP\n    real_server 10.0.0.2 80 {\n    }\n}\n"
+    inside = "lvs_sched rr\n lvs_method NAT\n protocol TCP\n real_server 10.0.0.2 80 {\n }\n"
+    service = f"virtual_server 10.1.0.1 PORT {{\n {inside}}}\n"
     first.write_text(service.replace("PORT", "81"))
     assert test()[0] == 0
     first.write_text(service.replace("PORT", "80"))
