@@ -43,7 +43,7 @@ virtual=10.9.0.1:80
 
 
 @pytest.mark.uml
-@pytest.mark.shows("lvs_sync_daemon")
+@pytest.mark.shows("global_defs.lvs_sync_daemon")
 def test_pool_address_and_sync_daemon_change_sides_together(tmp_path: Path) -> None:
     for name, priority in (("one", 150), ("two", 100)):
         (tmp_path / f"{name}.conf").write_text(VRRP.format(priority=priority))
