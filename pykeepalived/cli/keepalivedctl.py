@@ -17,6 +17,8 @@ COMMANDS: Final = {
     "explain-word": ("pykeepalived.cli.ctl.explain_word", "What a keyword of either language means."),
     "convert": ("pykeepalived.cli.ctl.convert", "One language into the other; Heartbeat, Piranha and ipvsadm too."),
     "fix": ("pykeepalived.cli.ctl.fix", "Repair a configuration that lost its indentation."),
+    "drain": ("pykeepalived.cli.ctl.drain", "Take a real server out when its connections have ended."),
+    "undrain": ("pykeepalived.cli.ctl.undrain", "Put a drained real server back."),
     "ipvs": ("pykeepalived.cli.ctl.ipvs", "The kernel's table of virtual services, with ipvsadm's options."),
     "demo": ("pykeepalived.cli.ctl.demo", "Show a cluster at work on this machine."),
 }

@@ -5,7 +5,7 @@ All pass one contract test (`tests/dataplane/contract.py`) and one traffic test.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -56,5 +56,14 @@ class Dataplane(Protocol):
         ...
 
     def counters(self) -> dict[tuple[ServiceKey, DestinationKey], Counters]: ...
+
+    def connections(
+        self, places: Iterable[tuple[ServiceKey, DestinationKey]]
+    ) -> dict[tuple[ServiceKey, DestinationKey], int]:
+        """Open connections of these destinations, as far as they are there: established ones of TCP, all of other protocols.
+
+        Raises OSError when the kernel does not tell.
+        """
+        ...
 
     def close(self) -> None: ...

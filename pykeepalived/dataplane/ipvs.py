@@ -46,6 +46,8 @@ from pykeepalived.lvs.table import (
 from pykeepalived.model.lvs import SyncDaemon
 
 _BATCH: Final = 128
+#: TCP and SCTP.
+_WITH_STATES: Final = (6, 132)
 _SCHEDULER_ATTRIBUTES = AddService | EditService
 
 
@@ -97,6 +99,19 @@ class IpvsDataplane:
 
     def counters(self) -> dict[tuple[ServiceKey, DestinationKey], Counters]:
         return {(key, kept): counters for key, _ in self._services() for kept, _, counters in self._destinations(key)}
+
+    def connections(
+        self, places: Iterable[tuple[ServiceKey, DestinationKey]]
+    ) -> dict[tuple[ServiceKey, DestinationKey], int]:
+        """Of UDP and marks those too that IPVS calls inactive: it has no states to tell them by."""
+        wanted = set(places)
+        return {
+            (key, kept): counters.active_connections
+            + (0 if key.protocol in _WITH_STATES else counters.inactive_connections)
+            for key in {key for key, _ in wanted}
+            for kept, _, counters in self._destinations(key)
+            if (key, kept) in wanted
+        }
 
     def flush(self) -> None:
         """Empty the whole table, other programs' entries included (`lvs_flush`)."""

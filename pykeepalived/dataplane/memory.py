@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
 from pykeepalived.dataplane import Counters, Failure
@@ -36,6 +36,8 @@ class MemoryDataplane:
         """Everything that was asked for, refused operations included, in order."""
         self.refuse: dict[type, tuple[str, str]] = {}
         """Tests put an operation's type here to have it refused with this name and text."""
+        self.open: dict[tuple[ServiceKey, DestinationKey], int] = {}
+        """Tests put connections here."""
         self._schedulers = schedulers
 
     def unsupported(self, table: Table) -> list[tuple[ServiceKey, str]]:
@@ -52,6 +54,11 @@ class MemoryDataplane:
             if refusal is not None:
                 failures.append(Failure(operation, *refusal))
         return failures
+
+    def connections(
+        self, places: Iterable[tuple[ServiceKey, DestinationKey]]
+    ) -> dict[tuple[ServiceKey, DestinationKey], int]:
+        return {place: self.open[place] for place in places if place in self.open}
 
     def counters(self) -> dict[tuple[ServiceKey, DestinationKey], Counters]:
         return {(key, kept): Counters() for key, entry in self.table.items() for kept in entry.destinations}

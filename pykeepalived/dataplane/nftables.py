@@ -11,10 +11,11 @@ empty is removed.
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterable, Mapping, Sequence
 
 from pykeepalived.dataplane import Counters, Failure
-from pykeepalived.dataplane.conntrack import Flow, forget
+from pykeepalived.dataplane.conntrack import Flow, forget, translated
 from pykeepalived.dataplane.libnftables import NftError, Runner, open_runner
 from pykeepalived.dataplane.memory import MemoryDataplane
 from pykeepalived.dataplane.nft_devices import entrances, towards
@@ -111,6 +112,25 @@ class NftablesDataplane:
             self._runner.run(f"add table {place}\ndelete table {place}\n")
         self._ready.clear()
         self._held.table = {}
+
+    def connections(
+        self, places: Iterable[tuple[ServiceKey, DestinationKey]]
+    ) -> dict[tuple[ServiceKey, DestinationKey], int]:
+        """From connection tracking; those of a mark are told by the real server alone. DR leaves none to count."""
+        wanted = {place: 0 for place in places}
+        if any(is_direct(self._held.table.get(key)) for key, _ in wanted):
+            raise OSError(errno.EOPNOTSUPP, "connections that are routed directly are not tracked")
+        marks = {key for key, _ in wanted if key.fwmark}
+        for family in {key.family for key, _ in wanted}:
+            for flow in translated(family, {kept.address for key, kept in wanted if key.family is family}):
+                if not flow.established:
+                    continue
+                kept = DestinationKey(flow.answers, flow.answers_port)
+                named = (ServiceKey(family, flow.protocol, flow.called, port) for port in {flow.called_port, 0})
+                for place in ((key, kept) for key in (*named, *marks)):
+                    if place in wanted:
+                        wanted[place] += 1
+        return wanted
 
     def close(self) -> None:
         """Let go of nftables; the table stays in the kernel."""

@@ -134,6 +134,22 @@ class WeightChanged(msgspec.Struct, frozen=True):
     cause: Cause
 
 
+class DrainBegan(msgspec.Struct, frozen=True):
+    """An operator takes a server out: no new connections, and out when the old ones have ended, or in `timeout_s`."""
+
+    service: ServiceRef
+    server: RealServer
+    timeout_s: int
+
+
+class DrainEnded(msgspec.Struct, frozen=True):
+    """The wait is over; `ServerDown` follows. `connections`: those that are cut off (None: nobody could tell)."""
+
+    service: ServiceRef
+    server: RealServer
+    connections: int | None
+
+
 class SoftFailure(msgspec.Struct, frozen=True):
     """A check failed and is forgiven: `failures` of `limit` (the failure number `limit` takes the server down)."""
 
@@ -293,6 +309,8 @@ LvsEvent = (
     | ServerLeft
     | DestinationPurged
     | WeightChanged
+    | DrainBegan
+    | DrainEnded
     | SoftFailure
     | SoftFailureReset
     | CheckFailed

@@ -16,6 +16,8 @@ from pykeepalived.lvs.events import (
     CheckingSuspended,
     CheckSucceeded,
     DestinationPurged,
+    DrainBegan,
+    DrainEnded,
     DriftRepaired,
     LvsEvent,
     OperationRefused,
@@ -232,8 +234,21 @@ def _line(event: LvsEvent) -> Line | None:
             return _kernel_line(event)
 
 
+def drain_text(event: DrainBegan | DrainEnded) -> str:
+    """What both dialects say of a drain."""
+    name = f"{event.service.server_name(event.server)} of VS {event.service.name}"
+    if isinstance(event, DrainBegan):
+        return f"Draining service {name}, for at most {event.timeout_s} s"
+    if event.connections is None:
+        return f"Drained service {name}, its connections could not be counted"
+    rest = f", {event.connections} connections are cut off" if event.connections else ""
+    return f"Drained service {name}{rest}"
+
+
 def _kernel_line(event: LvsEvent) -> Line | None:
     match event:
+        case DrainBegan() | DrainEnded():
+            return Line(drain_text(event))
         case OperationRefused(_, what, name, text, attempt):
             again = f" (attempt {attempt})" if attempt > 1 else ""
             return Line(f"IPVS: {text} [{name}]: {what} refused, will try again{again}", Level.ERROR)

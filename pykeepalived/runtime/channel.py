@@ -40,6 +40,14 @@ class AskStatus(msgspec.Struct, frozen=True, tag=True):
     part: StatusPart = FIRST_PART
 
 
+class AskCommand(msgspec.Struct, frozen=True, tag=True):
+    """Do something; answered by `Status` with the same id, whose body has `error` when it is refused."""
+
+    id: int
+    name: str
+    arguments: dict[str, Any]
+
+
 class AskDump(msgspec.Struct, frozen=True, tag=True):
     """Answered by `Dump`; kinds are those of `Program.dump`."""
 
@@ -97,7 +105,7 @@ class Happened(msgspec.Struct, frozen=True, tag=True):
     fields: dict[str, Any]
 
 
-FromParent = Reload | AskStatus | AskDump | Ping
+FromParent = Reload | AskStatus | AskCommand | AskDump | Ping
 FromChild = Ready | Reloaded | WantReload | Status | Dump | Happened | Remember | Pong
 
 parent_decoder: Final = msgspec.msgpack.Decoder(FromParent)

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from pykeepalived.dataplane import Dataplane, DataplaneUnavailable
 from pykeepalived.dataplane.select import open_dataplane
 from pykeepalived.lvs.desired import entry, named_destinations, services_of
@@ -33,6 +35,7 @@ from pykeepalived.model.config import Config
 from pykeepalived.model.lvs import PacketMarks, RealServer
 from pykeepalived.runtime.check_followers import Follower
 from pykeepalived.runtime.lvs_checks import Checks
+from pykeepalived.runtime.lvs_drain import DrainKeeper, Refused
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
 from pykeepalived.runtime.lvs_kernel import KernelSettings
@@ -90,6 +93,9 @@ class CheckerProgram:
         self._packet_marks: PacketMarks | None = None
         self._marks = Marks(None)
         self._marker = PacketMarker(context.reactor, context.log)
+        self._drains = DrainKeeper(
+            context.reactor, self._pools, places=self._places_of, tell=self._tell_all, show=self._show
+        )
         self._keeper: TableKeeper | None = None
         self._settings: KernelSettings | None = None
         self._stopped = False
@@ -110,6 +116,7 @@ class CheckerProgram:
         self._take(config)
         self._keeper = TableKeeper(context.reactor, self._dataplane, self._tell, self._drift_interval_us)
         self._keeper.leave_absent(config.ldirectord is not None and not config.ldirectord.readd_quiescent)
+        self._drains.dataplane = self._dataplane
         self._packet_marks = self._wanted_marks(config)
         self._marks = Marks(None if self._packet_marks is None else self._packet_marks.first)
         self._checks = Checks(context, self._tell, self._result)
@@ -151,6 +158,7 @@ class CheckerProgram:
                 self._begin(ref, {}, Cause.RELOAD)
             else:
                 self._change(key, pool, ref)
+        self._drains.reloaded()
         if self._settings is not None:
             self._settings.set_buffers(config.globals.daemon)
             self._settings.set_timeouts(config.globals.lvs_timeouts)
@@ -162,6 +170,7 @@ class CheckerProgram:
         if self._stopped:
             return
         self._stopped = True
+        self._drains.close()
         if self._checks is not None:
             self._checks.stop()
         if self._context.options.release_ipvs_on_stop:
@@ -189,6 +198,23 @@ class CheckerProgram:
 
     def _subscriptions(self) -> Mapping[CheckHealth, Subscription | Follower]:
         return {} if self._checks is None else self._checks.subscriptions
+
+    def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """`drain` and `undrain` (see `lvs_drain`)."""
+        try:
+            return self._drains.command(name, arguments)
+        except Refused as error:
+            return {"error": str(error)}
+
+    def _places_of(self, pool: Pool, server: RealServer) -> list[tuple[ServiceKey, DestinationKey]]:
+        """Where the table holds a server."""
+        alone = msgspec.structs.replace(pool.service.server, real_servers=(server,), sorry_server=None)
+        named = named_destinations(alone)
+        return [
+            (key, place)
+            for key in self._keys[pool.service.key]
+            for place in entry(alone, key, named, marks_keep_ports=self._is_ldirectord).destinations
+        ]
 
     # ---- holds, for the control socket and ldirectord's maintenance directory ----
 

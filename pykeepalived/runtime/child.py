@@ -25,6 +25,7 @@ from pykeepalived.reactor import Reactor
 from pykeepalived.runtime import signals
 from pykeepalived.runtime.accounts import default_script_user
 from pykeepalived.runtime.channel import (
+    AskCommand,
     AskDump,
     AskStatus,
     Channel,
@@ -43,7 +44,7 @@ from pykeepalived.runtime.channel import (
 )
 from pykeepalived.runtime.logging import DaemonLogger, LogSettings
 from pykeepalived.runtime.process_settings import AutoPriority, ProcessSettings
-from pykeepalived.runtime.program import Context, Options, Program, StatusPart
+from pykeepalived.runtime.program import Commanded, Context, Options, Program, StatusPart
 from pykeepalived.units import SECOND_US
 
 EXIT_FATAL: Final = 1
@@ -233,6 +234,8 @@ class ChildHost:
             self._send(Reloaded())
         elif isinstance(message, AskStatus):
             self._send(Status(message.id, self._guarded_status(program, message.part)))
+        elif isinstance(message, AskCommand):
+            self._send(Status(message.id, self._guarded_command(program, message)))
         elif isinstance(message, AskDump):
             self._dump(message.kind, message.path)
 
@@ -249,6 +252,15 @@ class ChildHost:
             return program.status(part)
         except Exception as error:
             self._log.error(f"Internal error: status: {describe(error)}")
+            return {"error": describe(error)}
+
+    def _guarded_command(self, program: Program, message: AskCommand) -> dict[str, Any]:
+        if not isinstance(program, Commanded):
+            return {"error": f"unknown command {message.name!r}"}
+        try:
+            return program.command(message.name, message.arguments)
+        except Exception as error:
+            self._log.error(f"Internal error: {message.name}: {describe(error)}")
             return {"error": describe(error)}
 
     def _dump(self, kind: str, path: str = "") -> None:

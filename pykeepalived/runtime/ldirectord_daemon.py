@@ -41,7 +41,7 @@ from pykeepalived.runtime.ldirectord_reload import BackgroundReader, FileWatch, 
 from pykeepalived.runtime.pidfiles import PidFile
 from pykeepalived.runtime.program import Context, Options
 from pykeepalived.runtime.signals import SignalWatcher
-from pykeepalived.runtime.status import network_namespace, status_part
+from pykeepalived.runtime.status import DRAIN_COMMANDS, network_namespace, settle, status_part
 from pykeepalived.units import SECOND_US
 
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -265,6 +265,8 @@ class Daemon:
             reply(self._identity())
         elif request.command == "events":
             reply({"events": []})
+        elif request.command in DRAIN_COMMANDS:
+            settle(self._program.command(request.command, request.arguments), reply, refuse)
         elif request.command == "status":
             try:
                 part = status_part(request)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -76,6 +76,15 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What a process that was killed a moment ago had remembered."""
     bfd: Mapping[str, socket.socket] = {}
     """Our ends of the ways between the BFD process and its listeners (`runtime.bfd_link`), by listener."""
+
+
+@runtime_checkable
+class Commanded(Protocol):
+    """A program that carries out commands of the control socket."""
+
+    def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer; with the key `error` it is a refusal, in words."""
+        ...
 
 
 class Program(Protocol):

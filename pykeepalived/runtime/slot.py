@@ -18,6 +18,7 @@ import msgspec
 from pykeepalived.model.config import Config
 from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.runtime.channel import (
+    AskCommand,
     AskDump,
     AskStatus,
     Channel,
@@ -210,6 +211,13 @@ class ChildSlot:
 
     def ask_status(self, part: StatusPart, answer: Callable[[dict[str, Any]], None]) -> None:
         """Calls `answer` exactly once, within `STATUS_LIMIT_US`."""
+        self._ask(lambda number: AskStatus(number, part), answer)
+
+    def ask_command(self, name: str, arguments: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
+        """`Program.command` in the child; calls `answer` exactly once, within `STATUS_LIMIT_US`."""
+        self._ask(lambda number: AskCommand(number, name, arguments), answer)
+
+    def _ask(self, message: Callable[[int], AskStatus | AskCommand], answer: Callable[[dict[str, Any]], None]) -> None:
         self._next_id += 1
         number = self._next_id
 
@@ -220,7 +228,7 @@ class ChildSlot:
 
         limit = self._reactor.call_later(STATUS_LIMIT_US, lambda: once({"error": "no answer"}))
         self._asked[number] = once
-        if self._channel is None or not self._channel.send(AskStatus(number, part)):
+        if self._channel is None or not self._channel.send(message(number)):
             self._reactor.call_soon(lambda: once({"error": "not running"}))
 
     def ask_dump(self, kind: str, path: str = "") -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -21,6 +21,9 @@ from pykeepalived.runtime.control import Request
 from pykeepalived.runtime.program import StatusPart
 from pykeepalived.runtime.reload import Loaded
 from pykeepalived.runtime.slot import ChildSlot
+
+#: What a checker process carries out itself.
+DRAIN_COMMANDS: Final = frozenset({"drain", "undrain", "drains"})
 
 
 class Report:
@@ -56,6 +59,12 @@ class Report:
                 refuse(f"status: {error}")
             else:
                 self._collect(loaded, slots, part, reply)
+        elif command in DRAIN_COMMANDS:
+            checker = next((slot for slot in slots if slot.word == "checker" and slot.pid), None)
+            if checker is None:
+                refuse("no checker process is running")
+            else:
+                checker.ask_command(command, request.arguments, lambda body: settle(body, reply, refuse))
         else:
             refuse(f"unknown command {command!r}")
 
@@ -94,6 +103,14 @@ class Report:
 
         for slot in asked:
             slot.ask_status(part, lambda body, word=slot.word: collected(word, body))  # type: ignore[misc]
+
+
+def settle(body: dict[str, Any], reply: Callable[[dict[str, Any]], None], refuse: Callable[[str], None]) -> None:
+    """Hand on what a program answered to a command."""
+    if "error" in body:
+        refuse(str(body["error"]))
+    else:
+        reply(body)
 
 
 def status_part(request: Request) -> StatusPart:

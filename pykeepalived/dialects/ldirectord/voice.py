@@ -10,6 +10,8 @@ from __future__ import annotations
 from pykeepalived.lvs.events import (
     Cause,
     DestinationPurged,
+    DrainBegan,
+    DrainEnded,
     DriftRepaired,
     Effect,
     LvsEvent,
@@ -28,6 +30,7 @@ from pykeepalived.lvs.events import (
     SorryRemoved,
     WeightChanged,
 )
+from pykeepalived.lvs.keepalived_voice import drain_text
 from pykeepalived.lvs.names import ServiceRef
 from pykeepalived.lvs.voice import SILENCE, Level, Line, Notice, ScriptIntent
 from pykeepalived.model.common import Family, Script
@@ -72,6 +75,8 @@ class LdirectordVoice:
                 return _server_up(event)
             case ServerDown():
                 return _server_down(event)
+            case DrainBegan() | DrainEnded():
+                return Notice(lines=(Line(drain_text(event)),))
             case _:
                 text = _text(event)
                 if text is None:
