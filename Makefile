@@ -95,6 +95,7 @@ differential: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev $(VENV)/.clients
 	@echo 'ldirectord with real servers of every kind: 5 minutes; then the configurations'
 	$(BIN)/python -m pytest -q -m long $(TESTS)
+	LVS_FEATURES=long $(BIN)/python -m pytest -q tests/interop/lvs/test_lvs_features.py
 	$(BIN)/python -m tests.interop.lvs.differential $(if $(CONFIGURATIONS),--directory '$(CONFIGURATIONS)')
 
 interop: packages-test

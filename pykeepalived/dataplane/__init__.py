@@ -60,7 +60,7 @@ class Dataplane(Protocol):
     def connections(
         self, places: Iterable[tuple[ServiceKey, DestinationKey]]
     ) -> dict[tuple[ServiceKey, DestinationKey], int]:
-        """Open connections of these destinations, as far as they are there: established ones of TCP, all of other protocols.
+        """Open connections of these destinations: established ones of TCP, all of other protocols; none: 0 or left out.
 
         Raises OSError when the kernel does not tell.
         """

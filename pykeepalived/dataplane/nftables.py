@@ -117,7 +117,7 @@ class NftablesDataplane:
         self, places: Iterable[tuple[ServiceKey, DestinationKey]]
     ) -> dict[tuple[ServiceKey, DestinationKey], int]:
         """From connection tracking; those of a mark are told by the real server alone. DR leaves none to count."""
-        wanted = {place: 0 for place in places}
+        wanted = dict.fromkeys(places, 0)
         if any(is_direct(self._held.table.get(key)) for key, _ in wanted):
             raise OSError(errno.EOPNOTSUPP, "connections that are routed directly are not tracked")
         marks = {key for key, _ in wanted if key.fwmark}

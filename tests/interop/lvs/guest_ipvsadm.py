@@ -109,11 +109,13 @@ def test_the_same_connections() -> None:
 """
         assert ours_here(space, "-R", text=rules).returncode == 0
         with space.inside():
-            caller = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            # A call of its own needs a flow of its own.
+            callers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
             server = socket.create_server(("::", 8080), family=socket.AF_INET6)
             client = socket.create_connection(("2001:db8::5", 80))
-        with caller, server, client:
-            for call in (b"one@host", b"two-0123456789-0123456789@host.example"):
+        with callers[0], callers[1], server, client:
+            calls = (b"one@host", b"two-0123456789-0123456789@host.example")
+            for caller, call in zip(callers, calls, strict=True):
                 caller.sendto(b"INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP a\r\nCall-ID: " + call + b"\r\n\r\n",
                               ("10.0.0.5", 5060))  # fmt: skip
             for words in (["-Lnc"], ["-Lnc", "--persistent-conn"]):
