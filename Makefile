@@ -5,6 +5,8 @@
 # make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
 # make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
 # make fuzz [PACKETS=N]                             a million hostile packets against the VRRP cores
+# make chaos [KILLS=200]                            kills at random moments under supervision: 20 minutes
+# make soak [SECONDS=600]                           ten reloads a second for ten minutes: adverts, memory, state
 # make lint                                         formatting, types, layers
 # make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages
 # make clean                                        what make made, the virtual environment too
@@ -13,7 +15,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-network test-kernel bench differential interop storm fuzz lint format man editors install clean packages-demo packages-test
+.PHONY: chaos soak help demo test test-unit test-network test-kernel bench differential interop storm fuzz lint format man editors install clean packages-demo packages-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -22,6 +24,8 @@ DATAPLANE ?= auto
 TESTS ?= tests
 JOBS ?= 2
 PACKETS ?= 1000000
+KILLS ?= 200
+SECONDS ?= 600
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -108,6 +112,12 @@ storm: packages-test
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.vrrp_packets $(PACKETS)
+
+chaos: $(VENV)/.dev
+	$(BIN)/python -m tests.runtime.chaos $(KILLS)
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.runtime.soak $(SECONDS)
 
 # ── Care ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
