@@ -18,7 +18,6 @@ from typing import Final
 
 from pykeepalived.tools.lab import Lab, wait_until
 from tests.runtime.chaos import Node
-from tests.runtime.test_runtime_daemon import VIP
 
 INTERVAL_S: Final = 0.3
 PER_SECOND: Final = 10
