@@ -10,8 +10,8 @@ rows of ldirectord.cf start with `ldirectord.` and their scope. Braces hold alte
 function, at a class, in `pytestmark` of a module, or in a `pytest.param`. It is read from the source, so its arguments
 are plain strings.
 
-The opening word of a block is shown by whatever shows a word in the block. Rows in effect that no test declares stand
-in tests/effects_missing.txt; that list only shrinks.
+The opening word of a block is shown by whatever shows a word in the block. A row in effect that no test declares fails
+a test.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import msgspec
 
 ROOT: Final = Path(__file__).parents[2]
 TESTS: Final = ROOT / "tests"
-MISSING: Final = TESTS / "effects_missing.txt"
 MARK: Final = "shows"
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
 
@@ -114,10 +113,3 @@ def test_of(row: str) -> str:
         return tests[0]
     below = (tests[0] for name, tests in sorted(declarations().items()) if name.startswith(f"{row}."))
     return next(below, "")
-
-
-def missing() -> tuple[str, ...]:
-    """The rows that may still be without a test."""
-    if not MISSING.exists():
-        return ()
-    return tuple(line for line in MISSING.read_text(encoding="utf-8").splitlines() if line and line[0] != "#")

@@ -2,9 +2,8 @@
 
     python -m pykeepalived.tools.keywords_doc [FILE]
 
-States and areas come from the tables of the parsers, the tests from what the tests declare (tools/effects.py). Rows
-that are declared by now are taken out of tests/effects_missing.txt on the way. Ends with 1 and names
-the rows when others than those of that list are in effect and have no test.
+States and areas come from the tables of the parsers, the tests from what the tests declare (tools/effects.py). Ends
+with 1 and names the rows when some are in effect and have no test.
 """
 
 from __future__ import annotations
@@ -119,22 +118,10 @@ def render() -> str:
     return "\n".join(lines) + "\n"
 
 
-def shrink() -> None:
-    """Takes out of the list of rows without test those that have one by now."""
-    still = set(without_test())
-    listed = effects.missing()
-    kept = [row for row in listed if row in still]
-    if len(kept) < len(listed):
-        head = [line for line in effects.MISSING.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-        effects.MISSING.write_text("\n".join([*head, *kept]) + "\n", encoding="utf-8")
-
-
 def main() -> None:
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCUMENT
     target.write_text(render(), encoding="utf-8")
-    if target == DOCUMENT:
-        shrink()
-    bare = sorted(set(without_test()) - set(effects.missing()))
+    bare = without_test()
     if bare:
         sys.exit(f"in effect, and no test declares @pytest.mark.shows(…) for: {' '.join(bare)}")
 

@@ -144,7 +144,6 @@ def test_how_many_adverts_may_be_missed(tmp_path: Path) -> None:
 NOTIFY = ("master", "backup", "fault", "stop")
 
 
-@pytest.mark.shows("vrrp_instance.{notify_master,notify_backup,notify_fault,notify_stop,notify}")
 def test_which_script_runs_when(tmp_path: Path) -> None:
     words = [f'notify_{state} "/usr/bin/true {state}"' for state in NOTIFY]
     book = play(tmp_path, *words, 'notify "/usr/bin/true any"')

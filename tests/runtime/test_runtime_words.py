@@ -193,3 +193,20 @@ def test_scheduling_and_ipvs_in_another_namespace(lab, tmp_path):
     daemon.process.send_signal(signal.SIGTERM)
     assert daemon.process.wait(10) == 0
     assert "10.8.0.100" not in other.run("nft", "list", "ruleset").stdout
+
+
+@pytest.mark.shows("net_namespace", "global_defs.umask")
+def test_another_namespace_and_modes_of_files(lab, tmp_path):
+    other, space = lab.namespaces["b"], lab.namespaces["a"]
+    other.address("eth0", "10.8.0.2/24")
+    space.run("mkdir", "-p", "/run/netns")
+    space.run("touch", "/run/netns/b")
+    space.run("mount", "--bind", f"/proc/{other.pid}/ns/net", "/run/netns/b")
+    fifo = tmp_path / "all"
+    daemon = Started(lab, tmp_path, f"umask 037\nnotify_fifo {fifo}", root="net_namespace b")
+    wait_until(lambda: other.has_address("10.8.0.100"), 10, "the address in namespace b")
+    assert not space.has_address("10.8.0.100")
+    assert fifo.stat().st_mode & 0o777 == 0o640
+    daemon.process.send_signal(signal.SIGTERM)
+    assert daemon.process.wait(10) == 0
+    assert not other.has_address("10.8.0.100")

@@ -25,7 +25,8 @@ PARTS = ("sync", "mail", "kernel", "ipvsadm", "drain")
 @pytest.mark.shows(
     "virtual_server.ha_suspend", "global_defs.{lvs_timeouts,lvs_flush,lvs_flush_on_stop,checker_log_all_failures}"
 )
-@pytest.mark.shows("virtual_server.real_server.TCP_CHECK.log_all_failures")
+@pytest.mark.shows("virtual_server.real_server.TCP_CHECK.log_all_failures", "global_defs.lvs_timeouts.{tcp,tcpfin,udp}")
+@pytest.mark.shows("global_defs.lvs_flush_onstop")
 @pytest.mark.shows("virtual_server.smtp_alert", "virtual_server.real_server.smtp_alert")
 def test_features_are_keepalived_s() -> None:
     # All parts at once: each mostly waits for its daemons' timers.

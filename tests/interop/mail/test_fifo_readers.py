@@ -42,7 +42,7 @@ LINES = 'INSTANCE "V1" BACKUP 100\nINSTANCE "V1" MASTER 100\n'
 
 @pytest.mark.netns
 @pytest.mark.peer
-@pytest.mark.shows("global_defs.{notify_fifo_script,vrrp_notify_fifo_script}")
+@pytest.mark.shows("global_defs.{notify_fifo_script,vrrp_notify_fifo_script,notify_fifo,vrrp_notify_fifo}")
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_readers_hear_everything(tmp_path: Path, daemon: str) -> None:
     reader = tmp_path / "reader"
@@ -67,7 +67,7 @@ def test_readers_hear_everything(tmp_path: Path, daemon: str) -> None:
         process.wait(10)
 
 
-@pytest.mark.shows("global_defs.lvs_notify_fifo_script")
+@pytest.mark.shows("global_defs.{lvs_notify_fifo_script,lvs_notify_fifo}")
 def test_the_reader_of_lvs_events(tmp_path: Path) -> None:
     stage = Stage()
     reader = Script(("/usr/bin/reader",))

@@ -96,7 +96,7 @@ def mails(daemon: str, directory: Path, extra: str, faults: int) -> Postbox:
 @pytest.mark.netns
 @pytest.mark.peer
 @pytest.mark.shows("global_defs.{smtp_server,smtp_alert,no_email_faults,notification_email,notification_email_from}")
-@pytest.mark.shows("global_defs.smtp_helo_name", "vrrp_instance.smtp_alert")
+@pytest.mark.shows("global_defs.{smtp_helo_name,router_id}", "vrrp_instance.smtp_alert")
 @pytest.mark.parametrize(("extra", "faults"), [("", 2), ("no_email_faults", 0)])
 def test_the_same_mails(tmp_path: Path, extra: str, faults: int) -> None:
     theirs, ours = (mails(daemon, tmp_path, extra, faults) for daemon in ("theirs", "ours"))
