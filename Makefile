@@ -1,7 +1,7 @@
 # make demo [CONF=FILE] [DATAPLANE=ipvs|nftables]   a cluster on this machine, from start to failover, in a minute
 # make test                                         everything: units, namespaces, the test kernel, the originals
 # make bench [LONG=1]                               how fast it is, beside the originals: 5 minutes, or 25
-# make differential [CONFIGURATIONS=DIR]            129 LVS configurations (or those in DIR) beside keepalived: 20 minutes
+# make differential [CONFIGURATIONS=DIR]            130 LVS configurations (or those in DIR) beside keepalived: 20 minutes
 # make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
 # make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
 # make fuzz [PACKETS=N]                             a million hostile packets against the VRRP cores

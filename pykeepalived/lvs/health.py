@@ -6,7 +6,9 @@ effective weight is the configured one, moved by the checkers that have an opini
 
 from __future__ import annotations
 
-from pykeepalived.model.checks import CheckerSpec, MiscCheck
+import msgspec
+
+from pykeepalived.model.checks import CheckerSpec, CheckQuestion, MiscCheck
 from pykeepalived.model.lvs import RealServer, VirtualServer
 
 #: The largest weight that IPVS schedulers calculate with safely, and that keepalived accepts.
@@ -75,7 +77,12 @@ class ServerHealth:
         return sum(1 for check in self.checks if not check.up)
 
     def replace(self, server: RealServer) -> None:
-        """Take a new configuration of the same server: equal checkers keep their state, new ones take the server's."""
+        """Take a new configuration of the same server.
+
+        Checkers that ask the same keep their state, whatever becomes of their times and retries. Others begin anew, as
+        at a start: a server whose failed checker is not asked any more comes back until the new one has failed, an
+        alive one stays.
+        """
         old = list(self.checks)
         checks: list[CheckHealth] = []
         for spec in server.checkers:
@@ -85,9 +92,26 @@ class ServerHealth:
                 # A change of the configured weight moves with the base: the opinion of a weight is asked anew.
                 if isinstance(spec.question, MiscCheck) and kept.weight_change:
                     kept.weight_change += self.server.weight - server.weight
-            checks.append(kept or CheckHealth(spec, self.alive))
+            checks.append(kept or _carried(spec, old) or CheckHealth(spec, starts_up(spec, server) or self.alive))
         self.server = server
         self.checks = checks
+
+
+def _carried(spec: CheckerSpec, old: list[CheckHealth]) -> CheckHealth | None:
+    """A checker in the state of the one before it that asked the same at other times; that one is taken from `old`."""
+    before = next((check for check in old if _asks(check.spec) == _asks(spec)), None)
+    if before is None:
+        return None
+    old.remove(before)
+    check = CheckHealth(spec, before.up)
+    check.checked, check.failures, check.weight_change = before.checked, before.failures, before.weight_change
+    return check
+
+
+def _asks(spec: CheckerSpec) -> CheckQuestion:
+    """What a checker asks, without the time limit of a script."""
+    question = spec.question
+    return msgspec.structs.replace(question, timeout_us=0) if isinstance(question, MiscCheck) else question
 
 
 def starts_up(spec: CheckerSpec, server: RealServer) -> bool:

@@ -201,7 +201,7 @@ class Pool:
         for health, old in moved:
             if health.weight != old:
                 events.append(WeightChanged(service, health.server, old, health.weight, health.alive, Cause.RELOAD))
-            events += self._settle_server(health, Cause.RELOAD, None, "")
+            events += self._settle_server(health, Cause.CHECK, None, "")
         for health in fresh:
             if health.alive:
                 effect = Effect.NONE if self.table_weight(health) is None else Effect.ADDED

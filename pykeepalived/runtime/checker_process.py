@@ -9,7 +9,7 @@ once per turn of the loop. Start, reload and recovery after a crash differ only 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -269,7 +269,6 @@ class CheckerProgram:
         old_keys, old_server = self._keys[key], pool.service.server
         self._disown(key)
         keys = self._claim(ref)
-        known = set(pool.servers)
         gone = [check for health in pool.servers for check in health.checks]
         events = pool.reload(ref)
         before = [self._keeper.wanted(kept) for kept in keys] if self._keeper else []
@@ -285,7 +284,7 @@ class CheckerProgram:
         remaining = {check for health in pool.servers for check in health.checks}
         if self._checks is not None:
             self._checks.end(check for check in gone if check not in remaining)
-        self._start_checks(pool, known)
+        self._start_checks(pool)
 
     def _end(self, key: str) -> None:
         """A virtual server is in the configuration no more."""
@@ -340,9 +339,9 @@ class CheckerProgram:
 
     # ---- checks ----
 
-    def _start_checks(self, pool: Pool, known: Container[ServerHealth] = ()) -> None:
+    def _start_checks(self, pool: Pool) -> None:
         assert self._checks is not None
-        self._checks.begin(pool, [key.address for key in self._keys[pool.service.key] if not key.fwmark], known)
+        self._checks.begin(pool, [key.address for key in self._keys[pool.service.key] if not key.fwmark])
 
     def _result(self, pool: Pool, health: ServerHealth, check: CheckHealth, result: ProbeResult) -> None:
         if self._observer is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -50,8 +50,8 @@ class Checks:
         self._followers.update(config)
         self._addresses.settings = config.globals.daemon
 
-    def begin(self, pool: Pool, addresses: Iterable[str], known: Container[ServerHealth] = ()) -> None:
-        """Begin the checks that do not run yet. A new check of a `known` server gets its retries at once.
+    def begin(self, pool: Pool, addresses: Iterable[str]) -> None:
+        """Begin the checks that do not run yet. One that has run before, at other times, has its retries at once.
 
         `addresses`: those of the virtual server, which ha_suspend looks for.
         """
@@ -63,7 +63,7 @@ class Checks:
             if not self._is_here(key):
                 self._suspend(pool)
                 return
-        self._subscribe(pool, known)
+        self._subscribe(pool)
 
     def end(self, checks: Iterable[CheckHealth]) -> None:
         for check in checks:
@@ -84,13 +84,13 @@ class Checks:
         self._followers.close()
         self._engine.stop()
 
-    def _subscribe(self, pool: Pool, known: Container[ServerHealth]) -> None:
+    def _subscribe(self, pool: Pool) -> None:
         for health in pool.servers:
             for check in health.checks:
                 if check in self.subscriptions:
                     continue
                 spec = check.spec
-                if health in known or check.checked:
+                if check.checked:
                     timing = msgspec.structs.replace(spec.timing, first_failure_counts=False)
                     spec = msgspec.structs.replace(spec, timing=timing)
                 name = f"{pool.service.key} {pool.service.server_name(health.server)} {next(self._numbers)}"
@@ -116,7 +116,7 @@ class Checks:
         """Addresses have changed."""
         for key, (pool, _) in list(self._suspended.items()):
             if self._is_here(key):
-                self._subscribe(pool, ())
+                self._subscribe(pool)
             else:
                 self._suspend(pool)
 

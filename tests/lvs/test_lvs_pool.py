@@ -233,14 +233,47 @@ def test_a_reload_keeps_a_dynamic_weight_by_the_script() -> None:
     assert table(made) == {1: 4, 2: 1}
 
 
-def test_a_reload_keeps_the_dead_dead_and_asks_new_checks_the_servers_state() -> None:
+def test_a_reload_with_another_check_begins_anew_as_keepalived_does() -> None:
+    """Seen with 2.2.7 and 2.4.3: the server comes back, with notices, until the new check has failed."""
     made = pool(real(1), real(2), sorry_server=SORRY)
     check(made, 1, False)
     events = made.reload(virtual(real(1, 7, checkers=(PING,)), real(2, 3), real(3), sorry_server=SORRY))
-    assert kinds(events) == [WeightChanged, WeightChanged, ServerUp]
-    assert [health.alive for health in made.servers] == [False, True, True]
-    assert [item.up for item in made.servers[0].checks] == [False]
-    assert table(made) == {2: 3, 3: 1}
+    assert kinds(events) == [WeightChanged, ServerUp, WeightChanged, ServerUp]
+    assert [event.cause for event in events if isinstance(event, ServerUp)] == [Cause.CHECK, Cause.RELOAD]
+    assert table(made) == {1: 7, 2: 3, 3: 1}
+    assert not made.servers[0].checks[0].checked, "its first failure counts"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        msgspec.structs.replace(TCP, timing=CheckTiming(retry=5)),
+        msgspec.structs.replace(TCP, timing=CheckTiming(alpha=True)),
+    ],
+)
+def test_a_reload_with_other_times_keeps_what_a_check_has_found(changed: CheckerSpec) -> None:
+    made = pool(real(1), real(2))
+    check(made, 1, False)
+    check(made, 2, True)
+    assert made.reload(virtual(real(1, checkers=(changed,)), real(2, checkers=(changed,)))) == []
+    assert table(made) == {2: 1}
+    assert [item.checks[0].checked for item in made.servers] == [True, True]
+
+
+def test_a_reload_with_another_time_limit_of_a_script_keeps_its_result() -> None:
+    made = pool(real(1, checkers=(MISC,)))
+    check(made, 1, False)
+    longer = msgspec.structs.replace(MISC, question=msgspec.structs.replace(MISC.question, timeout_us=2))
+    assert made.reload(virtual(real(1, checkers=(longer,)))) == []
+    assert table(made) == {}
+
+
+def test_a_dead_server_with_a_new_alpha_check_waits_for_its_first_success() -> None:
+    made = pool(real(1), real(2))
+    check(made, 1, False)
+    alpha = msgspec.structs.replace(PING, timing=CheckTiming(alpha=True))
+    assert made.reload(virtual(real(1, checkers=(alpha,)), real(2, checkers=(alpha,)))) == []
+    assert table(made) == {2: 1}
 
 
 def test_a_reload_without_the_failed_check_brings_the_server_back() -> None:

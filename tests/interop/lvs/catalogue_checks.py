@@ -104,9 +104,10 @@ OTHERS: tuple[Case, ...] = (
          globals="checker_log_all_failures"),
     one("smtp", f"SMTP_CHECK {{ {_TIMES}; helo_name lb.example.org }}", port=25, quick=True),
     one("smtp-six", f"SMTP_CHECK {{ {_TIMES} }}", port=25, six=True, place=f"{V6} 25"),
-    one("smtp-hosts", f"SMTP_CHECK {{ host {{ connect_ip 192.168.0.@N@; connect_port 25; {_TIMES} }} "
-        f"host {{ connect_ip 192.168.0.@N@; connect_port 25; {_TIMES}; {_TIMING}; bindto 10.0.0.6; bind_if lo; "
-        "fwmark 3 } }", port=2525),
+    one("smtp-host", f"SMTP_CHECK {{ host {{ connect_ip 192.168.0.@N@; connect_port 25; {_TIMES}; {_TIMING}; "
+        "bindto 10.0.0.6; bind_if lo; fwmark 3 } }", port=2525),
+    one("smtp-hosts", "SMTP_CHECK { " + 2 * f"host {{ connect_ip 192.168.0.@N@; connect_port 25; {_TIMES} }} " + "}",
+        port=2525),
     one("smtp-socket", f"SMTP_CHECK {{ {_socket(25)} }}", port=2525),
     one("dns", f"DNS_CHECK {{ {_TIMES} }}", port=53, words="lb_algo rr; lb_kind NAT; protocol UDP", quick=True),
     case("dns-types", *(virtual(f"{V} {53 + number}", "lb_algo rr; lb_kind DR; protocol UDP", real(
