@@ -122,7 +122,7 @@ def measure(servers: int, silent: int, seconds: float) -> dict[str, Any]:
         asked = serve(listener, mute, seconds)
     finally:
         os.kill(director, signal.SIGKILL)
-        os.waitpid(director, 0)
+        used = os.wait4(director, 0)[2]
     late = sorted(
         max(0.0, after - before - INTERVAL_S)
         for instants in asked.values()
@@ -137,6 +137,7 @@ def measure(servers: int, silent: int, seconds: float) -> dict[str, Any]:
         "late_median_ms": round(1000 * late[len(late) // 2], 1) if late else None,
         "late_99_ms": round(1000 * late[int(len(late) * 0.99)], 1) if late else None,
         "late_worst_ms": round(1000 * late[-1], 1) if late else None,
+        "cpu_us_per_check": round((used.ru_utime + used.ru_stime) * 1e6 / (len(late) + servers)),
         "in_time": round(sum(each <= LATE_S for each in late) / len(late), 5) if late else 0.0,
     }
 

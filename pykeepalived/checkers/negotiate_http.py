@@ -76,7 +76,7 @@ def _ask(check: NegotiateCheck) -> Conversation:
         yield Connect(options=(yield from _address(target, check)))
         if target.tls:
             yield start_tls(check.tls, _server_name(target.url))
-        yield Send(_request(check.httpmethod, target))
+        yield Send(_request(check.httpmethod, target, strict=check.strict))
         head = yield from _final_head()
         if head is None:
             return Outcome(False, "500 Server closed connection without sending any data back", "no-data")
@@ -193,8 +193,10 @@ def _address(target: _Target, check: NegotiateCheck) -> Generator[Command, Reply
     return msgspec.structs.replace(check.socket, address=answer.decode("ascii"), port=port)
 
 
-def _request(method: str, target: _Target) -> bytes:
+def _request(method: str, target: _Target, *, strict: bool = False) -> bytes:
+    # ldirectord's client offers transfer codings that hardly any server has.
+    offer = "TE: deflate,gzip;q=0.3\r\nConnection: TE, close" if strict else "Connection: close"
     path = re.sub(r"[\x00-\x20\x7f]", lambda found: f"%{ord(found[0]):02X}", target.request_target)
     host = re.sub(r"[\x00-\x20\x7f]", "", target.host_header)
-    text = f"{method} {path} HTTP/1.1\r\nConnection: close\r\nHost: {host}\r\nUser-Agent: libwww-perl/6.68\r\n\r\n"
+    text = f"{method} {path} HTTP/1.1\r\n{offer}\r\nHost: {host}\r\nUser-Agent: libwww-perl/6.68\r\n\r\n"
     return text.encode("utf-8", "surrogateescape")

@@ -69,6 +69,11 @@ def test_the_request() -> None:
     _, commands = feed(converse(check("https", httpmethod="HEAD")))
     assert commands[1] == StartTls()
     assert sent(commands).startswith(b"HEAD / HTTP/1.1\r\nConnection: close\r\nHost: 192.0.2.7:80\r\n")
+    _, commands = feed(converse(check("http", strict=True)))
+    assert sent(commands) == (
+        b"GET / HTTP/1.1\r\nTE: deflate,gzip;q=0.3\r\nConnection: TE, close\r\nHost: 192.0.2.7:80\r\n"
+        b"User-Agent: libwww-perl/6.68\r\n\r\n"
+    )
 
 
 @pytest.mark.parametrize(

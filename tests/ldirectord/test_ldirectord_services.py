@@ -79,7 +79,7 @@ WRONG: dict[str, tuple[tuple[NegotiateCheck, str], ...]] = {
     "smtp": ((ask("smtp", 2525), "smtp-status"), (ask("smtp", 110), "smtp-status")),
     "submission": ((ask("submission", 2525), "smtp-status"),),
     "pop": ((ask("pop", login="checker", password="wrong"), "login"), (ask("pop", 143), "pop-status")),
-    "pops": ((ask("pops", 110), "tls"), (ask("pops", tls=UNTRUSTED), "tls"),
+    "pops": ((ask("pops", 110), "tls"), (ask("pops", tls=UNTRUSTED), "tls"), (ask("pops", tls=MISNAMED), "tls"),
              (ask("pops", login="checker", password="wrong"), "login")),
     "imap": ((ask("imap", login="checker", password="wrong"), "login"), (ask("imap", 110), "imap-status")),
     "imaps": ((ask("imaps", 143), "tls"), (ask("imaps", tls=UNTRUSTED), "tls"), (ask("imaps", tls=MISNAMED), "tls"),
