@@ -31,7 +31,8 @@ def adapt(instance: Instance, config: VrrpInstance, now_us: int, out: Output) ->
     if instance.state is BACKUP and instance.timer_us is not None:
         instance.timer_us = max(now_us, instance.timer_us + instance.master_down_us() - before_us)
     elif instance.state is MASTER and instance.timer_us is not None:
-        instance.timer_us = min(instance.timer_us, now_us + instance.master_interval_us)
+        # One more when all is done, and the interval from there: so does the original (seen on the wire with 2.2.7).
+        instance.timer_us = now_us
         _replace_addresses(instance, old, out)
 
 

@@ -213,7 +213,8 @@ def main() -> int:
             try:
                 return live(SHAPES[name], mix, into)
             except Exception as error:
-                return f"{type(error).__name__}: {error}"
+                said = "".join(f"\n---- {log.name}\n{log.read_text()[-3000:]}" for log in sorted(into.glob("*.log")))
+                return f"{type(error).__name__}: {error}{said}"
 
         results = dict(zip(lives, pool.map(run, lives), strict=True))
     failures = 0
