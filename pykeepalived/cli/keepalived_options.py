@@ -92,17 +92,11 @@ OPTIONS: Final[list[click.Parameter]] = [
     _flag("help", "-h", "--help", help="Display this help message"),
 ]  # fmt: skip
 
-#: Known options without effect here, by parameter name.
+#: Known options without effect here, by parameter name. (Those of memory checks of C programs have nothing to do here,
+#: and --config-fd is between processes of the original.)
 NO_EFFECT: Final = {
-    "address_monitoring": "--address-monitoring",
     "snmp": "--snmp",
     "snmp_agent_socket": "--snmp-agent-socket",
-    "core_dump_pattern": "--core-dump-pattern",
     "perf": "--perf",
     "debug": "--debug",
-    "no_mem_check": "--no-mem-check",
-    "mem_check_log": "--mem-check-log",
-    "list_features": "-O",
-    "ignore_sigint": "--ignore-sigint",
-    "config_fd": "--config-fd",
 }

@@ -25,6 +25,7 @@ from pykeepalived.processes import names
 from pykeepalived.runtime import signals, systemd
 from pykeepalived.runtime.child import EXIT_CONFIG, EXIT_FATAL
 from pykeepalived.runtime.control import SOCKET_NAME, make_private
+from pykeepalived.runtime.core_pattern import CorePattern
 from pykeepalived.runtime.logging import DaemonLogger, LogSettings
 from pykeepalived.runtime.namespaces import IpvsNamespace, enter_named, without_sets
 from pykeepalived.runtime.parent_dump import parent_dump
@@ -60,6 +61,11 @@ class StartSettings(msgspec.Struct, frozen=True, kw_only=True):
     release_ipvs: bool = True
     dump_configuration: bool = False
     core_dump: bool = False
+    core_pattern: str | None = None
+    """-M: the machine's pattern of core dumps while this daemon runs."""
+    address_monitoring: bool = False
+    """-a"""
+    ignore_sigint: bool = False
     umask: int | None = None
     parent_pid_file: str | None = None
     vrrp_pid_file: str | None = None
@@ -155,6 +161,7 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
         pattern=start.pattern,
         kinds=start.kinds,
         start_all=start.start_all,
+        ignore_sigint=start.ignore_sigint,
         respawn=start.respawn,
         dump_configuration=start.dump_configuration,
         log_settings=start.log_settings,
@@ -163,11 +170,19 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
             release_ipvs_on_stop=start.release_ipvs,
             log_detail=start.log_settings.detail,
             state_directory=state,
+            address_monitoring=start.address_monitoring,
             ipvs_namespace=ipvs_namespace.path(loaded.config, os.getpid()),
         ),
         control_socket=start.control_socket or os.environ.get(CONTROL_VARIABLE) or f"{state}/{SOCKET_NAME}",
     )
-    return Supervisor(supervisor_settings, log, load=load, loaded=loaded, pid_files=pid_files, sources=sources).run()
+    supervisor = Supervisor(supervisor_settings, log, load=load, loaded=loaded, pid_files=pid_files, sources=sources)
+    pattern = CorePattern(log)
+    if start.core_pattern is not None:
+        pattern.set(start.core_pattern)
+    try:
+        return supervisor.run()
+    finally:
+        pattern.restore()
 
 
 def _judge(start: StartSettings, loaded: Loaded, log: Logger) -> None:

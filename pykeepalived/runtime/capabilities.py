@@ -8,19 +8,39 @@ import struct
 from collections.abc import Collection
 from typing import Final
 
+from pykeepalived.model.config import GlobalDefs
+
 CHOWN: Final = 0
 DAC_OVERRIDE: Final = 1
 NET_BIND_SERVICE: Final = 10
 NET_ADMIN: Final = 12
 NET_RAW: Final = 13
+KILL: Final = 5
+SETGID: Final = 6
+SETUID: Final = 7
+SYS_ADMIN: Final = 21
 SYS_NICE: Final = 23
-SYS_RESOURCE: Final = 24
 
 _VERSION_3: Final = 0x20080522
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_CLEAR_ALL: Final = 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def of_checkers(settings: GlobalDefs, *, other_namespace: bool) -> set[int]:
+    """What the checker process keeps: IPVS or nftables, raw ICMP, low source ports; more only where words need it."""
+    wanted = {NET_ADMIN, NET_RAW, NET_BIND_SERVICE}
+    if settings.notify_fifo is not None or settings.lvs_notify_fifo is not None:
+        wanted |= {CHOWN, DAC_OVERRIDE}
+    if settings.script_user is not None or settings.enable_script_security:
+        # For a new script runner, should the first one die.
+        wanted |= {KILL, SETGID, SETUID}
+    if settings.daemon.max_auto_priority or settings.checker_rt_priority or settings.checker_priority:
+        wanted.add(SYS_NICE)
+    if other_namespace:
+        wanted.add(SYS_ADMIN)
+    return wanted
 
 
 def permitted() -> int:

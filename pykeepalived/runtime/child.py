@@ -24,6 +24,7 @@ from pykeepalived.processes.runner import Runner
 from pykeepalived.reactor import Reactor
 from pykeepalived.runtime import signals
 from pykeepalived.runtime.accounts import default_script_user
+from pykeepalived.runtime.capabilities import keep_only, of_checkers
 from pykeepalived.runtime.channel import (
     AskCommand,
     AskDump,
@@ -172,6 +173,7 @@ class ChildHost:
             self._exit_code = EXIT_PERMISSION if isinstance(error, PermissionError) else EXIT_SOFTWARE
         if self._exit_code is None:
             gc.freeze()
+            self._give_up_rights()
             signals.SignalWatcher(self._reactor, self._signal, (*signals.HANDLED, signal.SIGXCPU))
             self._send(Ready())
             if self._setup.dump_configuration:
@@ -191,6 +193,17 @@ class ChildHost:
         self._runner.all_groups = settings.daemon.set_supplementary_groups
         wanted = self._auto_priority.configure(settings)
         self._reactor.on_late = self._auto_priority.late if wanted else None
+
+    def _give_up_rights(self) -> None:
+        """The checkers talk to strangers all day, so they keep few rights; VRRP needs nearly all that it has."""
+        if self._setup.kind is not CHECKER or os.geteuid() != 0:
+            return
+        options = self._setup.options
+        wanted = of_checkers(self._setup.config.globals, other_namespace=options.ipvs_namespace is not None)
+        try:
+            keep_only(wanted)
+        except OSError as error:
+            self._log.error(f"Cannot give up rights that are not needed - {error.strerror}")
 
     def _context(self) -> Context:
         return Context(

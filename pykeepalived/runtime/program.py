@@ -40,6 +40,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     release_ipvs_on_stop: bool = True
     """False: -I, leave IPVS."""
     log_detail: int = 0
+    address_monitoring: bool = False
+    """-a: log every address that comes or goes."""
     ipvs_namespace: str | None = None
     """A file of the network namespace of IPVS; None: that of the daemon."""
     state_directory: str = "/run/pykeepalived"

@@ -63,6 +63,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Children that may run (-P, -C, -B)."""
     start_all: bool = False
     """--all: also without configuration for them."""
+    ignore_sigint: bool = False
     respawn: bool = True
     """False: -R."""
     dump_configuration: bool = False
@@ -100,6 +101,7 @@ class Supervisor:
         self._duties = ReloadDuties(log, pid_files["parent"].path)
         self._reload_time = ReloadTime(self._reactor, log, self._hup)
         self._report = Report(pid_file=pid_files["parent"].path, pattern=settings.pattern)
+        self._watchdog_us = systemd.watchdog_period_us()
         self._exit_code = 0
         self._started = False
         """The startup script is over and the children were forked."""
@@ -151,7 +153,14 @@ class Supervisor:
         self._say_goodbye()
         return self._exit_code
 
+    def _feed_watchdog(self) -> None:
+        """systemd restarts us when our loop stands still."""
+        if self._watchdog_us is not None:
+            systemd.notify("WATCHDOG=1")
+            self._reactor.call_later(self._watchdog_us, self._feed_watchdog)
+
     def _begin(self) -> None:
+        self._feed_watchdog()
         if not self._stopping:
             self._scripts.run("Startup", self._loaded.config.globals, self._start_children)
 
@@ -214,7 +223,7 @@ class Supervisor:
     def _signal(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._reap()
-        elif number in {signal.SIGTERM, signal.SIGINT}:
+        elif number == signal.SIGTERM or (number == signal.SIGINT and not self._settings.ignore_sigint):
             self._stop()
         elif number == signal.SIGHUP:
             self._hup()

@@ -15,6 +15,17 @@ def take_socket() -> None:
     _path = os.environ.pop("NOTIFY_SOCKET", None)
 
 
+def watchdog_period_us() -> int | None:
+    """How often systemd wants to hear `WATCHDOG=1`: half of what it asks for (sd_watchdog_enabled(3)); None: never.
+
+    The words are taken out of the environment: scripts must not speak for us.
+    """
+    limit, pid = os.environ.pop("WATCHDOG_USEC", ""), os.environ.pop("WATCHDOG_PID", "")
+    if not limit.isdecimal() or int(limit) <= 0 or (pid and pid != str(os.getpid())):
+        return None
+    return max(1, int(limit) // 2)
+
+
 def notify(*lines: str) -> None:
     """Send lines such as `READY=1`; without a systemd that asked for them nothing happens."""
     if not _path or _path[0] not in "/@":

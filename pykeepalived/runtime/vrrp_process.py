@@ -14,7 +14,7 @@ from typing import Any, Final
 from pykeepalived.model.config import Config, GlobalDefs
 from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance, VrrpState
 from pykeepalived.netio import netlink
-from pykeepalived.netio.links import Link, LinkUpdate, Monitor, Update
+from pykeepalived.netio.links import AddressUpdate, Link, LinkUpdate, Monitor, Update
 from pykeepalived.netio.sockets import SocketPool
 from pykeepalived.reactor import READ
 from pykeepalived.runtime import vrrp_data, vrrp_dump, vrrp_memory
@@ -318,11 +318,20 @@ class VrrpProgram:
         except OSError as error:
             self._log.error(f"Netlink: {error.strerror or error}")
             return
+        if self._context.options.address_monitoring:
+            self._report_addresses([*updates, *further])
         self._routes.follow_links([*updates, *further])
         found = self._events_of([*updates, *further])
         found += self._losses.of_addresses(lost, self._now, self._reactor.now_us())
         if found:
             self._feed(found)
+
+    def _report_addresses(self, updates: Iterable[Update]) -> None:
+        for update in updates:
+            if isinstance(update, AddressUpdate):
+                link = self._monitor.link_by_index(update.address.index)
+                where = f"{'added to' if update.present else 'removed from'} {link.name if link else 'unknown'}"
+                self._log.info(f"Netlink reflector reports IP {update.address.address} {where}")
 
     def _on_routes(self, _ready: int) -> None:
         """A route or rule of an instance that somebody took away counts as an address of it does."""

@@ -77,6 +77,7 @@ class Started:
         self.configuration = directory / "keepalived.conf"
         self.configuration.write_text(CONFIGURATION % {"words": words, "root": root})
         self.log_path = directory / "log"
+        self.directory = directory
         with self.log_path.open("w") as log:
             self.process = lab.popen(
                 self.space,
@@ -135,12 +136,18 @@ def test_buffers_names_dumps_and_fifos(lab, tmp_path):
     words = [f"{name}_rcv_bufs {size}\n{name}_rcv_bufs_force" for name, size in sizes.items()]
     fifo = tmp_path / "fifo"
     words += ["process_names", "json_version 2", f"notify_fifo {fifo}", "fifo_write_vrrp_states_on_reload"]
-    daemon = Started(lab, tmp_path, "\n".join(words))
+    daemon = Started(lab, tmp_path, "\n".join(words), "-a", "--ignore-sigint")
     vrrp, checkers = daemon.pid("vrrp"), daemon.pid("checkers")
     seen = netlink_buffers(vrrp)
     assert {2 * sizes["vrrp_netlink_cmd"], 2 * sizes["vrrp_netlink_monitor"]} <= seen[socket.NETLINK_ROUTE]
     seen = netlink_buffers(checkers)
     assert {2 * sizes["lvs_netlink_cmd"], 2 * sizes["lvs_netlink_monitor"]} <= seen[socket.NETLINK_ROUTE]
+    mask = int(
+        next(line for line in Path(f"/proc/{checkers}/status").read_text().splitlines() if "CapEff" in line)[7:], 16
+    )
+    kept = {number for number in range(64) if mask >> number & 1}
+    assert kept <= {0, 1, 5, 6, 7, 10, 12, 13}  # FIFO, script users, low ports, network administration, raw sockets
+    assert {12, 13} <= kept
     comms = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in (daemon.pid("keepalived"), vrrp, checkers)]
     assert comms == ["keepalived", "keepalived_vrrp", "keepalived_lvs"]
 
@@ -160,6 +167,13 @@ def test_buffers_names_dumps_and_fifos(lab, tmp_path):
         wait_until(lambda: b'INSTANCE "VI_1" MASTER 100\n' in line(), 5, "the state in the FIFO")
     finally:
         os.close(reader)
+
+    daemon.space.run("ip", "address", "add", "10.8.0.77/24", "dev", "eth0")
+    daemon.wait_log("Netlink reflector reports IP 10.8.0.77 added to eth0")
+    daemon.process.send_signal(signal.SIGINT)
+    daemon.space.run("ip", "address", "del", "10.8.0.77/24", "dev", "eth0")
+    daemon.wait_log("Netlink reflector reports IP 10.8.0.77 removed from eth0")
+    assert "Stopping" not in daemon.log
 
     daemon.process.send_signal(signal.SIGRTMIN + 2)
     wait_until((tmp_path / "keepalived.json").exists, 5, "the dump")
