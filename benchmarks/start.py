@@ -2,8 +2,8 @@
 
     python benchmarks/start.py [--rounds 5]
 
-Exec to ready: from the start of the process (through nsenter) to its log line `Startup complete`. CPU is that of all its
-processes by then: it says what the wall clock would say on an idle machine. Memory is the sum of the proportional set
+Exec to ready: from the start of the process (through nsenter) to its log line `Startup complete`. CPU is that of all
+its processes by then: it says what the clock would say on an idle machine. Memory is the sum of the proportional set
 sizes of all its processes, two seconds later. Everything happens in a network namespace of its own.
 """
 
