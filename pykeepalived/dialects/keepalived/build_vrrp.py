@@ -233,6 +233,15 @@ class InstanceBuilder:
         taken: dict[str, Any] = {}
         if "use_vmac" in draft.values and "unicast_peers" in draft.values:
             taken["vmac_xmit_base"] = True
+        if "use_vmac" in draft.values and draft.get("promote_secondaries"):
+            self._context.warning(
+                "vmac-promotes",
+                f"({draft.name}) a virtual MAC promotes secondary addresses anyway, the word is not looked at",
+                draft.where["promote_secondaries"],
+                0,
+                help="leave it out",
+            )
+            taken["promote_secondaries"] = False
         if "old_unicast_checksum" in draft.values:
             taken["old_unicast_checksum"] = draft.values["old_unicast_checksum"] or "always"
         if "accept" in draft.values:

@@ -18,6 +18,7 @@ from pykeepalived.dialects.keepalived.drafts import Entry
 from pykeepalived.dialects.keepalived.route_lines import build_route
 from pykeepalived.dialects.keepalived.routing_names import Names
 from pykeepalived.dialects.keepalived.rule_lines import build_rule
+from pykeepalived.model.common import Family, family_of
 from pykeepalived.model.routing import PROTOCOL_KEEPALIVED, VirtualRoute, VirtualRule
 
 _Line = TypeVar("_Line", VirtualRoute, VirtualRule)
@@ -48,8 +49,17 @@ class RoutingLines:
             if route is not None:
                 if not route.no_track and route.protocol != PROTOCOL_KEEPALIVED:
                     route = msgspec.structs.replace(route, protocol=PROTOCOL_KEEPALIVED)
+                self._check_gateway(entry, route)
                 found.append(route)
         return tuple(found)
+
+    def _check_gateway(self, entry: Entry, route: VirtualRoute) -> None:
+        """keepalived refuses an IPv4 route over an IPv6 gateway; the kernel and we do not."""
+        gateways = [way.gateway for way in (route.via, *route.nexthops) if way.gateway is not None]
+        if route.family is Family.INET and any(family_of(gateway) is Family.INET6 for gateway in gateways):
+            self._context.warning(
+                "wrong-family", "keepalived refuses an IPv4 route over an IPv6 gateway, here it is set", entry.statement
+            )
 
     def rules(self, entries: Iterable[Entry]) -> tuple[VirtualRule, ...]:
         """The rules that these lines ask for; a line with an error is left out."""
