@@ -15,6 +15,7 @@ from pykeepalived.model import (
     Config,
     GarpGroup,
     GarpSettings,
+    IpPrefix,
     SyncGroup,
     TrackBfd,
     TrackedFile,
@@ -56,7 +57,7 @@ def address_line(address: VirtualAddress) -> str:
         ("dev", address.dev),
         ("scope", address.scope or None),
         ("label", address.label),
-        ("peer", address.peer.address if address.peer else None),
+        ("peer", _peer(address.peer)),
         ("preferred_lft", "forever" if address.preferred_lft_s == FOREVER_S else address.preferred_lft_s),
         ("track_group", address.track_group),
     ):
@@ -66,6 +67,12 @@ def address_line(address: VirtualAddress) -> str:
         if getattr(address, keyword):
             parts.append("-nodad" if keyword == "dad" else keyword)
     return " ".join(parts)
+
+
+def _peer(peer: IpPrefix | None) -> str | None:
+    if peer is None:
+        return None
+    return peer.address if peer.length == (128 if ":" in peer.address else 32) else str(peer)
 
 
 def addresses(writer: Writer, keyword: str, found: Sequence[VirtualAddress]) -> None:
