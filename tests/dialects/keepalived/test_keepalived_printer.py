@@ -23,8 +23,15 @@ from tests.dialects.keepalived.fake_host import FakeHost
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[2] / "examples"
+DUMPED = HERE.parents[1] / "interop" / "dumps"
 CASES = sorted(
-    [*HERE.glob("valid/*.conf"), *HERE.glob("broken/*.conf"), *HERE.glob("newer/*.conf"), *EXAMPLES.glob("*.conf")]
+    [
+        *HERE.glob("valid/*.conf"),
+        *HERE.glob("broken/*.conf"),
+        *HERE.glob("newer/*.conf"),
+        *EXAMPLES.glob("*.conf"),
+        *DUMPED.glob("*/*.conf"),
+    ]
 )
 
 
@@ -176,3 +183,59 @@ def test_odd_texts_survive_or_are_listed(name: str, password: str, argv: list[st
         assert load_text(result.text, directory) == config or result.unsaid
     finally:
         shutil.rmtree(directory)
+
+
+FOUR = st.ip_addresses(v=4, network="10.0.0.0/8").map(str)
+SIX = st.ip_addresses(v=6, network="2001:db8::/32").map(str)
+TIMES = st.integers(1, 5000).map(lambda ms: f"{ms // 1000}.{ms % 1000:03d}")
+
+
+@st.composite
+def addresses(draw: st.DrawFn) -> str:
+    """A line of static_ipaddress."""
+    words = [draw(FOUR) + "/" + str(draw(st.integers(1, 32)))]
+    if draw(st.booleans()):
+        words = [f"{draw(SIX)}/{draw(st.integers(1, 128))}"]
+        words += draw(st.sampled_from([[], ["preferred_lft", "7"], ["preferred_lft", "forever"], ["home", "-nodad"]]))
+    else:
+        words += draw(st.sampled_from([[], ["brd", "+"], ["scope", "link"], ["label", "eth0:1"], ["noprefixroute"]]))
+        words += ["peer", f"{draw(FOUR)}/{draw(st.integers(1, 32))}"] if draw(st.booleans()) else []
+    return " ".join([*words, "dev", draw(st.sampled_from(["eth0", "eth1"]))])
+
+
+@st.composite
+def routes(draw: st.DrawFn) -> str:
+    """A line of static_routes."""
+    start = draw(st.sampled_from(["", "blackhole ", "unreachable "]))
+    words = [f"{start}{draw(FOUR)}/32", *draw(st.sampled_from([[], ["table", "9"], ["metric", "4"], ["tos", "0x10"]]))]
+    if not start:
+        words += [*(["via", draw(FOUR)] if draw(st.booleans()) else []), "dev", "eth0"]
+        words += draw(st.sampled_from([[], ["mtu", "lock", "1400"], ["rtt", "300ms"], ["initcwnd", "4", "onlink"]]))
+    return " ".join([*words, *draw(st.sampled_from([[], ["no_track"]]))])
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> str:
+    """A line of static_rules."""
+    words = [*draw(st.sampled_from([[], ["not"]])), "from", f"{draw(FOUR)}/32"]
+    words += draw(st.sampled_from([["table", "9"], ["blackhole"], ["prohibit"], ["goto", "32000"]]))
+    words += draw(st.sampled_from([[], ["iif", "eth1"], ["fwmark", "0x10/0xff"], ["uidrange", "1-9"]]))
+    return " ".join([*words, "preference", str(draw(st.integers(1, 31000)))])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(addresses(), max_size=4),
+    ways=st.lists(routes(), max_size=4),
+    choices=st.lists(rules(), max_size=4),
+    gaps=st.tuples(TIMES, TIMES),
+)
+def test_any_lines_about_the_network_come_back(
+    lines: list[str], ways: list[str], choices: list[str], gaps: tuple[str, str], tmp_path: Path
+) -> None:
+    blocks = (("static_ipaddress", lines), ("static_routes", ways), ("static_rules", choices))
+    text = "".join(f"{name} {{\n" + "".join(f"  {line}\n" for line in found) + "}\n" for name, found in blocks)
+    text += f"garp_group {{\n garp_interval {gaps[0]}\n gna_interval {gaps[1]}\n interface eth0\n}}\n"
+    config = load_text(text, tmp_path)
+    assert config.garp_groups
+    assert load_text(printed(config).text, tmp_path) == config
