@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pykeepalived.model.config import Config
 from pykeepalived.reactor import READ, WRITE, Reactor
+from pykeepalived.runtime.generation_delta import Delta
 from pykeepalived.runtime.program import FIRST_PART, StatusPart
 
 FRAME_LIMIT: Final = 256 * 1024 * 1024
@@ -28,9 +28,9 @@ _CHUNK: Final = 1024 * 1024
 
 
 class Reload(msgspec.Struct, frozen=True, tag=True):
-    """Change to this generation; answered by `Reloaded`."""
+    """Change to another generation; answered by `Reloaded`."""
 
-    config: Config
+    delta: Delta
 
 
 class AskStatus(msgspec.Struct, frozen=True, tag=True):

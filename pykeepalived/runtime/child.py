@@ -43,6 +43,7 @@ from pykeepalived.runtime.channel import (
     WantReload,
     parent_decoder,
 )
+from pykeepalived.runtime.generation_delta import whole
 from pykeepalived.runtime.logging import DaemonLogger, LogSettings
 from pykeepalived.runtime.process_settings import AutoPriority, ProcessSettings
 from pykeepalived.runtime.program import Commanded, Context, Options, Program, StatusPart
@@ -154,6 +155,8 @@ class ChildHost:
         self._exit_code: int | None = None
         self._stopping = False
         self._program: Program | None = None
+        self._config = setup.config
+        """The generation that the parent knows us to have."""
         self._process = ProcessSettings(setup.kind.word, self._log.error)
         self._auto_priority = AutoPriority(self._log.info, setup.kind.title)
 
@@ -243,7 +246,8 @@ class ChildHost:
             return
         if isinstance(message, Reload):
             if not self._stopping:
-                self._reload(program, message.config)
+                self._config = whole(self._config, message.delta)
+                self._reload(program, self._config)
             self._send(Reloaded())
         elif isinstance(message, AskStatus):
             self._send(Status(message.id, self._guarded_status(program, message.part)))

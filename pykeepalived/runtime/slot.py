@@ -35,6 +35,7 @@ from pykeepalived.runtime.channel import (
     child_decoder,
 )
 from pykeepalived.runtime.child import ChildSetup, describe, fork_child
+from pykeepalived.runtime.generation_delta import delta
 from pykeepalived.runtime.logging import LogSettings
 from pykeepalived.runtime.pidfiles import AlreadyRunning, PidFile
 from pykeepalived.runtime.program import Logger, Options, StatusPart
@@ -94,6 +95,8 @@ class ChildSlot:
         self.memory: dict[str, str] = {}
         """What the process wants its successor to know."""
         self._config: Config | None = None
+        self._sent: Config | None = None
+        """The generation that the process has, or will have when it has read what is on its way."""
         self._reactor = reactor
         self._log = log
         self._log_settings = log_settings
@@ -127,11 +130,12 @@ class ChildSlot:
     def _fork(self) -> None:
         if not self.wanted or self.pid or self._config is None:
             return
+        part = self.source.part(self._config)
         try:
             setup = ChildSetup(
                 kind=self.source.kind,
                 factory=self.source.load(),
-                config=self.source.part(self._config),
+                config=part,
                 options=self._options,
                 log_settings=self._log_settings,
                 dump_configuration=self._dump_configuration,
@@ -143,6 +147,7 @@ class ChildSlot:
             self._log.error(f"Cannot start {self.source.kind.title} child process - {error.strerror}")
             self._restart = self._reactor.call_later(_FORK_RETRY_US, self._fork)
             return
+        self._sent = part
         self.started_us = self._reactor.now_us()
         self.ready = False
         self.reloading = False
@@ -203,7 +208,10 @@ class ChildSlot:
         if self._channel is None:
             return
         try:
-            self.reloading = self._channel.send(Reload(self.source.part(config)))
+            part = self.source.part(config)
+            self.reloading = self._channel.send(Reload(delta(self._sent, part)))
+            if self.reloading:
+                self._sent = part
         except (UnicodeEncodeError, msgspec.MsgspecError) as error:
             # A fork carries what a message cannot: begin anew rather than go on with the old generation.
             self._log.error(f"{self.source.kind.title} child process cannot be told of the change ({error})")
