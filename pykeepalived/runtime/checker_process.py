@@ -97,6 +97,8 @@ class CheckerProgram:
             context.reactor, self._pools, places=self._places_of, tell=self._tell_all, show=self._show
         )
         self._keeper: TableKeeper | None = None
+        self._some_refused = False
+        """Once a service was not served: then every reload looks at all of them again."""
         self._settings: KernelSettings | None = None
         self._stopped = False
 
@@ -145,6 +147,7 @@ class CheckerProgram:
         ):
             if old != new:
                 self._log.error(f"Cannot change {word} at a reload - please restart keepalived")
+        alike = not self._some_refused and _same_but_servers(self._config, config)
         self._take(config)
         if self._checks is not None:
             self._checks.configure(config)
@@ -156,7 +159,7 @@ class CheckerProgram:
             pool = self._pools.get(key)
             if pool is None:
                 self._begin(ref, {}, Cause.RELOAD)
-            else:
+            elif not (alike and pool.service.server is ref.server):
                 self._change(key, pool, ref)
         self._drains.reloaded()
         if self._settings is not None:
@@ -305,6 +308,7 @@ class CheckerProgram:
         for key in self._marks.keys(ref, self._config.virtual_server_groups):
             owner = self._owners.get(key)
             if owner is not None:
+                self._some_refused = True
                 self._log.error(f"VS {ref.name} is not served: VS {owner} has the same address and port")
             elif not self._refused_by_dataplane(ref, key):
                 self._owners[key] = ref.key
@@ -330,6 +334,7 @@ class CheckerProgram:
         whole = {key: entry(ref.server, key, named_destinations(ref.server))}
         reasons = [reason for _, reason in self._dataplane.unsupported(whole)]
         for reason in reasons:
+            self._some_refused = True
             self._log.error(f"VS {ref.name} is not served: {reason}")
         if not reasons:
             remarks = getattr(self._dataplane, "remarks", None)
@@ -439,6 +444,11 @@ class CheckerProgram:
                 if health.key == (address, port):
                     assert pool is not None
                     yield pool, health
+
+
+def _same_but_servers(old: Config, new: Config) -> bool:
+    """Whether what stays of the virtual servers means the same as before."""
+    return msgspec.structs.replace(old, virtual_servers=()) == msgspec.structs.replace(new, virtual_servers=())
 
 
 def _serves(server: RealServer, keys: Iterable[ServiceKey], found: Table) -> bool:
