@@ -4,7 +4,8 @@ Rules go into chains of our own, `PREFIX-in` and `PREFIX-out`, to which the conf
 is ours can be removed by name, and a rule of somebody else's is never touched. With `vrrp_ipsets` the addresses stand
 in sets; without, each has its rules.
 
-The programs are run and waited for, a few milliseconds each; nftables needs none and is the better choice.
+The programs are run by the script runner and waited for, a few milliseconds each; nftables needs none and is the better
+choice.
 """
 
 from __future__ import annotations
@@ -15,30 +16,54 @@ from typing import Final
 
 from pykeepalived.model.common import Family
 from pykeepalived.netio.firewall import FAMILIES, Blocked, Shape
+from pykeepalived.processes.scripts import Launcher, RunResult
+from pykeepalived.units import SECOND_US
 
 _PREFIX: Final = "keepalived"
-_LIMIT_S: Final = 3.0
+_LIMIT_US: Final = 3 * SECOND_US
+_NOT_FOUND: Final = 127
 _PROGRAMS: Final = {Family.INET: "iptables", Family.INET6: "ip6tables"}
 _DISCOVERY: Final = ("135", "136")
 #: Rules for virtual MAC interfaces: types of ICMPv6 that may not leave (reports of membership, router solicitation).
 _NOISE6: Final = ("132", "143", "133")
 
 
+class Directly:
+    """Runs programs as children of this process, for one that may fork."""
+
+    def ask(self, argv: Sequence[str], text: str, *, timeout_us: int) -> RunResult:
+        try:
+            done = subprocess.run(
+                argv, input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_us / 1e6,
+                check=False,
+            )  # fmt: skip
+        except FileNotFoundError:
+            return RunResult(127)
+        except subprocess.TimeoutExpired:
+            return RunResult(None)
+        return RunResult(done.returncode, done.stdout)
+
+
 class Iptables:
     """One pair of chains in each family."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
 
     def make(self, shape: Shape, blocked: Iterable[Blocked]) -> None:
         wanted = sorted(set(blocked), key=str)
         self.undo(self.undoing(shape))
         if shape.settings.sets is not None:
-            _run(["ipset", "restore"], _set_text(shape.settings.sets, wanted))
+            _run(self._launcher, ["ipset", "restore"], _set_text(shape.settings.sets, wanted))
         for family in FAMILIES:
-            _restore(family, _chain_text(family, shape, [item for item in wanted if item.family is family]))
+            _restore(
+                self._launcher, family, _chain_text(family, shape, [item for item in wanted if item.family is family])
+            )
 
     def change(self, shape: Shape, changes: Sequence[tuple[bool, Blocked]]) -> None:
         if shape.settings.sets is not None:
             lines = [_element(shape.settings.sets, item, "add" if add else "del") for add, item in changes]
-            _run(["ipset", "restore"], "".join(lines))
+            _run(self._launcher, ["ipset", "restore"], "".join(lines))
             return
         for family in FAMILIES:
             rules = [
@@ -48,7 +73,7 @@ class Iptables:
                 for rule in _address_rules(item, outward=len(shape.settings.chains or ()) > 1)
             ]
             if rules:
-                _restore(family, "".join(rules))
+                _restore(self._launcher, family, "".join(rules))
 
     def remove(self, shape: Shape) -> None:
         self.undo(self.undoing(shape))
@@ -70,11 +95,10 @@ class Iptables:
                 ]
         return found + [("ipset", "destroy", name) for name in shape.settings.sets or ()]
 
-    @staticmethod
-    def undo(commands: Iterable[tuple[str, ...]]) -> None:
+    def undo(self, commands: Iterable[tuple[str, ...]]) -> None:
         """What was not there is no error. Raises OSError when a program is missing."""
         for command in commands:
-            _run(list(command), tolerant=True)
+            _run(self._launcher, list(command), tolerant=True)
 
 
 def _set_text(names: Sequence[str], blocked: Sequence[Blocked]) -> str:
@@ -127,19 +151,17 @@ def _address_rules(item: Blocked, *, outward: bool) -> list[str]:
     return [*rules, f"-A {_PREFIX}-out -s {item.address}{out} -j DROP\n"] if outward else rules
 
 
-def _restore(family: Family, text: str) -> None:
-    _run([f"{_PROGRAMS[family]}-restore", "-w", "2", "--noflush"], f"*filter\n{text}COMMIT\n")
+def _restore(launcher: Launcher, family: Family, text: str) -> None:
+    _run(launcher, [f"{_PROGRAMS[family]}-restore", "-w", "2", "--noflush"], f"*filter\n{text}COMMIT\n")
 
 
-def _run(command: list[str], text: str = "", *, tolerant: bool = False) -> None:
-    try:
-        done = subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=_LIMIT_S, check=False, errors="replace"
-        )
-    except FileNotFoundError:
-        raise OSError(2, f"the program {command[0]} is not installed") from None
-    except subprocess.TimeoutExpired:
-        raise OSError(110, f"{command[0]} did not end within {_LIMIT_S:g} s") from None
-    if done.returncode and not tolerant:
-        complaint = next((line.strip() for line in done.stderr.splitlines() if line.strip()), "refused")
+def _run(launcher: Launcher, command: list[str], text: str = "", *, tolerant: bool = False) -> None:
+    result = launcher.ask(command, text, timeout_us=_LIMIT_US)
+    if result.status == _NOT_FOUND:
+        raise OSError(2, f"the program {command[0]} is not installed")
+    if result.status is None:
+        raise OSError(110, f"{command[0]} did not end within {_LIMIT_US / SECOND_US:g} s")
+    if result.status and not tolerant:
+        lines = result.output.decode("utf-8", "replace").splitlines()
+        complaint = next((line.strip() for line in lines if line.strip()), "refused")
         raise OSError(5, f"{command[0]}: {complaint[:200]}")

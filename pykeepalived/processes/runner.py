@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -27,6 +29,8 @@ from pykeepalived.units import SECOND_US
 _BACKLOG_LIMIT: Final = 20_000
 _RESTART_DELAY_US: Final = SECOND_US
 _SETTLED_US: Final = 10 * SECOND_US
+#: Behind the time limit of a program: its runner may have other things to do first.
+_ANSWER_GRACE_US: Final = SECOND_US
 
 
 class _Pending(msgspec.Struct):
@@ -111,6 +115,50 @@ class Runner:
         self._pending[number] = _Pending(script, packet, done)
         self._unsent.append(number)
         self._flush()
+
+    def ask(self, argv: Sequence[str], text: str, *, timeout_us: int) -> RunResult:
+        """Run a program of the system as ourselves with `text` as its standard input, and wait for its end.
+
+        For the few things that cannot go on before it has ended. It is started by the runner process, so nothing is
+        forked here. Answers to other scripts that come meanwhile are given afterwards. Never raises.
+        """
+        if self._closed or self._channel is None:
+            return RunResult(126, b"there is no script runner")
+        self._next_id += 1
+        number = self._next_id
+        descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC)
+        try:
+            with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", closefd=False) as file:
+                file.write(text)
+            stdin = f"/proc/{os.getpid()}/fd/{descriptor}"
+            run = wire.Run(number, tuple(map(os.fsencode, argv)), None, timeout_us, None, stdin=stdin)
+            return self._wait_for(number, wire.encoder.encode(run), timeout_us + _ANSWER_GRACE_US)
+        except OSError as error:
+            return RunResult(126, (error.strerror or str(error)).encode())
+        finally:
+            os.close(descriptor)
+
+    def _wait_for(self, number: int, packet: bytes, timeout_us: int) -> RunResult:
+        assert self._channel is not None
+        end_us = self._reactor.now_us() + timeout_us
+        poll = select.poll()
+        sent = False
+        while (left_us := end_us - self._reactor.now_us()) > 0:
+            poll.register(self._channel, select.POLLIN if sent else select.POLLIN | select.POLLOUT)
+            for _, events in poll.poll(left_us // 1000 + 1):
+                if events & select.POLLOUT and not sent:
+                    sent = self._channel.send(packet) > 0
+                if not events & select.POLLIN:
+                    continue
+                received = self._channel.recv(wire.PACKET_LIMIT)
+                if not received:
+                    return RunResult(126, b"its runner died")
+                report = wire.report_decoder.decode(received)
+                if report.id != number:
+                    self._reactor.call_soon(partial(self._take, report))
+                elif isinstance(report, wire.Ended):
+                    return RunResult(report.status, report.output, report.duration_us)
+        return RunResult(None, b"")
 
     def close(self) -> None:
         """Let the runner start what still waits and end by itself; nothing is answered any more.

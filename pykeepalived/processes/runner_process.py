@@ -275,20 +275,21 @@ def spawn(run: wire.Run, output: int | None) -> subprocess.Popen[bytes]:
     identity: dict[str, object] = {}
     user = run.user
     if user is not None and (user.uid, user.gid) != (os.geteuid(), os.getegid()):
-        identity = {
-            "user": user.uid,
-            "group": user.gid,
-            "extra_groups": groups_of(user) if run.all_groups else [user.gid],
-        }
-    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
-        run.argv,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        env=environment,
-        process_group=0,
-        **identity,
-    )
+        groups = groups_of(user) if run.all_groups else [user.gid]
+        identity = {"user": user.uid, "group": user.gid, "extra_groups": groups}
+    stdin = os.open(run.stdin or os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+            run.argv,
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            process_group=0,
+            **identity,
+        )
+    finally:
+        os.close(stdin)
 
 
 def groups_of(user: User) -> list[int]:

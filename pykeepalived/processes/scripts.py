@@ -6,7 +6,7 @@ anywhere above the cores.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -39,3 +39,9 @@ class ScriptRunner(Protocol):
         kept and `done` is called with status None at the limit. `done` is always called exactly once, later.
         """
         ...
+
+
+class Launcher(Protocol):
+    """Runs a program of the system to its end; see `processes.runner.Runner.ask`."""
+
+    def ask(self, argv: Sequence[str], text: str, *, timeout_us: int) -> RunResult: ...

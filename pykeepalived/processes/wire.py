@@ -24,7 +24,9 @@ class Run(msgspec.Struct, frozen=True, array_like=True, tag="run"):
     timeout_us: int | None
     queue: str | None
     all_groups: bool = False
-    """With all groups of the user, not only its first one."""
+    """With the supplementary groups of the user."""
+    stdin: str | None = None
+    """The file that is its standard input; None: nothing."""
 
 
 class Finish(msgspec.Struct, frozen=True, array_like=True, tag="finish"):

@@ -219,6 +219,7 @@ class ChildHost:
             remember=lambda facts: self._send(Remember(dict(facts))),
             memory=self._setup.memory,
             bfd=self._setup.bfd_ends,
+            launcher=self._runner,
         )
 
     def _finished(self, code: int) -> None:

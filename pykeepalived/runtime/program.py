@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Protocol, runtime_checkable
 import msgspec
 
 from pykeepalived.model.config import Config
-from pykeepalived.processes.scripts import RunResult, ScriptRunner
+from pykeepalived.processes.scripts import Launcher, RunResult, ScriptRunner
 from pykeepalived.reactor import Reactor
 
 __all__ = ["FIRST_PART", "Context", "Logger", "Options", "Program", "RunResult", "ScriptRunner", "StatusPart"]
@@ -78,6 +78,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What a process that was killed a moment ago had remembered."""
     bfd: Mapping[str, socket.socket] = {}
     """Our ends of the ways between the BFD process and its listeners (`runtime.bfd_link`), by listener."""
+    launcher: Launcher | None = None
+    """Runs programs whose end must be waited for, without a fork here; None: there is none."""
 
 
 @runtime_checkable

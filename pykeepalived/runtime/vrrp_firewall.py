@@ -17,8 +17,9 @@ from pykeepalived.model.common import Family
 from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import VrrpInstance
 from pykeepalived.netio.firewall import Blocked, GuardedLink, Shape, element_text, removal_text, table_text
-from pykeepalived.netio.firewall_iptables import Iptables
+from pykeepalived.netio.firewall_iptables import Directly, Iptables
 from pykeepalived.netio.links import SCOPE_LINK, Monitor
+from pykeepalived.processes.scripts import Launcher
 from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.vrrp_links import Wanted, wanted_links
 from pykeepalived.runtime.vrrp_links_journal import LinksJournal, Made
@@ -77,7 +78,11 @@ class Nftables:
 class Firewall:
     """The filter of all instances."""
 
-    def __init__(self, monitor: Monitor, journal: LinksJournal, made: Made, log: Logger) -> None:
+    def __init__(
+        self, monitor: Monitor, journal: LinksJournal, made: Made, log: Logger, launcher: Launcher | None = None
+    ) -> None:
+        """`launcher` runs iptables; None: as our own children."""
+        self._launcher = launcher or Directly()
         self._monitor = monitor
         self._journal = journal
         self._made = made
@@ -103,8 +108,11 @@ class Firewall:
         if not settings.chosen and self._shape is None:
             self._log.info("use_vmac or no_accept/strict specified, but no firewall configured - using nftables")
         if self._shape is not None and self._shape.settings != settings:
-            self._log.info("The packet filter's settings cannot change on reload, the old ones stay")
-            shape = msgspec.structs.replace(shape, settings=self._shape.settings)
+            # Another table, other chains: what stands goes as a whole, and what is wanted comes anew in its place.
+            self._remove()
+            if self._filter is not None:
+                self._filter.close()
+                self._filter = None
         self._take(shape)
 
     def refresh(self, config: Config) -> None:
@@ -159,7 +167,7 @@ class Firewall:
 
     def _open(self, shape: Shape) -> Filter:
         if self._filter is None:
-            self._filter = Iptables() if shape.settings.chains is not None else Nftables()
+            self._filter = Iptables(self._launcher) if shape.settings.chains is not None else Nftables()
         return self._filter
 
     def _take(self, shape: Shape) -> None:
@@ -215,7 +223,7 @@ class Firewall:
             self._log.error(text)
 
 
-def remove_left(made: Made, log: Logger) -> None:
+def remove_left(made: Made, log: Logger, launcher: Launcher | None = None) -> None:
     """Remove what a process that died left of the packet filter."""
     try:
         if made.tables:
@@ -223,6 +231,6 @@ def remove_left(made: Made, log: Logger) -> None:
             for table in made.tables:
                 runner.run(removal_text(table))
             runner.close()
-        Iptables.undo(made.iptables)
+        Iptables(launcher or Directly()).undo(made.iptables)
     except (OSError, DataplaneUnavailable) as error:
         log.error(f"Cannot remove what a killed process left of the packet filter - {error}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pykeepalived.model.config import Config
 from pykeepalived.netio import netlink, sysctls, vmac
 from pykeepalived.netio.links import LinkUpdate, Monitor, Update
+from pykeepalived.processes.scripts import Launcher
 from pykeepalived.runtime.program import Logger, Options
 from pykeepalived.runtime.vrrp_firewall import Firewall, remove_left
 from pykeepalived.runtime.vrrp_links import LinkKeeper, merge, wanted_links
@@ -16,11 +17,18 @@ from pykeepalived.runtime.vrrp_links_journal import LinksJournal, Made
 class KernelSide:
     """Takes over what a killed process left, and follows the configuration and the interfaces."""
 
-    def __init__(self, requests: netlink.Requests, monitor: Monitor, options: Options, log: Logger) -> None:
+    def __init__(
+        self,
+        requests: netlink.Requests,
+        monitor: Monitor,
+        options: Options,
+        log: Logger,
+        launcher: Launcher | None = None,
+    ) -> None:
         self._journal = LinksJournal(options.state_directory, log.error)
         left = merge(self._journal.take_dead())
         if left.iptables:
-            remove_left(Made(boot="", iptables=left.iptables), log)
+            remove_left(Made(boot="", iptables=left.iptables), log, launcher)
         self._made = left
         self._config = Config()
         self._journal.write(self._made)
@@ -28,7 +36,7 @@ class KernelSide:
         before, self._made.links = list(self._made.links), []
         self._before = before
         self.links = LinkKeeper(requests, monitor, self._journal, self._made, log)
-        self.firewall = Firewall(monitor, self._journal, self._made, log)
+        self.firewall = Firewall(monitor, self._journal, self._made, log, launcher)
         self._requests = requests
         self._monitor = monitor
         self._log = log

@@ -83,7 +83,9 @@ class VrrpProgram:
             return
         self._journal = Journal(self._context.options.state_directory, self._log.error)
         self._keeper = AddressKeeper(self._requests, self._monitor, self._journal, self._log)
-        self._kernel = KernelSide(self._requests, self._monitor, self._context.options, self._log)
+        self._kernel = KernelSide(
+            self._requests, self._monitor, self._context.options, self._log, self._context.launcher
+        )
         route_keeper = RouteKeeper(self._requests, self._monitor, self._journal, self._log)
         self._routes = RouteSide(self._requests, self._monitor, route_keeper, self._reactor, self._log)
         self._losses = Losses(self._keeper, route_keeper, self._announcer, self._log)

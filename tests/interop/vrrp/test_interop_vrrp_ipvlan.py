@@ -1,4 +1,4 @@
-"""ipvlan and VRF beside Debian's keepalived: one boot of the test kernel, which has both."""
+"""ipvlan, VRF and IPVS in other namespaces, beside Debian's keepalived: one boot of the test kernel, which has them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.netns
 @pytest.mark.peer
 @pytest.mark.shows("vrrp_instance.{use_ipvlan,vrf}", "vrrp_instance.use_ipvlan.{name,bridge,private,vepa,group}")
-def test_ipvlan_and_vrf_in_the_test_kernel() -> None:
+@pytest.mark.shows("{net_namespace,net_namespace_ipvs}")
+def test_what_only_the_test_kernel_has() -> None:
     result = run_in_guest(
-        "python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra tests/interop/vrrp/guest_ipvlan.py",
+        "python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra "
+        "tests/interop/vrrp/guest_ipvlan.py tests/interop/vrrp/guest_namespaces.py",
         timeout_s=240,
         directory=ROOT,
         memory_mb=768,

@@ -38,10 +38,11 @@ class Single:
         self.file.write_text(text)
         self.file.chmod(0o600)
 
-    def start(self) -> None:
-        options = ("-n", "-l", "-D", "-f", self.file, "-p", "/run/k.pid", "-r", "/run/v.pid", "-P")
+    def start(self, env: dict[str, str] | None = None, options: tuple[str, ...] = ("-P",)) -> None:
+        files = ("-f", self.file, "-p", "/run/k.pid", "-r", "/run/v.pid", "-c", "/run/c.pid")
+        options = ("-n", "-l", "-D", *map(str, files), *options)
         argv = ("keepalived", *options) if self.program == "theirs" else (sys.executable, "-c", OURS, *options)
-        self.process = self.lab.popen(self.here, *argv, log=self.log, cwd=ROOT)
+        self.process = self.lab.popen(self.here, *argv, log=self.log, cwd=ROOT, env=env)
 
     def stop(self) -> None:
         assert self.process is not None
