@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import random
 import socket
@@ -30,6 +31,23 @@ _TOS_NETWORK_CONTROL: Final = 0xC0
 _IP_RECVTTL: Final = 12
 _IPV6_RECVHOPLIMIT: Final = 51
 _IPV6_HOPLIMIT: Final = 52
+
+
+#: Where a classic BPF program finds the IP header of a packet on a UDP socket (linux/filter.h, SKF_NET_OFF).
+_NETWORK_HEADER: Final = 0xFFF00000
+#: A random number (SKF_AD_OFF + SKF_AD_RANDOM).
+_RANDOM: Final = 0xFFFFF038
+#: A power of two.
+_SHOWN: Final = 64
+_IPV4_TTL: Final = 8
+_IPV6_HOP_LIMIT: Final = 7
+_SO_ATTACH_FILTER: Final = 26
+_LOAD_BYTE: Final = 0x30
+_LOAD_WORD: Final = 0x20
+_AND: Final = 0x54
+_JUMP_IF_EQUAL: Final = 0x15
+_JUMP_IF_LEAST: Final = 0x35
+_RETURN: Final = 0x06
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -70,6 +88,27 @@ def open_receiver(place: Place) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def drop_low_ttls(sock: socket.socket, family: Family, least_ttl: int) -> None:
+    """Have the kernel drop what comes with a lower TTL before it takes room in the socket's buffer.
+
+    Strangers beyond a router cannot send packets of TTL 255 (RFC 5881 section 5), so not even a flood of theirs keeps
+    the packets of the neighbour out. One of `_SHOWN` low ones is let through: it is refused, counted and logged, and
+    shows a neighbour with more routers in between than `max_hops`. With a least TTL of 0 all get in. Raises OSError.
+    """
+    offset = _NETWORK_HEADER + (_IPV4_TTL if family is Family.INET else _IPV6_HOP_LIMIT)
+    program = [
+        (_LOAD_BYTE, 0, 0, offset),
+        (_JUMP_IF_LEAST, 3, 0, least_ttl),
+        (_LOAD_WORD, 0, 0, _RANDOM),
+        (_AND, 0, 0, _SHOWN - 1),
+        (_JUMP_IF_EQUAL, 0, 1, 0),
+        (_RETURN, 0, 0, 0xFFFF),
+        (_RETURN, 0, 0, 0),
+    ]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))
 
 
 def read(sock: socket.socket) -> Iterator[Datagram]:

@@ -108,6 +108,7 @@ class BfdProgram:
             self._complaints.pop(place, None)
             self._receivers[place] = receiver
             self._reactor.watch(receiver.fileno(), READ, partial(self._on_packets, place))
+        self._filter()
         for session, config in self._configs.items():
             if session not in self._senders:
                 try:
@@ -117,6 +118,16 @@ class BfdProgram:
                     self._complain(session, f"({config.name}) cannot send from {config.source} - {error.strerror}")
         if missing and self._retry is None:
             self._retry = self._reactor.call_later(_RETRY_US, self._try_again)
+
+    def _filter(self) -> None:
+        """What no session of a place would take does not get into its socket."""
+        for place, receiver in self._receivers.items():
+            least = min((item.least_ttl for item in self._configs.values() if place_of(item) == place), default=0)
+            try:
+                bfd_sockets.drop_low_ttls(receiver, place.family, least)
+            except OSError as error:
+                # The ladder refuses the same packets, only later.
+                self._complain(("filter", place), f"BFD cannot filter by TTL - {error.strerror}")
 
     def _try_again(self) -> None:
         self._retry = None

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from pykeepalived.netio.links import LinkUpdate, Update
 from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Lost, Placed
 from pykeepalived.runtime.vrrp_announcer import Announcer
@@ -52,6 +53,16 @@ class Losses:
                 self._announcer.send(self._announcer.frames(owner, [placed]))
         return told
 
+    def of_links(self, updates: Iterable[Update]) -> None:
+        """Static addresses of interfaces that were made anew are put there again, as keepalived does."""
+        names = {item.name for item in updates if isinstance(item, LinkUpdate) and _made_anew(item)}
+        again = [placed for placed in self._keeper.held(STATIC) if placed.ifname in names] if names else []
+        if again:
+            for placed in again:
+                self._log.info(f"Restoring static address {placed.address.prefix} on {placed.ifname}")
+            self._keeper.add(STATIC, again)
+            self._keeper.flush()
+
     def of_lines(self, lost: Iterable[LostLine], now: Generation, now_us: int) -> list[AddressLost]:
         told: dict[str, AddressLost] = {}
         for item in lost:
@@ -69,3 +80,7 @@ class Losses:
         if endpoint is None or endpoint.instance.on_loss != "reinstate":
             return False
         return self._budgets.setdefault(owner, Budget(_REINSTATEMENTS_PER_S)).spend(now_us)
+
+
+def _made_anew(update: LinkUpdate) -> bool:
+    return update.new is not None and (update.old is None or update.old.index != update.new.index)

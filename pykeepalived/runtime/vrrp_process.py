@@ -323,6 +323,7 @@ class VrrpProgram:
         if self._context.options.address_monitoring:
             self._report_addresses([*updates, *further])
         self._routes.follow_links([*updates, *further])
+        self._losses.of_links([*updates, *further])
         found = self._events_of([*updates, *further])
         found += self._losses.of_addresses(lost, self._now, self._reactor.now_us())
         if found:

@@ -216,8 +216,11 @@ def frr(site, text):
 
 @pytest.mark.peer
 @needs_frr
-@FAMILIES
-@pytest.mark.parametrize("multihop", [False, True], ids=["one-hop", "multihop"])
+@pytest.mark.parametrize(
+    ("mine", "theirs", "multihop"),
+    [("10.8.0.1", "10.8.0.2", False), ("2001:db8:8::1", "2001:db8:8::2", True)],
+    ids=["ipv4-one-hop", "ipv6-multihop"],
+)
 def test_a_session_with_frr(site, mine, theirs, multihop):
     text = (
         f"bfd\n peer {mine}{' multihop' if multihop else ''} local-address {theirs}"
@@ -302,3 +305,37 @@ for number in range(10000):
     refused = site.status()["bfd"]["refused"]
     assert (after["state"], after["times_expired"], after["times_up"]) == ("Up", 0, before["times_up"])
     assert {"short", "multipoint", "unknown-session", "state-without-discriminator", "ttl"} <= set(refused), refused
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [("10.8.0.1", "10.8.0.2"), ("2001:db8:8::1", "2001:db8:8::2")], ids=["ipv4", "ipv6"]
+)
+def test_a_flood_from_beyond_a_router_does_not_end_a_session(site, mine, theirs):
+    """As fast as one process can send, for two seconds: ten times the detection time."""
+    site.keepalived(site.here, OURS, block(mine, theirs, *FAST))
+    site.keepalived(site.there, OURS, block(theirs, mine, *FAST))
+    site.wait_state("Up")
+    script = """
+import socket, sys, time
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+sock = socket.socket(family, socket.SOCK_DGRAM)
+level, option = (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) if ":" in sys.argv[1] else (0, socket.IP_TTL)
+sock.setsockopt(level, option, 254)
+data = bytes([0x20, 0x40, 4, 24]) + bytes(range(1, 5)) + bytes(4) + bytes([0, 1, 0, 0] * 3)
+end, count = time.monotonic() + 2, 0
+while time.monotonic() < end:
+    for _ in range(100):
+        try:
+            sock.sendto(data, (sys.argv[1], 3784))
+            count += 1
+        except OSError:
+            pass
+print(count)
+"""
+    before = site.status()["bfd"]["refused"].get("ttl", 0)
+    sent = int(site.there.run(sys.executable, "-c", script, mine).stdout)
+    after = site.session()
+    assert (after["state"], after["times_expired"], after["times_up"]) == ("Up", 0, 1)
+    refused = site.status()["bfd"]["refused"]["ttl"] - before
+    # A few are let through, so that the status and the log show them.
+    assert sent / 200 < refused < sent / 20, (sent, refused)

@@ -14,11 +14,11 @@ virtual_server 10.0.0.5 80 {
     lb_algo rr
     lb_kind NAT
     protocol TCP
-    real_server 10.0.0.6 80 {
+    real_server 127.0.0.2 80 {
     }
 }
 """
-TABLE = ["-A -t 10.0.0.5:80 -s rr", "-a -t 10.0.0.5:80 -r 10.0.0.6:80 -m -w 1"]
+TABLE = ["-A -t 10.0.0.5:80 -s rr", "-a -t 10.0.0.5:80 -r 127.0.0.2:80 -m -w 1"]
 SPACES = ("", "run", "vs")
 #: Words of the file, and the namespace where the table is to be ("": the one in which the daemon was started).
 CASES = {
@@ -43,6 +43,7 @@ def test_the_table_is_where_the_file_says(program: str, words: str, tmp_path: Pa
     with single(program, f"{words}\n{SERVICE}", tmp_path) as router:
         for name in ("run", "vs"):
             router.here.ip("netns", "add", name)
+            router.here.ip("-n", name, "link", "set", "lo", "up")
         router.start(options=("-C",))
         expected = {name: [line.strip() for line in TABLE] if name == CASES[words] else [] for name in SPACES}
         wait_until(lambda: _stripped(tables(router)) == expected, 15, f"{expected}: {tables(router)}\n{router.said()}")
