@@ -40,6 +40,8 @@ def tables(router: Single) -> dict[str, list[str]]:
 @pytest.mark.parametrize("words", CASES)
 @pytest.mark.parametrize("program", ["theirs", "ours"])
 def test_the_table_is_where_the_file_says(program: str, words: str, tmp_path: Path) -> None:
+    if program == "theirs" and words.endswith("_ipvs"):
+        pytest.xfail("keepalived 2.2.7 does not put it into the namespace that it was started in")
     with single(program, f"{words}\n{SERVICE}", tmp_path) as router:
         for name in ("run", "vs"):
             router.here.ip("netns", "add", name)
