@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from tests.bfd.test_bfd_conformance import RULES, Rule
 from tests.conformance import rfc3768, rfc9568
 from tests.conformance.ledger import Case, Clause
 
-#: Rows of BFD stand in the same form; whoever adds a standard adds its module here.
 CLAUSES: tuple[Clause, ...] = (*rfc9568.CLAUSES, *rfc3768.CLAUSES)
 FILE = Path(__file__).parents[2] / "docs" / "conformance.md"
 #: What Debian's keepalived did in the wire cases: case name to whether it passed.
@@ -22,6 +22,10 @@ Each rule of the VRRP standards that concerns us, in our words, with the case th
 must not trigger it. Every case runs on the core in virtual time and on the whole daemon in network namespaces, where a
 stranger sends it right and wrong packets; the last column is the same wire run against Debian's keepalived 2.2.7. Made
 from `tests/conformance/` by `python -m tests.conformance.table`.
+
+The rules of BFD stand below with the tests of the core (`tests/bfd/test_bfd_session.py`) that show them and that must not
+trigger them, and with one of whole daemons (`tests/interop/test_interop_bfd.py`: between two of ours, with Debian's
+keepalived or with FRR's bfdd).
 """
 
 
@@ -47,6 +51,11 @@ def text() -> str:
         ]
         lines += [_line(clause, theirs) for clause in CLAUSES if clause.standard == standard]
         lines.append("")
+    for number in dict.fromkeys(rule.standard for rule in RULES):
+        lines += [f"## RFC {number}", "", "| section | level | rule | shown by | beside it | on the wire |"]
+        lines.append("|---|---|---|---|---|---|")
+        lines += [_bfd_line(rule) for rule in RULES if rule.standard == number]
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -56,6 +65,11 @@ def _line(clause: Clause, theirs: dict[str, bool]) -> str:
     column = "" if not known else "yes" if all(known) else "no"
     beside = _name(clause.beside) if clause.beside else ""
     return f"| {clause.section} | {clause.level.value} | {clause.rule} | {obeys} | {beside} | {column} |"
+
+
+def _bfd_line(rule: Rule) -> str:
+    cells = [f"`{name}`" if name else "" for name in (rule.shows, rule.spares, rule.wire)]
+    return f"| {rule.section} | {rule.level} | {rule.text} | {' | '.join(cells)} |"
 
 
 def _name(case: Case) -> str:
