@@ -23,8 +23,8 @@ must not trigger it. Every case runs on the core in virtual time and on the whol
 stranger sends it right and wrong packets; the last column is the same wire run against Debian's keepalived 2.2.7. Made
 from `tests/conformance/` by `python -m tests.conformance.table`.
 
-The rules of BFD stand below with the tests of the core (`tests/bfd/test_bfd_session.py`) that show them and that must not
-trigger them, and with one of whole daemons (`tests/interop/test_interop_bfd.py`: between two of ours, with Debian's
+The rules of BFD stand below with the tests of the core (`tests/bfd/test_bfd_session.py`) that show them and that must
+not trigger them, and with one of whole daemons (`tests/interop/test_interop_bfd.py`: between two of ours, with Debian's
 keepalived or with FRR's bfdd).
 """
 
