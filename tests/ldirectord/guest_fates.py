@@ -260,7 +260,10 @@ def main(plan_path: str) -> None:
                 Path(path).write_text(text)
             for action in step.get("actions", ()):
                 report["actions"][step["name"]] = {each.name: each.control(action) for each in directors}
-            report["steps"].append([step["name"], settle(directors, plan["still_s"], plan["limit_s"])])
+            tables = settle(directors, plan["still_s"], plan["limit_s"])
+            # Whoever waits for a long comparison sees where it is.
+            print(json.dumps([step["name"], round(time.monotonic()), tables]), file=sys.stderr, flush=True)
+            report["steps"].append([step["name"], tables])
         report["logs"] = {director.name: director.log() for director in directors}
     finally:
         for director in directors:
