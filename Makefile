@@ -80,13 +80,13 @@ test: packages-test
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi
 
 test-unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) -m 'not netns and not uml and not peer and not long' $(TESTS)
+	$(BIN)/python -m pytest -q -n $(JOBS) -m 'not netns and not uml and not peer' $(TESTS)
 
 test-network: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m '(netns or peer) and not uml and not long' $(TESTS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m '(netns or peer) and not uml' $(TESTS)
 
 test-kernel: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) -m 'uml and not long' $(TESTS)
+	$(BIN)/python -m pytest -q -n $(JOBS) -m uml $(TESTS)
 
 bench: $(VENV)/.run
 	$(BIN)/python benchmarks/config_load.py
@@ -96,9 +96,7 @@ bench: $(VENV)/.run
 	$(if $(LONG),$(BIN)/python benchmarks/detection.py)
 
 differential: packages-test
-	@$(MAKE) --no-print-directory $(VENV)/.dev $(VENV)/.clients
-	@echo 'ldirectord with real servers of every kind: 5 minutes; then the configurations'
-	$(BIN)/python -m pytest -q -m long $(TESTS)
+	@$(MAKE) --no-print-directory $(VENV)/.dev
 	LVS_FEATURES=long $(BIN)/python -m pytest -q tests/interop/lvs/test_lvs_features.py
 	$(BIN)/python -m tests.interop.lvs.differential $(if $(CONFIGURATIONS),--directory '$(CONFIGURATIONS)')
 

@@ -9,7 +9,6 @@ is read with `ipvsadm -Sn` until both directors' tables have stood still, and ev
 import asyncio
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -138,7 +137,6 @@ class Director:
         self.name = name
         self.namespace = f"ld-{name}"
         self.config = plan["config"]
-        self.environment = plan.get("environment", {})
         run("ip", "netns", "add", self.namespace)
         batch = "".join(f"addr add {address}/{128 if ':' in address else 32} dev lo\n" for address in plan["addresses"])
         self.inside("ip", "-batch", "-", stdin=f"link set lo up\n{batch}")
@@ -163,8 +161,7 @@ class Director:
 
     def in_room(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = ["nsenter", "-t", str(self.room.pid), "-m", "-n", *words]
-        environment = os.environ | self.environment
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     def control(self, action: str) -> list:
         done = self.in_room(PROGRAMS[self.name], self.config, action)
@@ -209,53 +206,15 @@ def settle(directors: list[Director], still_s: float, limit_s: float) -> dict[st
     return tables
 
 
-def real_servers(directors: list[Director], folder: Path) -> None:
-    """A network with the real servers of test_ldirectord_services.py at 10.88.0.9; both directors are in it."""
-    run("ip", "netns", "add", "servers")
-    for words in (("link", "add", "lan", "type", "bridge"), ("link", "set", "lan", "up"), ("link", "set", "lo", "up"),
-                  ("addr", "add", "10.88.0.9/16", "dev", "lan")):  # fmt: skip
-        run("ip", "-n", "servers", *words)
-    for number, director in enumerate(directors, 1):
-        run("ip", "-n", "servers", "link", "add", director.name, "type", "veth", "peer", "name", "lan",
-            "netns", director.namespace)  # fmt: skip
-        run("ip", "-n", "servers", "link", "set", director.name, "master", "lan", "up")
-        run("ip", "-n", director.namespace, "addr", "add", f"10.88.0.{number}/16", "dev", "lan")
-        run("ip", "-n", director.namespace, "link", "set", "lan", "up")
-    started = subprocess.Popen(
-        ["ip", "netns", "exec", "servers", sys.executable, __file__, "serve-real", str(folder)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert started.stdout is not None
-    assert (said := started.stdout.readline()) == "ready\n", said
-
-
-def serve_real(folder: Path) -> None:
-    os.environ |= {"SERVERS_ADDRESS": "10.88.0.9", "SERVERS_LIMIT_S": "240"}
-    import real_servers as real  # noqa: PLC0415 - it reads the environment
-
-    wanted = (real.nginx, real.vsftpd, real.dovecot, real.slapd, real.mariadb, real.postgresql, real.freeradius,
-              real.sipp)  # fmt: skip
-    problems = real.start_all({function: real.SERVERS[function] for function in wanted})
-    # The directors have a /run of their own.
-    shutil.copy(real.TOP / "tls" / "ca.pem", folder)
-    print(problems or "ready", flush=True)
-    time.sleep(3600)
-
-
 def main(plan_path: str) -> None:
     plan = json.loads(Path(plan_path).read_text())
     directors = [Director(name, plan) for name in PROGRAMS]
-    if plan.get("real_servers"):
-        real_servers(directors, Path(plan_path).parent)
     report: dict = {"steps": [], "actions": {}, "logs": {}}
     try:
         for step in plan["steps"]:
             for director in directors:
                 for command in step.get("servers", ()):
                     director.tell(command)
-            for command in step.get("run", ()):
-                run(*command)
             for path, text in step.get("write", {}).items():
                 Path(path).write_text(text)
             for action in step.get("actions", ()):
@@ -275,7 +234,5 @@ if __name__ == "__main__":
     os.environ.setdefault("LANG", "C")
     if sys.argv[1] == "serve":
         asyncio.run(serve())
-    elif sys.argv[1] == "serve-real":
-        serve_real(Path(sys.argv[2]))
     else:
         main(sys.argv[1])
