@@ -132,6 +132,7 @@ class Channel:
         self._on_close = on_close
         self._input = bytearray()
         self._output = bytearray()
+        self._watched = READ
         reactor.watch(end.fileno(), READ, self._ready)
 
     def send(self, message: FromParent | FromChild) -> bool:
@@ -194,7 +195,10 @@ class Channel:
             pass
         except OSError:
             self._output.clear()  # the reading side learns of the end
-        self._reactor.watch(end.fileno(), READ | WRITE if self._output else READ, self._ready)
+        wanted = READ | WRITE if self._output else READ
+        if wanted != self._watched:
+            self._watched = wanted
+            self._reactor.watch(end.fileno(), wanted, self._ready)
 
     def _receive(self) -> None:
         end = self._socket

@@ -17,7 +17,7 @@ from __future__ import annotations
 import random as random_module
 import resource
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +39,8 @@ LATE_US: Final = 100 * MILLISECOND_US
 #: Descriptors that the process keeps for itself.
 _RESERVED_DESCRIPTORS: Final = 128
 _LARGEST_IN_FLIGHT: Final = 32768
+#: Probes that one turn of the loop begins.
+_PIECE: Final = 512
 _EXHAUSTED: Final = FailureKind.EXHAUSTED.value
 
 
@@ -160,6 +162,8 @@ class ProbeEngine:
         self._subscriptions: dict[str, Subscription] = {}
         self._slots: dict[int, list[Probe]] = {}
         self._waiting: deque[Probe] = deque()
+        self._overdue: deque[tuple[Probe, int]] = deque()
+        """Probes whose slot has come and that the present turn of the loop has no time for, with their slots."""
         self._waking = False
         self._in_flight = 0
         self.in_flight_limit = in_flight_limit()
@@ -217,6 +221,7 @@ class ProbeEngine:
             subscription.close()
         self._slots.clear()
         self._waiting.clear()
+        self._overdue.clear()
         self._connectors.close()
 
     def status(self) -> dict[str, Any]:
@@ -269,7 +274,24 @@ class ProbeEngine:
         return due_us
 
     def _begin_slot(self, slot_us: int) -> None:
-        for probe in self._slots.pop(slot_us, ()):
+        probes = self._slots.pop(slot_us, [])
+        if not self._overdue and len(probes) <= _PIECE:
+            self._begin(probes, slot_us)
+            return
+        # After a long start or stall everything is due at once; the loop must still hear and answer meanwhile.
+        if not self._overdue:
+            self._reactor.call_soon(self._begin_overdue)
+        self._overdue.extend((probe, slot_us) for probe in probes)
+
+    def _begin_overdue(self) -> None:
+        for _ in range(min(_PIECE, len(self._overdue))):
+            probe, slot_us = self._overdue.popleft()
+            self._begin((probe,), slot_us)
+        if self._overdue:
+            self._reactor.call_soon(self._begin_overdue)
+
+    def _begin(self, probes: Iterable[Probe], slot_us: int) -> None:
+        for probe in probes:
             if probe.slot_us == slot_us and not probe.running:
                 probe.slot_us = None
                 if self._in_flight < self.in_flight_limit:

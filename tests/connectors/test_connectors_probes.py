@@ -370,3 +370,21 @@ def test_http_recovers_in_two_steps_over_real_sockets() -> None:
     assert [result.changed for result in results].count(True) == 2
     assert not left
     assert not faults
+
+
+def test_what_is_overdue_at_once_does_not_fill_one_turn(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a long start the loop must hear and answer between the checks that it has missed."""
+    for n in range(2000):
+        bench.subscribe(str(n), spec(n, warmup_us=0, delay_loop_us=1000 * SECOND))
+    bench.connectors.latency_us = SECOND
+    begun = [0]
+    later = bench.reactor.call_soon
+
+    def call_soon(callback: Any) -> Any:
+        begun.append(bench.engine.probes_started)
+        return later(callback)
+
+    monkeypatch.setattr(bench.reactor, "call_soon", call_soon)
+    bench.reactor.run_for(SECOND // 2)
+    assert bench.engine.probes_started == 2000
+    assert max(after - before for before, after in pairwise([*begun, 2000])) <= 512
