@@ -68,6 +68,7 @@ virtual_server 10.0.0.5 82 {{
     real_server 127.0.0.2 80 {{
         MISC_CHECK {{
             misc_path "/usr/bin/test -e @DIRECTORY@/well"
+            misc_timeout 5
         }}
     }}
     real_server 127.0.0.2 85 {{
