@@ -94,6 +94,8 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     """tcp, tcpfin, udp in seconds; 0 leaves the kernel's."""
     lvs_dataplane: str = "auto"
     """Ours: auto, ipvs or nftables."""
+    lvs_repair_interval_us: int = 60 * SECOND_US
+    """Ours: how often the kernel's table is compared with what it should hold; 0: never."""
     packet_marks: PacketMarks | None = None
     """`nftables_ipvs`: nftables marks the packets of groups, and one service per mark stands for all; None: not."""
     sync_daemon: SyncDaemon | None = None

@@ -49,8 +49,6 @@ from pykeepalived.runtime.program import FIRST_PART, Context, StatusPart
 from pykeepalived.runtime.sync_daemon import SyncDaemons, run_both
 from pykeepalived.units import SECOND_US
 
-#: How often the kernel's table is compared with ours.
-DRIFT_INTERVAL_US: Final = 60 * SECOND_US
 #: Exit code of the original when the kernel does not balance ("FATAL": the parent does not try again).
 EXIT_FATAL: Final = 1
 #: An orderly stop waits this long for the scripts that it started.
@@ -62,7 +60,7 @@ class CheckerProgram:
 
     `voice`: the words of another dialect than keepalived's. `dataplane`: use this one instead of choosing; who gave it
     closes it.
-    `drift_interval_us`: 0 never compares.
+    `drift_interval_us`: instead of the configuration's `lvs_repair_interval`; 0 never compares.
     """
 
     def __init__(
@@ -71,7 +69,7 @@ class CheckerProgram:
         *,
         voice: Voice | None = None,
         dataplane: Dataplane | None = None,
-        drift_interval_us: int = DRIFT_INTERVAL_US,
+        drift_interval_us: int | None = None,
         observer: LvsObserver | None = None,
     ) -> None:
         self._context = context
@@ -116,7 +114,7 @@ class CheckerProgram:
                 return
         context = self._context
         self._take(config)
-        self._keeper = TableKeeper(context.reactor, self._dataplane, self._tell, self._drift_interval_us)
+        self._keeper = TableKeeper(context.reactor, self._dataplane, self._tell, self._repair_interval_us(config))
         self._keeper.leave_absent(config.ldirectord is not None and not config.ldirectord.readd_quiescent)
         self._drains.dataplane = self._dataplane
         self._packet_marks = self._wanted_marks(config)
@@ -152,6 +150,7 @@ class CheckerProgram:
         if self._checks is not None:
             self._checks.configure(config)
         self._keeper.leave_absent(config.ldirectord is not None and not config.ldirectord.readd_quiescent)
+        self._keeper.repair_every(self._repair_interval_us(config))
         refs = self._refs(config)
         for key in [key for key in self._pools if key not in refs]:
             self._end(key)
@@ -245,6 +244,10 @@ class CheckerProgram:
             init_notifies=config.globals.rs_init_notifies, mails_checks=config.globals.mail.checks
         )
         self._herald.configure(voice, config.globals)
+
+    def _repair_interval_us(self, config: Config) -> int:
+        own = self._drift_interval_us
+        return config.globals.lvs_repair_interval_us if own is None else own
 
     def _refs(self, config: Config) -> dict[str, ServiceRef]:
         """The virtual servers by their keys; of two with the same one, the first."""

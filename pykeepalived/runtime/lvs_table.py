@@ -107,6 +107,16 @@ class TableKeeper:
         self._changed.clear()
         self._bring_about(keys)
 
+    def repair_every(self, interval_us: int) -> None:
+        """Compare at this interval from now on; 0: never."""
+        if interval_us == self._drift_interval_us:
+            return
+        self._drift_interval_us = interval_us
+        if self._drift_timer is not None:
+            self._drift_timer.cancel()
+            self._drift_timer = None
+        self.watch_drift()
+
     def watch_drift(self) -> None:
         """Begin to compare the kernel's table with ours every interval."""
         if self._drift_interval_us > 0:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import itertools
+import resource
 import socket
 import ssl
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -17,12 +20,14 @@ from pykeepalived.checkers import registry
 from pykeepalived.checkers.conversation import Outcome
 from pykeepalived.model.checks import (
     CheckQuestion,
+    DnsCheck,
     HttpCheck,
     HttpUrl,
     NegotiateCheck,
     SmtpCheck,
     SocketOptions,
     TcpCheck,
+    UdpCheck,
 )
 from tests.connectors.desk import Desk, options
 from tests.connectors.servers import Server, read_request, reset, wait_for_end
@@ -155,6 +160,97 @@ def test_it_ends(desk: Desk, handler: Handler, make: Callable[[SocketOptions], C
     if outcome.reason == "timeout":
         assert desk.elapsed_s >= LIMIT_S
     assert peak < MEMORY
+
+
+def compressed_bomb(connection: socket.socket) -> None:
+    """Nobody asked for compression; what comes is hashed as it is, and a kilobyte would have meant a megabyte."""
+    read_request(connection)
+    connection.sendall(OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(64 << 20)))
+
+
+def ten_gigabytes(connection: socket.socket) -> None:
+    read_request(connection)
+    connection.sendall(OK + b"Content-Length: 10737418240\r\n\r\n")
+    while True:
+        connection.sendall(bytes(1 << 16))
+
+
+def greets(lines: bytes, piece: bytes) -> Handler:
+    """SMTP that answers for ever: with lines without end, or a byte at a time."""
+
+    def handler(connection: socket.socket) -> None:
+        connection.sendall(lines)
+        while True:
+            connection.sendall(piece)
+            if len(piece) == 1:
+                time.sleep(0.02)
+
+    return handler
+
+
+HUGE: list[tuple[str, Handler, Callable[[SocketOptions], CheckQuestion], str]] = [
+    ("10 GB of body", ten_gigabytes, http, "timeout"),
+    ("10 GB of body over TLS", ten_gigabytes, https, "timeout tls"),
+    ("a compressed bomb", compressed_bomb, http, "digest timeout"),
+    ("SMTP lines without end", greets(b"220-go on\r\n", b"220-and on\r\n"), smtp, "smtp-status timeout"),
+    ("SMTP a byte at a time", greets(b"220 hello\r\n", b"2"), smtp, "timeout smtp-status too-long"),
+]
+
+
+@pytest.mark.parametrize(("handler", "make", "reasons"), [case[1:] for case in HUGE], ids=[case[0] for case in HUGE])
+def test_the_process_does_not_grow(
+    desk: Desk, tls: ssl.SSLContext, handler: Handler, make: Callable[[SocketOptions], CheckQuestion], reasons: str
+) -> None:
+    """Twenty checks of it at a time: as much resident memory as before, but for the buffers of the sockets."""
+    outcomes: list[Outcome] = []
+    with Server(handler, context=tls if make is https else None) as server:
+        desk.ask(make(options(server.port, timeout_ms=300)))
+        before = resident()
+        began = time.monotonic()
+        for _ in range(20):
+            question = make(options(server.port, timeout_ms=800))
+            desk.connectors.perform(registry.converse(question), 800_000, outcomes.append)
+        desk.run_until(lambda: len(outcomes) == 20)
+        lasted_s = time.monotonic() - began
+        grown = resident() - before
+    assert {item.ok for item in outcomes} == {False}
+    assert {item.reason for item in outcomes} <= set(reasons.split()), {item.reason for item in outcomes}
+    assert lasted_s < 2.5
+    # Twenty threads of the servers are in this process, too.
+    assert grown < 24 << 20
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.parametrize("kind", ["dns", "udp"])
+def test_datagrams_that_never_end(desk: Desk, kind: str) -> None:
+    """A flood of wrong answers: the check ends at its deadline all the same."""
+    ended = threading.Event()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(5)
+
+        def flood() -> None:
+            _, asker = server.recvfrom(2000)
+            while not ended.is_set():
+                with contextlib.suppress(OSError):
+                    server.sendto(b"\xff" * 1400, asker)
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        at = options(server.getsockname()[1], timeout_ms=400)
+        question: CheckQuestion = (
+            DnsCheck(socket=at) if kind == "dns" else UdpCheck(socket=at, require_reply=True, reply=b"yes")
+        )
+        try:
+            outcome = desk.ask(question)
+        finally:
+            ended.set()
+            thread.join()
+    assert not outcome.ok
+    assert desk.elapsed_s < 0.9
 
 
 def test_records_of_nothing_do_not_hold_the_loop(desk: Desk, tls: ssl.SSLContext) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from pykeepalived.dialects.keepalived import load
 from pykeepalived.lvs.table import (
     AddDestination,
     Destination,
@@ -18,7 +20,7 @@ from pykeepalived.lvs.table import (
     ServiceKey,
 )
 from pykeepalived.model.common import Family, Script
-from pykeepalived.model.config import LdirectordSettings
+from pykeepalived.model.config import Config, LdirectordSettings
 from pykeepalived.model.lvs import (
     AddressSelector,
     Forwarding,
@@ -29,6 +31,7 @@ from pykeepalived.model.lvs import (
     SorryServer,
     VirtualServerGroup,
 )
+from tests.dialects.keepalived.fake_host import FakeHost
 from tests.lvs.stage import KEY, VIP, Backend, Stage, config, place, real_server, virtual_server
 
 SORRY = SorryServer(address="127.77.0.99", port=80)
@@ -279,6 +282,26 @@ def test_drift_is_repaired(one: Backend, two: Backend) -> None:
     stage.dataplane.table.clear()
     stage.until_weights({at(one): 3, at(two): 2})
     assert sum("differed from ours" in line for line in stage.memo.lines) == 2
+    stage.close()
+
+
+@pytest.mark.shows("global_defs.lvs_repair_interval")
+def test_the_interval_of_repairs_is_settable(one: Backend, tmp_path: Path) -> None:
+    def configured(interval: str) -> Config:
+        (tmp_path / "conf").write_text(f"global_defs {{\n lvs_repair_interval {interval}\n}}\n")
+        found = load(str(tmp_path / "conf"), host=FakeHost())
+        return msgspec.structs.replace(found.config, virtual_servers=(virtual_server(real_server(one, 3)),))
+
+    stage = Stage(drift_interval_us=None)
+    stage.program.start(configured("0"))
+    stage.until_weights({at(one): 3})
+    stage.dataplane.table.clear()
+    with pytest.raises(AssertionError, match="repaired: not within"):
+        stage.until(stage.weights, "repaired", 0.5)
+    stage.program.reload(configured("0.1"))
+    stage.until_weights({at(one): 3})
+    stage.dataplane.table.clear()
+    stage.until_weights({at(one): 3})
     stage.close()
 
 

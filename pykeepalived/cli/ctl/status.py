@@ -115,6 +115,13 @@ def render(status: dict[str, Any], now: float) -> Iterator[str]:
     if counts is not None and not checker.get("services") and counts["services"]:
         yield ""
         yield from _counts(counts)
+    probes = checker.get("probes") or {}
+    if probes.get("subscriptions"):
+        yield ""
+        yield (
+            f"{probes['subscriptions']} checks ask {probes['questions']} questions: "
+            f"{probes['probes_started']} were asked for {probes['answers_delivered']} answers"
+        )
     for service in checker.get("services", ()):
         yield ""
         yield from _service(service)

@@ -188,9 +188,7 @@ class _Globals:
             writer.script(name, getattr(settings, name))
             field = f"{name}_timeout_us"
             writer.seconds(f"{name}_timeout", getattr(settings, field), getattr(plain, field))
-        # The original does not know this word, so only a choice of one's own is written.
-        if settings.lvs_dataplane != plain.lvs_dataplane:
-            writer.line("lvs_dataplane", settings.lvs_dataplane)
+        self._ours(plain)
         if settings.lvs_flush_on_stop is not None:
             writer.line("lvs_flush_on_stop", *(("VS",) if settings.lvs_flush_on_stop == "VS" else ()))
         if settings.lvs_timeouts is not None:
@@ -232,6 +230,13 @@ class _Globals:
                 self._writer.line(name)
             else:
                 self._writer.value(name, value, getattr(plain, name))
+
+    def _ours(self, plain: GlobalDefs) -> None:
+        """Words that the original does not know: only a choice of one's own is written."""
+        if self._settings.lvs_dataplane != plain.lvs_dataplane:
+            self._writer.line("lvs_dataplane", self._settings.lvs_dataplane)
+        if self._settings.lvs_repair_interval_us != plain.lvs_repair_interval_us:
+            self._writer.seconds("lvs_repair_interval", self._settings.lvs_repair_interval_us)
 
     def _vrrp_numbers(self, plain: GlobalDefs) -> None:
         writer, settings = self._writer, self._settings

@@ -185,6 +185,8 @@ GENERAL_ROWS: Final[tuple[Row, ...]] = (
           help="interfaces may be missing at start, come and go"),
     value("lvs_dataplane", Choice(("auto", "ipvs", "nftables")), field="lvs_dataplane", default="auto", ours=True,
           help="what balances the load: the kernel's IPVS, nftables, or the first of them that is there"),
+    value("lvs_repair_interval", Duration(0, 86_400 * SECOND_US), field="lvs_repair_interval_us", default="60",
+          ours=True, help="how often IPVS is compared with what it should hold and put right; 0: never"),
     options("lvs_timeouts", LVS_TIMEOUTS, required=0, field="lvs_timeouts", after=_at_least_one_option,
             help="connection timeouts of IPVS"),
     flag("lvs_flush", field="lvs_flush", help="remove all IPVS services at start"),
