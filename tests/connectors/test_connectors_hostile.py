@@ -201,23 +201,23 @@ HUGE: list[tuple[str, Handler, Callable[[SocketOptions], CheckQuestion], str]] =
 def test_the_process_does_not_grow(
     desk: Desk, tls: ssl.SSLContext, handler: Handler, make: Callable[[SocketOptions], CheckQuestion], reasons: str
 ) -> None:
-    """Twenty checks of it at a time: as much resident memory as before, but for the buffers of the sockets."""
+    """Eight checks of it at a time: as much resident memory as before, but for the buffers of the sockets."""
     outcomes: list[Outcome] = []
     with Server(handler, context=tls if make is https else None) as server:
         desk.ask(make(options(server.port, timeout_ms=300)))
         before = resident()
         began = time.monotonic()
-        for _ in range(20):
+        for _ in range(8):
             question = make(options(server.port, timeout_ms=800))
             desk.connectors.perform(registry.converse(question), 800_000, outcomes.append)
-        desk.run_until(lambda: len(outcomes) == 20)
+        desk.run_until(lambda: len(outcomes) == 8)
         lasted_s = time.monotonic() - began
         grown = resident() - before
     assert {item.ok for item in outcomes} == {False}
     assert {item.reason for item in outcomes} <= set(reasons.split()), {item.reason for item in outcomes}
-    assert lasted_s < 2.5
-    # Twenty threads of the servers are in this process, too.
-    assert grown < 24 << 20
+    # The floods and their servers share this process, and others the machine.
+    assert lasted_s < 4
+    assert grown < 32 << 20
 
 
 def resident() -> int:
