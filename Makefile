@@ -7,6 +7,7 @@
 # make fuzz [PACKETS=N]                             a million hostile packets against the VRRP cores
 # make chaos [KILLS=200]                            kills at random moments under supervision: 20 minutes
 # make soak [SECONDS=600]                           ten reloads a second for ten minutes: adverts, memory, state
+# make simulate [HOURS=100] [SEED=N]                VRRP clusters in virtual time, then planted faults: 5 minutes
 # make lint                                         formatting, types, layers
 # make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages
 # make clean                                        what make made, the virtual environment too
@@ -15,7 +16,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: chaos soak help demo test test-unit test-network test-kernel bench differential interop storm fuzz lint format man editors install clean packages-demo packages-test
+.PHONY: help demo test test-unit test-network test-kernel bench differential interop storm fuzz simulate chaos soak lint format man editors install clean packages-demo packages-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -107,6 +108,11 @@ interop: packages-test
 storm: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.run
 	$(BIN)/python benchmarks/storm.py
+
+simulate: $(VENV)/.dev
+	@echo 'clusters in virtual time: a minute of CPU time or two for each 100 simulated hours; then each planted fault, 3 minutes'
+	$(BIN)/python -m tests.simulation --hours $(or $(HOURS),100) --seed $(or $(SEED),0)
+	$(BIN)/python -m tests.simulation --faults
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.vrrp_packets $(PACKETS)

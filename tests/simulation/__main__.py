@@ -1,0 +1,90 @@
+"""`make simulate [HOURS=H] [SEED=N]`: so many simulated hours from this seed on; then every planted fault.
+
+    python -m tests.simulation --hours 100 [--seed N]      clusters until so much time has passed in them
+    python -m tests.simulation --faults                    each planted fault must be found
+    python -m tests.simulation --fault NAME [--seeds N]    one of them, in this process: exit code 0 when it is found
+
+A seed that fails prints itself with its story; `--seed N --hours 0` plays that one alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.simulation.faults import FAULTS, plant
+
+_SEEDS = 400
+_FAULT_LIMIT_S = 300
+
+
+def play(seed: int, hours: float) -> int:
+    """Play seeds until that many hours have passed in them; at least one."""
+    from tests.simulation.plan import Trial  # noqa: PLC0415
+    from tests.simulation.world import Broken  # noqa: PLC0415
+
+    started_s, simulated_us, events, first = time.process_time(), 0, 0, seed
+    while seed == first or simulated_us < hours * 3_600_000_000:
+        trial = Trial(seed)
+        try:
+            trial.run()
+        except Broken as broken:
+            print(f"seed {seed}: {broken}\n  {trial.shape}\n  " + "\n  ".join(trial.world.story[-12:]))
+            return 1
+        simulated_us += trial.world.now_us
+        events += trial.world.events
+        seed += 1
+    cpu_s = time.process_time() - started_s
+    simulated_h = simulated_us / 3_600_000_000
+    print(
+        f"seeds {first} to {seed - 1}: {simulated_h:.1f} simulated hours, {events:,} events, nothing broken; "
+        f"{cpu_s:.0f} s of CPU time, {simulated_h / cpu_s * 60:.0f} h a minute, {events / cpu_s:,.0f} events a second"
+    )
+    return 0
+
+
+def find(name: str, seeds: int) -> int:
+    """Plant a fault and look for it; 0 when an invariant or the core itself caught it."""
+    plant(next(fault for fault in FAULTS if fault.name == name))
+    from tests.simulation.plan import Trial  # noqa: PLC0415
+
+    for seed in range(seeds):
+        try:
+            Trial(seed).run()
+        except Exception as error:
+            print(f"{name}: found with seed {seed}, {type(error).__name__} {str(error)[:90]}")
+            return 0
+    print(f"{name}: NOT FOUND in {seeds} seeds")
+    return 1
+
+
+def find_all(seeds: int) -> int:
+    def one(name: str) -> int:
+        command = [sys.executable, "-m", "tests.simulation", "--fault", name, "--seeds", str(seeds)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_FAULT_LIMIT_S, check=False)
+        print((done.stdout or done.stderr).strip(), flush=True)
+        return done.returncode
+
+    with ThreadPoolExecutor(2) as pool:
+        missed = sum(map(bool, pool.map(one, [fault.name for fault in FAULTS])))
+    print(f"{len(FAULTS) - missed} of {len(FAULTS)} planted faults found")
+    return 1 if missed else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Clusters in virtual time.")
+    parser.add_argument("--hours", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--fault", choices=[fault.name for fault in FAULTS])
+    parser.add_argument("--seeds", type=int, default=_SEEDS)
+    chosen = parser.parse_args()
+    if chosen.fault:
+        return find(chosen.fault, chosen.seeds)
+    return find_all(chosen.seeds) if chosen.faults else play(chosen.seed, chosen.hours)
+
+
+sys.exit(main())

@@ -1,0 +1,84 @@
+"""One router of a simulated cluster, and the bytes of what it says."""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+
+from pykeepalived.model.config import Config
+from pykeepalived.model.vrrp import VrrpInstance
+from pykeepalived.units import CENTISECOND_US, SECOND_US
+from pykeepalived.vrrp.expectation import expectation
+from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses
+from pykeepalived.vrrp.receive import Ladder
+from pykeepalived.vrrp.router import Router
+
+_SOCKET_LIMIT = 200
+EPOCH_US = 1_800_000_000 * SECOND_US
+
+
+def packed(address: str) -> bytes:
+    return bytes(map(int, address.split(".")))
+
+
+def build(config: VrrpInstance, priority: int, source: str) -> bytes:
+    """An IPv4 multicast advert without its HMAC trailer; v3 with the pseudo-header in its checksum."""
+    addresses = b"".join(map(packed, advertised_addresses(config)))
+    count, interval_us = len(addresses) // 4, advert_interval_us(config)
+    if config.version == 2:
+        fields = struct.pack("!BBBBBBH", 0x21, config.vrid, priority, count, 0, interval_us // SECOND_US, 0)
+        message, pseudo = fields + addresses + bytes(8), 0
+    else:
+        fields = struct.pack("!BBBBHH", 0x31, config.vrid, priority, count, interval_us // CENTISECOND_US, 0)
+        message = fields + addresses
+        pseudo = int.from_bytes(packed(source) + packed("224.0.0.18"), "big") + 112 + len(message)
+    checksum = -(int.from_bytes(message, "big") + pseudo) % 0xFFFF
+    return message[:6] + checksum.to_bytes(2, "big") + message[8:]
+
+
+def framed(message: bytes, source: str) -> bytes:
+    header = struct.pack("!BBHHHBBH", 0x45, 0xC0, 20 + len(message), 0, 0, 255, 112, 0)
+    return header + packed(source) + packed("224.0.0.18") + message
+
+
+class Machine:
+    """One router: its daemon, its interfaces, its clock, and what was told about it."""
+
+    def __init__(self, number: int, config: Config) -> None:
+        self.number = number
+        self.name = f"r{number}"
+        self.address = f"10.0.0.{number + 9}"
+        self.config = config
+        self.links = {str(item.interface): True for item in config.instances}
+        self.failing: set[str] = set()
+        self.alive = False
+        self.paused = False
+        self.clock_us = EPOCH_US
+        self.stamp = 0
+        self.goodbyes: set[str] = set()
+        self.crash_in: int | None = None
+        """Die after so many more actions."""
+        self.inbox: deque[tuple[str, bytes]] = deque(maxlen=_SOCKET_LIMIT)
+        self.adopt(config)
+
+    def adopt(self, config: Config) -> None:
+        self.config = config
+        self.instances = {item.name: item for item in config.instances}
+        self.messages: dict[tuple[str, int], bytes] = {}
+        self.grouped = {name for group in config.sync_groups for name in group.members}
+
+    def fresh(self) -> None:
+        self.router = Router(self.config, log_detail=False)
+        self.ladder = Ladder([expectation(item) for item in self.config.instances])
+        self.holding: set[str] = set()
+        self.told: dict[str, str] = {}
+        self.leading: frozenset[str] = frozenset()
+        self.heard: dict[str, tuple[int, int]] = {}
+        """When a master that counts was last heard, and for how long it must be believed."""
+        self.lower: dict[str, tuple[int, int]] = {}
+        """With a preempt delay: when an inferior master was first and last heard."""
+        self.came: dict[str, int] = {}
+        """When it became BACKUP after its start or a fault."""
+        self.spoke: dict[str, int] = {}
+        self.tick_us: int | None = None
+        self.inbox.clear()

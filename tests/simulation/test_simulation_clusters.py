@@ -1,0 +1,51 @@
+"""The short form of `make simulate`: some clusters, some planted faults, and that each fault can still be planted."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.faults import FAULTS, damaged
+from tests.simulation.plan import Shape, Trial
+
+#: One of each kind; `make simulate` plants them all.
+SOME = (
+    "skew-left-out",
+    "never-yields",
+    "priority-0-ignored",
+    "addresses-kept",
+    "group-faults-alone",
+    "script-result-lost",
+)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_nothing_is_broken(seed: int) -> None:
+    Trial(seed).run()
+
+
+def test_twenty_routers_and_a_hundred_instances() -> None:
+    Trial(7, Shape(routers=20, instances=2, suffering_s=20, faults_per_minute=12)).run()
+    Trial(8, Shape(routers=2, instances=100, suffering_s=10, faults_per_minute=12)).run()
+
+
+def test_a_seed_decides_everything() -> None:
+    one, two = Trial(3), Trial(3)
+    one.run(), two.run()
+    assert (one.world.story, one.world.events) == (two.world.story, two.world.events)
+    assert one.world.story
+
+
+def test_every_fault_can_be_planted() -> None:
+    assert len(FAULTS) == len({fault.name for fault in FAULTS}) >= 40
+    for fault in FAULTS:
+        compile(damaged(fault), fault.name, "exec")
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_a_planted_fault_is_found(name: str) -> None:
+    command = [sys.executable, "-m", "tests.simulation", "--fault", name, "--seeds", "60"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
