@@ -131,7 +131,7 @@ FAULTS: tuple[PlantedFault, ...] = (
     _fault(
         "fault-ignored",
         "instance",
-        "        if standing.faults:\n            if self.state is not FAULT:",
+        "        if faults:\n            if self.state is not FAULT:",
         "        if False:\n            if self.state is not FAULT:",
     ),
     _fault(
@@ -203,8 +203,8 @@ FAULTS: tuple[PlantedFault, ...] = (
     _fault(
         "reload-restarts-timers",
         "adaptation",
-        "instance.timer_us = min(instance.timer_us, now_us + instance.master_interval_us)",
-        "instance.timer_us = now_us + 4 * instance.master_interval_us",
+        "instance.timer_us = now_us\n",
+        "instance.timer_us = now_us + 4 * instance.master_interval_us\n",
     ),
 )
 

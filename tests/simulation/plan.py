@@ -32,7 +32,6 @@ from pykeepalived.model.vrrp import (
 )
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp.facts import advert_interval_us
-from pykeepalived.vrrp.timers import skew_us
 from tests.simulation.machine import EPOCH_US, Machine
 from tests.simulation.world import DELAY_US, Broken, World
 
@@ -168,14 +167,14 @@ class Trial:
         (machine,) = (each for each in world.machines if item.name in each.leading)
         leave(machine)
         others = [each.router.status()[0].effective_priority for each in world.machines if each.alive]
-        patience_us = skew_us(item.version, max(others), self._interval_us()) + 2 * DELAY_US[1]
+        patience_us = self._skew_us(max(others)) + 2 * DELAY_US[1]
         if leave == world.kill:
             patience_us += item.down_timer_adverts * self._interval_us()
         if self.configs[0].sync_groups:
             # The members' timers do not run out at one instant; the last one decides.
             patience_us += (item.down_timer_adverts + 1) * self._interval_us()
         best = max(others)
-        near_us = skew_us(item.version, 0, self._interval_us()) // 256
+        near_us = self._skew_us(255)
         seen_before = dict(world.entries)
         world.run(world.now_us + patience_us)
         for each in world.machines:
@@ -190,6 +189,11 @@ class Trial:
         world.boot(machine)
         world.run(world.now_us + self._settle_us())
         self._judge()
+
+    def _skew_us(self, priority: int) -> int:
+        """RFC 3768 and RFC 9568, section 6.1 of both; not the cores' own word for it."""
+        unit_us = SECOND_US if self.configs[0].instances[0].version == 2 else self._interval_us()
+        return (256 - priority) * unit_us // 256
 
     @staticmethod
     def _call(action: Callable[[Machine], None], machine: Machine) -> Callable[[], None]:
