@@ -188,6 +188,10 @@ class World:
                 self._watch_rivals()
         self.now_us = until_us
 
+    def in_flight(self) -> bool:
+        """Whether a packet is on its way."""
+        return any(due is _Due.PACKET for _, _, due, _, _ in self._queue)
+
     def _push(
         self, at_us: int, due: _Due, what: Machine | Callable[[], None], packet: tuple[str, bytes, Machine] | None
     ) -> None:
