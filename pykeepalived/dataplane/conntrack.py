@@ -37,9 +37,11 @@ _ASKED_APART: Final = 8
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """A connection with a translated destination: who was called, who answers."""
+    """A connection with a translated destination: who called, who was called, who answers."""
 
     protocol: int
+    caller: str
+    caller_port: int
     called: str
     called_port: int
     answers: str
@@ -153,8 +155,10 @@ def _flow(body: bytes) -> Flow | None:
     found = _attributes(body)
     if not struct.unpack(">I", found.get(_STATUS, bytes(4)))[0] & _DESTINATION_NAT:
         return None
-    called, answers = _tuple(found.get(_ORIGINAL, b""), source=False), _tuple(found.get(_REPLY, b""), source=True)
-    if called is None or answers is None:
+    original = found.get(_ORIGINAL, b"")
+    caller, called = _tuple(original, source=True), _tuple(original, source=False)
+    answers = _tuple(found.get(_REPLY, b""), source=True)
+    if caller is None or called is None or answers is None:
         return None
     state = _attributes(_attributes(found.get(_PROTOINFO, b"")).get(1, b"")).get(1)
     handle = b"".join(
@@ -163,7 +167,7 @@ def _flow(body: bytes) -> Flow | None:
         if kind in found
     )
     established = called[0] != socket.IPPROTO_TCP or state == bytes([_TCP_ESTABLISHED])
-    return Flow(called[0], called[1], called[2], answers[1], answers[2], established, handle)
+    return Flow(*caller, called[1], called[2], answers[1], answers[2], established, handle)
 
 
 def _tuple(data: bytes, *, source: bool) -> tuple[int, str, int] | None:

@@ -7,6 +7,7 @@ chain of its own where that is not enough: persistence, connection limits, ports
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 
@@ -36,6 +37,8 @@ from pykeepalived.model.common import Family
 
 _Active = Sequence[tuple[DestinationKey, int]]
 
+_REJECT: Final = {Family.INET: "icmp type port-unreachable", Family.INET6: "icmpv6 type port-unreachable"}
+
 
 class Parts(msgspec.Struct):
     """What a service has in the table beside the elements that register it."""
@@ -56,13 +59,16 @@ def parts_of(key: ServiceKey, entry: Entry | None) -> Parts:
         return Parts()
     parts = Parts(chains=[chain_of(key)])
     active = active_of(entry)
+    if not active:
+        # Only new connections come here.
+        parts.rules.append(f"{chain_of(key)} reject with {_REJECT[key.family]}")
     if is_direct(entry):
         return parts
     if entry.service.one_packet:
         _one_packet(parts, key, entry, active)
     elif _is_simple(key, entry, active):
         parts.rules += [_simple_rule(key, entry, active)] if active else []
-    else:
+    elif active:
         _members(parts, key, entry, active)
     return parts
 
@@ -95,8 +101,6 @@ def _one_packet(parts: Parts, key: ServiceKey, entry: Entry, active: _Active) ->
 
 
 def _members(parts: Parts, key: ServiceKey, entry: Entry, active: _Active) -> None:
-    if not active:
-        return
     chain = chain_of(key)
     limited = [pair for pair in active if entry.destinations[pair[0]].upper_threshold]
     client = client_of(key.family, entry.service)
@@ -160,7 +164,7 @@ def _over_rules(key: ServiceKey, entry: Entry, active: _Active, limited: _Active
         return
     for kept, _ in limited:
         yield f"{_over(key)} {_take(key, kept)}"
-    yield f"{_over(key)} reject"
+    yield f"{_over(key)} reject with {_REJECT[key.family]}"
 
 
 def _take(key: ServiceKey, kept: DestinationKey) -> str:

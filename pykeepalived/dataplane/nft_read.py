@@ -31,7 +31,7 @@ def families(runner: Runner) -> list[Family]:
 
 def _exists(runner: Runner, family: Family) -> bool:
     try:
-        runner.run(f"list set {table_of(family)} refused_marks")
+        runner.run(f"list set {table_of(family)} marked_to")
     except NftError:
         return False
     return True

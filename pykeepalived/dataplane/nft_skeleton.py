@@ -10,11 +10,11 @@
       set opened, inbound, outbound                              counters, keyed as members; made by the first packet
       set …_all                                                  for services of all ports: VIP . protocol . RIP
       set seen, marked_flows                                     which flows came with which mark
-      set refused, refused_all, refused_marks                    services without a destination
       chain CHAIN                                                one per service: choose and translate
       chain balance                                              mark, then address and port, then address
       chain fresh                                                first packets of connections: counts them
-      chain count                                                all packets of translated connections
+      chain count                                                all packets of translated connections, as few
+                                                                 expressions as possible
 
 Counters are not made with the destination but by its first connection: that halves the time in which a large table
 loads. A lookup in a set with counters counts, which is why `fresh` looks before it adds.
@@ -47,17 +47,14 @@ def skeleton(family: Family, *, masquerade: bool) -> str:
     lines = [f"add table {place}", *_sets(family)]
     hooks = {
         "balance": "",
-        "turned_away": "",
         "prerouting": "type nat hook prerouting priority dstnat;",
         "output": "type nat hook output priority -100;",
         "fresh": "type nat hook postrouting priority 90;",
         "fresh_local": "type nat hook input priority 90;",
         "count": "type filter hook postrouting priority filter;",
-        "input": "type filter hook input priority filter;",
-        "forward": "type filter hook forward priority filter;",
+        "count_local": "type filter hook input priority filter;",
+        "count_out": "",
     }
-    for name in PROTOCOLS.values():
-        hooks.update({f"fresh_{name}": "", f"count_{name}": "", f"in_{name}": "", f"out_{name}": ""})
     if masquerade:
         hooks["hide"] = "type nat hook postrouting priority srcnat;"
     for chain, hook in hooks.items():
@@ -84,9 +81,6 @@ def _sets(family: Family) -> Iterator[str]:
         ("marked", f"mark . {address} . inet_service"),
         ("members_all", f"{wide} . {address}"),
         ("marked_to", f"mark . {address}"),
-        ("refused", narrow),
-        ("refused_all", wide),
-        ("refused_marks", "mark"),
     ):
         yield f"add set {place} {name} {{ type {kind}; }}"
     for name in COUNTED:
@@ -112,40 +106,40 @@ def _base_rules(family: Family) -> Iterator[str]:
     yield f"balance {ip} daddr . meta l4proto vmap @all_ports"
     yield "prerouting jump balance"
     yield "output jump balance"
-    yield f"fresh {by_protocol('fresh')}"
-    yield f"fresh_local {by_protocol('fresh')}"
-    yield f"count {by_protocol('count')}"
-    # Answers to connections of the director itself, and packets to a server on the director.
-    yield f"input {by_protocol('count', 'jump')}"
-    for chain in ("input", "forward"):
-        yield f"{chain} ct state new jump turned_away"
-    reject = f"reject with icmp{'v6' if family is Family.INET6 else ''} type port-unreachable"
-    yield f"turned_away {ip} daddr . meta l4proto . th dport @refused {reject}"
-    yield f"turned_away {ip} daddr . meta l4proto @refused_all {reject}"
-    yield f"turned_away meta mark @refused_marks {reject}"
 
 
 def _count_rules(family: Family) -> Iterator[str]:
-    ip, flow, wide = word_of(family), flow_expression(family), wide_expression(family)
-    for name in PROTOCOLS.values():
-        match = f"meta l4proto {name}"
-        fresh, inward, outward = (f"{chain}_{name} {match}" for chain in ("fresh", "in", "out"))
-        first = f"add @opened {{ {flow} }} add @inbound {{ {flow} }} return"
-        yield f"{fresh} {flow} @opened return"
-        yield f"{fresh} {flow} @members {first}"
-        yield f"{fresh} {wide} @opened_all return"
-        yield f"{fresh} {wide} @members_all add @opened_all {{ {wide} }} add @inbound_all {{ {wide} }} return"
-        ports = flow.replace("meta l4proto . ", "")
-        came = f"meta mark . ct reply {ip} saddr @marked_to add @seen {{ meta mark . {ports} }}"
-        yield f"{fresh} {came} add @marked_flows {{ {flow} }} {first}"
-        yield f"count_{name} ct direction vmap {{ original : goto in_{name}, reply : goto out_{name} }}"
-        yield f"{inward} {flow} @inbound return"
-        yield f"{inward} {wide} @inbound_all return"
-        yield f"{outward} {flow} @outbound return"
-        yield f"{outward} {flow} @members add @outbound {{ {flow} }} return"
-        yield f"{outward} {wide} @outbound_all return"
-        yield f"{outward} {wide} @members_all add @outbound_all {{ {wide} }} return"
-        yield f"{outward} {flow} @marked_flows add @outbound {{ {flow} }} return"
+    """The same in every chain: what is likeliest first, and before source addresses are translated."""
+    ip = word_of(family)
+    called = f"ct original {ip} daddr . meta l4proto"
+    there, back = (f"{called} . ct original proto-dst . {ip} {end}" for end in ("daddr . th dport", "saddr . th sport"))
+    wide_there, wide_back = f"{called} . {ip} daddr", f"{called} . {ip} saddr"
+    matches = [f"meta l4proto {name}" for name in PROTOCOLS.values()]
+    # Answers to connections of the director itself, and packets to a server on the director, pass the local hooks.
+    for chain in ("fresh", "fresh_local"):
+        yield f"{chain} ct status & dnat == 0 return"
+        yield from (f"{chain} {match} {there} @opened return" for match in matches)
+        yield f"{chain} {wide_there} @opened_all return"
+        for match in matches:
+            first = f"add @opened {{ {there} }} add @inbound {{ {there} }} return"
+            yield f"{chain} {match} {there} @members {first}"
+        first = f"add @opened_all {{ {wide_there} }} add @inbound_all {{ {wide_there} }} return"
+        yield f"{chain} {wide_there} @members_all {first}"
+        for match in matches:
+            ports = there.replace("meta l4proto . ", "")
+            came = f"meta mark . {ip} daddr @marked_to add @seen {{ meta mark . {ports} }}"
+            first = f"add @opened {{ {there} }} add @inbound {{ {there} }} return"
+            yield f"{chain} {match} {came} add @marked_flows {{ {there} }} {first}"
+    for chain in ("count", "count_local"):
+        yield f"{chain} ct status & dnat == 0 return"
+        yield f"{chain} ct direction reply goto count_out"
+        yield from (f"{chain} {match} {there} @inbound return" for match in matches)
+        yield f"{chain} {wide_there} @inbound_all return"
+    yield from (f"count_out {match} {back} @outbound return" for match in matches)
+    yield f"count_out {wide_back} @outbound_all return"
+    yield from (f"count_out {match} {back} @members add @outbound {{ {back} }} return" for match in matches)
+    yield f"count_out {wide_back} @members_all add @outbound_all {{ {wide_back} }} return"
+    yield from (f"count_out {match} {back} @marked_flows add @outbound {{ {back} }} return" for match in matches)
 
 
 def _hide_rules(family: Family) -> Iterator[str]:

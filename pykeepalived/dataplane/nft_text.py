@@ -84,11 +84,6 @@ def _members(key: ServiceKey, old: Entry | None, new: Entry | None) -> list[str]
         new_guards = dict.fromkeys(guard_of(key, kept) for kept in after)
         lines += many("delete", place, name, [guard for guard in old_guards if guard not in new_guards])
         lines += many("add", place, name, [guard for guard in new_guards if guard not in old_guards])
-    was_refused = old is not None and not active_of(old)
-    is_refused = new is not None and not active_of(new)
-    if was_refused != is_refused:
-        name = "refused_marks" if key.fwmark else "refused" if key.port else "refused_all"
-        lines.append(f"{'add' if is_refused else 'delete'} element {place} {name} {{ {place_of(key)} }}")
     return lines
 
 
