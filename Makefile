@@ -93,6 +93,7 @@ bench: $(VENV)/.run
 	$(BIN)/python benchmarks/config_load.py
 	$(BIN)/python benchmarks/checks.py $(if $(LONG),--seconds 30 --rounds 3)
 	$(BIN)/python benchmarks/programming.py
+	$(BIN)/python benchmarks/nftables.py
 	$(BIN)/python benchmarks/ldirectord_pace.py
 	$(if $(LONG),$(BIN)/python benchmarks/detection.py)
 

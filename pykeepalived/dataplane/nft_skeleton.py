@@ -101,7 +101,7 @@ def by_protocol(what: str, verdict: str = "goto") -> str:
 
 def _base_rules(family: Family) -> Iterator[str]:
     ip = word_of(family)
-    yield "balance meta mark vmap @marks"
+    yield "balance meta mark != 0 meta mark vmap @marks"
     yield f"balance {ip} daddr . meta l4proto . th dport vmap @services"
     yield f"balance {ip} daddr . meta l4proto vmap @all_ports"
     yield "prerouting jump balance"

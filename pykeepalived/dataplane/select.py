@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pykeepalived.dataplane import Dataplane, DataplaneUnavailable
+from pykeepalived.dataplane.nft_options import Options
+
+_PLAIN = Options()
 
 
-def open_dataplane(wish: str, say: Callable[[str], None]) -> Dataplane:
+def open_dataplane(wish: str, say: Callable[[str], None], options: Options = _PLAIN) -> Dataplane:
     """Open the dataplane of `lvs_dataplane`: auto, ipvs or nftables.
 
-    `say` gets the line about the choice. Raises `DataplaneUnavailable` with what is missing.
+    `options` are for nftables. `say` gets the line about the choice.
+    Raises `DataplaneUnavailable` with what is missing.
     """
     if wish == "ipvs":
         return _ipvs()
     if wish == "nftables":
-        return _nftables()
+        return _nftables(options)
     try:
         dataplane = _ipvs()
     except DataplaneUnavailable as no_ipvs:
         try:
-            dataplane = _nftables()
+            dataplane = _nftables(options)
         except DataplaneUnavailable as no_nftables:
             raise DataplaneUnavailable(f"no dataplane: {no_ipvs}; {no_nftables}") from no_nftables
         say(f"LVS dataplane is nftables: {no_ipvs}")
@@ -35,7 +39,7 @@ def _ipvs() -> Dataplane:
     return IpvsDataplane()
 
 
-def _nftables() -> Dataplane:
+def _nftables(options: Options) -> Dataplane:
     from pykeepalived.dataplane.nftables import NftablesDataplane  # noqa: PLC0415
 
-    return NftablesDataplane()
+    return NftablesDataplane(options=options)

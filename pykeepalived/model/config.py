@@ -96,6 +96,10 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     """Ours: auto, ipvs or nftables."""
     lvs_repair_interval_us: int = 60 * SECOND_US
     """Ours: how often the kernel's table is compared with what it should hold; 0: never."""
+    lvs_nftables_masquerade: bool = False
+    """Ours: nftables hides clients behind the director's address."""
+    lvs_nftables_removed: str = "drain"
+    """Ours: what becomes of connections to a removed server with nftables, drain or reset."""
     packet_marks: PacketMarks | None = None
     """`nftables_ipvs`: nftables marks the packets of groups, and one service per mark stands for all; None: not."""
     sync_daemon: SyncDaemon | None = None

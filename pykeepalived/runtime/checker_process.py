@@ -38,7 +38,7 @@ from pykeepalived.runtime.lvs_checks import Checks
 from pykeepalived.runtime.lvs_drain import DrainKeeper, Refused
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
-from pykeepalived.runtime.lvs_kernel import KernelSettings
+from pykeepalived.runtime.lvs_kernel import KernelSettings, nftables_options
 from pykeepalived.runtime.lvs_marks import PacketMarker
 from pykeepalived.runtime.lvs_observer import LvsObserver
 from pykeepalived.runtime.lvs_status import result_events, services_status
@@ -106,7 +106,9 @@ class CheckerProgram:
         if self._dataplane is None:
             try:
                 with inside(self._context.options.ipvs_namespace):
-                    self._dataplane = open_dataplane(config.globals.lvs_dataplane, self._log.info)
+                    self._dataplane = open_dataplane(
+                        config.globals.lvs_dataplane, self._log.info, nftables_options(config)
+                    )
             except (DataplaneUnavailable, OSError) as error:
                 self._log.error(f"IPVS: Can't initialize ipvs: {error}")
                 self._stopped = True
@@ -145,6 +147,8 @@ class CheckerProgram:
         ):
             if old != new:
                 self._log.error(f"Cannot change {word} at a reload - please restart keepalived")
+        if self._settings is not None:
+            self._settings.configure(nftables_options(config))
         alike = not self._some_refused and _same_but_servers(self._config, config)
         self._take(config)
         if self._checks is not None:

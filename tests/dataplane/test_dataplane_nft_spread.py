@@ -1,7 +1,7 @@
 """How evenly nftables spreads ten thousand clients, and how few of them a removed server moves.
 
-The clients are datagrams with invented source addresses, written whole to the director's wire by one socket. Each flow's
-server is read from connection tracking's own table.
+The clients are datagrams with invented source addresses, written whole to the director's wire by one socket. Each
+flow's server is read from connection tracking's own table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pykeepalived.lvs.reconcile import diff
 from pykeepalived.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
 from pykeepalived.model.common import Family
 from pykeepalived.model.lvs import Forwarding, Protocol
-from pykeepalived.tools.lab import Lab, Namespace, wait_until
+from pykeepalived.tools.lab import Lab, wait_until
 
 pytestmark = pytest.mark.netns
 
@@ -57,7 +57,10 @@ class Wire:
 
     def show(self, scheduler: str, weights: dict[str, int], **more: object) -> None:
         service = Service(scheduler=scheduler, **more)  # type: ignore[arg-type]
-        servers = {DestinationKey(each, 53): Destination(weight=weight, forwarding=Forwarding()) for each, weight in weights.items()}
+        servers = {
+            DestinationKey(each, 53): Destination(weight=weight, forwarding=Forwarding())
+            for each, weight in weights.items()
+        }
         table = {KEY: Entry(service, servers)} if weights else {}
         with self.director.inside():
             assert self.dataplane.apply(diff(table, self.table)) == []

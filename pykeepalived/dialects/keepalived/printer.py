@@ -237,6 +237,9 @@ class _Globals:
             self._writer.line("lvs_dataplane", self._settings.lvs_dataplane)
         if self._settings.lvs_repair_interval_us != plain.lvs_repair_interval_us:
             self._writer.seconds("lvs_repair_interval", self._settings.lvs_repair_interval_us)
+        self._writer.flag("lvs_nftables_masquerade", self._settings.lvs_nftables_masquerade)
+        if self._settings.lvs_nftables_removed != plain.lvs_nftables_removed:
+            self._writer.line("lvs_nftables_removed", self._settings.lvs_nftables_removed)
 
     def _vrrp_numbers(self, plain: GlobalDefs) -> None:
         writer, settings = self._writer, self._settings
