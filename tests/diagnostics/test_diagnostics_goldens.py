@@ -52,6 +52,11 @@ def instance(*lines: str) -> str:
 
 #: What stands in the file, and how it is loaded.
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "check-unavailable": (
+        "virtual_server 10.0.0.1 80 {\n real_server 10.0.1.1 80 {\n  HTTP_GET {\n   url {\n    path /\n"
+        '    regex "("\n   }\n  }\n }\n}\n',
+        {},
+    ),
     "block-inside-block": (
         instance().rstrip().removesuffix("}") + "\nvrrp_script s {\n    script /usr/bin/true\n}\n",
         {},

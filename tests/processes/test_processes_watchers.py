@@ -265,6 +265,9 @@ def test_a_storm_that_overflows_is_counted_anew(reactor, monkeypatch):
         def fileno(self):
             return reading
 
+        def set_buffer(self, size, *, force):
+            pass
+
         def close(self):
             pass
 

@@ -12,6 +12,7 @@ from pykeepalived.dialects.keepalived.rows import Kind
 from pykeepalived.dialects.keepalived.tables import LINES, TABLES, all_rows
 from pykeepalived.dialects.keepalived.tables.lvs import GROUP_ENTRY
 from pykeepalived.model import GlobalDefs
+from pykeepalived.model.daemon import DaemonSettings
 from tests.dialects.keepalived.fake_host import FakeHost
 
 WORDS = [line.split("\t") for line in Path(__file__).with_name("keywords.tsv").read_text().splitlines()[1:]]
@@ -107,23 +108,23 @@ def test_rows_are_complete() -> None:
 
 def test_words_without_effect_say_so_once(tmp_path: Path) -> None:
     path = tmp_path / "keepalived.conf"
-    path.write_text("global_defs {\n enable_dbus\n enable_dbus\n vrrp_cpu_affinity 0 1\n}\n")
+    path.write_text("global_defs {\n enable_dbus\n enable_dbus\n dbus_service_name a.b\n}\n")
     result = load(str(path), host=FakeHost())
     notes = [item for item in result.findings.items if item.id == "no-effect-yet"]
-    assert [item.message.split("`")[1] for item in notes] == ["enable_dbus", "vrrp_cpu_affinity"]
+    assert [item.message.split("`")[1] for item in notes] == ["enable_dbus", "dbus_service_name"]
     assert notes[0].notes == ("used 2 times",)
     assert {item.severity for item in notes} == {Severity.NOTE}
     assert result.exit_class == 0
     assert result.config.globals.words == (
         ("enable_dbus", ()),
         ("enable_dbus", ()),
-        ("vrrp_cpu_affinity", ("0", "1")),
+        ("dbus_service_name", ("a.b",)),
     )
 
 
 def test_fields_of_global_words_exist_in_the_model() -> None:
     """A row in effect of global_defs has a field, or is a default that instances and servers take."""
-    model = set(GlobalDefs.__struct_fields__)
+    model = {*GlobalDefs.__struct_fields__, *DaemonSettings.__struct_fields__}
     inherited = {
         "sender", "smtp_server", "smtp_helo_name", "smtp_connect_timeout_us", "recipients", "smtp_alert",
         "smtp_alert_vrrp", "smtp_alert_checker", "email_faults", "no_checker_emails",
@@ -133,6 +134,7 @@ def test_fields_of_global_words_exist_in_the_model() -> None:
         "higher_prio_send_advert", "version", "check_unicast_src", "skip_check_adv_addr", "strict",
         "notify_priority_changes", "owner_ignore_adverts", "ready_gate",
         "nftables", "nftables_priority", "nftables_ifindex", "nftables_counters", "vrrp_iptables", "vrrp_ipsets",
+        "nftables_ipvs", "nftables_ipvs_priority", "nftables_ipvs_start_fwmark",
     }  # fmt: skip
     for context, row in all_rows():
         if context == "global_defs" and row.later is None:
