@@ -87,7 +87,7 @@ test-network: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m '(netns or peer) and not uml' $(TESTS)
 
 test-kernel: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) -m uml $(TESTS)
+	$(BIN)/python -m pytest -q -n $(JOBS) -m 'uml and not long' $(TESTS)
 
 bench: $(VENV)/.run
 	$(BIN)/python benchmarks/config_load.py
@@ -99,7 +99,7 @@ bench: $(VENV)/.run
 
 differential: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev
-	LVS_FEATURES=long $(BIN)/python -m pytest -q tests/interop/lvs/test_lvs_features.py
+	LVS_FEATURES=long $(BIN)/python -m pytest -q -m long $(TESTS)
 	$(BIN)/python -m tests.interop.lvs.differential $(if $(CONFIGURATIONS),--directory '$(CONFIGURATIONS)')
 
 interop: packages-test

@@ -14,6 +14,7 @@ PARTS = ("sync", "mail", "kernel", "ipvsadm", "drain")
 
 
 @pytest.mark.uml
+@pytest.mark.long
 @pytest.mark.netns
 @pytest.mark.peer
 @pytest.mark.shows("global_defs.{smtp_alert,smtp_alert_checker,no_checker_emails}")
