@@ -84,7 +84,7 @@ test-unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(JOBS) -m 'not netns and not uml and not peer' $(TESTS)
 
 test-network: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m '(netns or peer) and not uml' $(TESTS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m '(netns or peer) and not uml and not long' $(TESTS)
 
 test-kernel: $(VENV)/.dev
 	$(BIN)/python -m pytest -q -n $(JOBS) -m 'uml and not long' $(TESTS)

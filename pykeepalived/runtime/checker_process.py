@@ -122,6 +122,8 @@ class CheckerProgram:
         self._packet_marks = self._wanted_marks(config)
         self._marks = Marks(None if self._packet_marks is None else self._packet_marks.first)
         self._checks = Checks(context, self._tell, self._result)
+        if self._observer is not None:
+            self._checks.hear_all()
         self._checks.configure(config)
         self._settings = KernelSettings(self._dataplane, self._log)
         self._settings.set_buffers(config.globals.daemon)

@@ -47,6 +47,9 @@ class Listener(threading.Thread):
                 header = 14 + 4 * (packet[14] & 15)
                 self.resigned += packet[header + 2] == 0
 
+    def close(self) -> None:
+        self._socket.close()
+
     def longest_gap_s(self) -> float:
         return max((after - before for before, after in zip(self.times, self.times[1:], strict=False)), default=0.0)
 
@@ -99,6 +102,7 @@ class Soak:
         late = [resident_kib(pid) for pid in pids]
         listener.ended = True
         listener.join()
+        listener.close()
         reloads = node.log.count("Reload complete")
         self.gap_s, self.growth_kib, self.reloads = listener.longest_gap_s(), sum(late) - sum(early), reloads
         self.hups = number

@@ -64,6 +64,7 @@ def test_there_are_enough_of_them() -> None:
 
 
 @pytest.mark.uml
+@pytest.mark.long
 @pytest.mark.netns
 @pytest.mark.peer
 def test_a_dozen_configurations_live_as_with_keepalived() -> None:

@@ -215,6 +215,7 @@ def test_the_interface_of_a_grouped_static_line_faults_the_group(ours: Router, b
     wait_until(lambda: ours.said("Entering MASTER STATE") > masters, PATIENCE_S, "MASTER")
 
 
+@pytest.mark.long
 @pytest.mark.shows("vrrp_instance.promote_secondaries")
 def test_promote_secondaries_holds_while_the_instance_is_there_and_not_after(router: Router) -> None:
     def setting(name: str) -> str:

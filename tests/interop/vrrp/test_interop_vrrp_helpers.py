@@ -90,6 +90,7 @@ def test_sets_in_a_named_namespace(word: str, tmp_path: Path) -> None:
         assert router.here.run(*inside, "ipset", "list", "-n").stdout == ""
 
 
+@pytest.mark.long
 @pytest.mark.shows("global_defs.{nftables,nftables_priority,nftables_counters,vrrp_iptables}")
 def test_settings_of_the_packet_filter_change_on_a_reload(tmp_path: Path) -> None:
     rest = BLOCKING.partition("}\n")[2]

@@ -256,6 +256,7 @@ def test_a_virtual_interface_comes_and_goes_with_its_base(tmp_path: Path) -> Non
         router.stop()
 
 
+@pytest.mark.long
 @pytest.mark.shows(
     "vrrp_instance.use_vmac.{group,netlink_notify_msg}", "global_defs.{default_interface,disable_local_igmp}"
 )
