@@ -16,6 +16,10 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
+
+# Hundreds of tests start the programs, and every worker reads every test: where the environment forbids byte code, each
+# of them would compile it all again.
+export PYTHONDONTWRITEBYTECODE =
 .PHONY: help demo test test-unit test-network test-kernel bench differential interop storm fuzz simulate chaos soak lint format man editors install clean packages-demo packages-test
 
 PREFIX ?= /usr/local
@@ -59,6 +63,7 @@ $(VENV)/.run: $(VENV)/.made setup.cfg pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.made setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@$(BIN)/python -m compileall -q pykeepalived || true
 	@touch $@ $(VENV)/.run
 
 # The client libraries of ldirectord's checks, for the tests that ask real servers. One of them is built from source,
@@ -81,13 +86,16 @@ test: packages-test
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi
 
 test-unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) -m 'not netns and not uml and not peer' $(TESTS)
+	@$(BIN)/python -m compileall -q pykeepalived
+	$(BIN)/python -m pytest -q --durations=12 -n $(JOBS) -m 'not netns and not uml and not peer' $(TESTS)
 
 test-network: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m '(netns or peer) and not uml and not long' $(TESTS)
+	@$(BIN)/python -m compileall -q pykeepalived
+	$(BIN)/python -m pytest -q --durations=12 -n $(JOBS) --dist loadfile -m '(netns or peer) and not uml and not long' $(TESTS)
 
 test-kernel: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -n $(JOBS) -m 'uml and not long' $(TESTS)
+	@$(BIN)/python -m compileall -q pykeepalived
+	$(BIN)/python -m pytest -q --durations=12 -n $(JOBS) -m 'uml and not long' $(TESTS)
 
 bench: $(VENV)/.run
 	$(BIN)/python benchmarks/config_load.py
