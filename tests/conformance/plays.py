@@ -42,7 +42,7 @@ def become_backup(stage: Stage, **bent: Any) -> None:
     raise AssertionError("it does not become BACKUP")
 
 
-def become_master(stage: Stage, timeout_s: float = 6) -> None:
+def become_master(stage: Stage, timeout_s: float = 30) -> None:
     for _ in range(int(timeout_s / _STEP_S)):
         if any(priorities(stage)):
             return

@@ -17,7 +17,7 @@ from tests.conformance.stages import CoreStage, WireStage, network
 
 CASES = table.cases()
 SIDE_BY_SIDE = 16
-ATTEMPTS = 3
+ATTEMPTS = 5
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.core], ids=lambda case: case.name)

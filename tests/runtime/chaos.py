@@ -97,11 +97,13 @@ class Chaos:
             _kill(pid, signal.SIGKILL)
         if what == "keepalived":
             assert node.process is not None
-            node.process.wait(10)
-            wait_until(lambda: not node.holds(), 3, f"no address on the dead {node.space.name} after {self.story[-3:]}")
+            node.process.wait(40)
+            wait_until(
+                lambda: not node.holds(), 40, f"no address on the dead {node.space.name} after {self.story[-3:]}"
+            )
         elif what == "all":
             assert node.process is not None
-            node.process.wait(10)
+            node.process.wait(40)
         self.rest()
 
     def rest(self) -> None:

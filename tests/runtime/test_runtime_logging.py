@@ -114,14 +114,14 @@ for number in range(int(sys.argv[1])):
 
 
 def test_console_form():
-    done = subprocess.run([sys.executable, "-c", CONSOLE, "1"], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run([sys.executable, "-c", CONSOLE, "1"], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == ""
     assert re.fullmatch(r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}: line 0\n", done.stderr)
 
 
 def test_a_console_that_does_not_read_stops_nobody():
     reader, writer = os.pipe()
-    done = subprocess.run([sys.executable, "-c", CONSOLE, "5000"], stderr=writer, timeout=20, check=False)
+    done = subprocess.run([sys.executable, "-c", CONSOLE, "5000"], stderr=writer, timeout=60, check=False)
     os.close(writer)
     assert done.returncode == 0
     os.close(reader)

@@ -66,7 +66,7 @@ class Daemon:
     def pid(self, name: str) -> int:
         return int((self.directory / f"{name}.pid").read_text())
 
-    def wait(self, condition, limit_s: float = 15) -> None:
+    def wait(self, condition, limit_s: float = 40) -> None:
         deadline = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain; log:\n{self.log}\ntrace: {self.trace}"
@@ -82,7 +82,7 @@ class Daemon:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def end(self, limit_s: float = 10) -> int:
+    def end(self, limit_s: float = 40) -> int:
         assert self.process is not None
         return self.process.wait(limit_s)
 

@@ -215,18 +215,22 @@ def test_the_interface_of_a_grouped_static_line_faults_the_group(ours: Router, b
     wait_until(lambda: ours.said("Entering MASTER STATE") > masters, PATIENCE_S, "MASTER")
 
 
-@pytest.mark.long
 @pytest.mark.shows("vrrp_instance.promote_secondaries")
 def test_promote_secondaries_holds_while_the_instance_is_there_and_not_after(router: Router) -> None:
     def setting(name: str) -> str:
         return router.space.run("sysctl", "-n", f"net.ipv4.conf.{name}.promote_secondaries").stdout.strip()
 
     router.space.sysctl("net.ipv4.conf.eth0.promote_secondaries", 0)
-    router.start_as_master(config(words="promote_secondaries", addresses="10.60.0.1/24\n10.60.0.2/24"))
+    router.start_as_master(config(words="promote_secondaries", addresses="10.60.0.1/24"))
     wait_until(lambda: setting("eth0") == "1", PATIENCE_S, "setting")
     assert setting("all") == "0"
-    wait_until(lambda: router.space.has_address("10.60.0.2"), PATIENCE_S, "secondary address")
+    wait_until(lambda: router.space.has_address("10.60.0.1"), PATIENCE_S, "primary address")
+    # An address of the administrator: the daemon itself may take its own away when one of them is lost.
+    router.space.ip("addr", "add", "10.60.0.9/24", "dev", "eth0")
+    masters = router.said("Entering MASTER STATE")
     router.space.ip("addr", "del", "10.60.0.1/24", "dev", "eth0")
-    assert router.space.has_address("10.60.0.2"), "promoted, not taken away with its primary"
+    assert router.space.has_address("10.60.0.9"), "promoted, not taken away with its primary"
+    wait_until(lambda: router.said("Entering MASTER STATE") > masters, PATIENCE_S, "MASTER again")
     router.stop()
+    assert router.space.has_address("10.60.0.9")
     assert setting("eth0") == "0"
