@@ -170,12 +170,15 @@ class ChildHost:
                 random.seed(seed)
             program = self._setup.factory(self._context())
             self._program = program
+            # A start makes much and drops little of it: collections would only look at all of it again and again.
+            gc.disable()
             program.start(self._setup.config)
         except Exception as error:
             log.error(f"Cannot start: {describe(error)}")
             self._exit_code = EXIT_PERMISSION if isinstance(error, PermissionError) else EXIT_SOFTWARE
         if self._exit_code is None:
             gc.freeze()
+            gc.enable()
             self._give_up_rights()
             signals.SignalWatcher(self._reactor, self._signal, (*signals.HANDLED, signal.SIGXCPU))
             self._send(Ready())

@@ -17,6 +17,10 @@ from pykeepalived.units import MILLISECOND_US, SECOND_US
 
 _FIRST_RETRY_US: Final = SECOND_US
 _LAST_RETRY_US: Final = 60 * SECOND_US
+#: After a transaction the next one waits this many times as long as that one took, but never longer than `_REST_US`:
+#: while thousands of servers change state, the dataplane takes a tenth of the process at most.
+_REST_TIMES: Final = 10
+_REST_US: Final = 200 * MILLISECOND_US
 #: A drift check reads the table in pieces of about this many destinations, so that no check waits for it.
 _DRIFT_PIECE: Final = 100
 _DRIFT_PAUSE_US: Final = 100 * MILLISECOND_US
@@ -37,6 +41,7 @@ class TableKeeper:
         self._refused: dict[ServiceKey, int] = {}
         """Keys with a refused operation, with the number of attempts."""
         self._flush_timer: Timer | None = None
+        self._rest_until_us = 0
         self._retry_timer: Timer | None = None
         self._drift_timer: Timer | None = None
         self._drift_left: list[ServiceKey] = []
@@ -141,11 +146,13 @@ class TableKeeper:
     def _touch(self, key: ServiceKey) -> None:
         self._changed[key] = None
         if self._flush_timer is None:
-            self._flush_timer = self._reactor.call_soon(self._flush_due)
+            self._flush_timer = self._reactor.call_at(self._rest_until_us, self._flush_due)
 
     def _flush_due(self) -> None:
-        self._flush_timer = None
+        began_us = self._reactor.now_us()
         self.flush()
+        ended_us = self._reactor.now_us()
+        self._rest_until_us = ended_us + min(_REST_US, _REST_TIMES * (ended_us - began_us))
 
     def _bring_about(self, keys: Sequence[ServiceKey]) -> int:
         """Make keys as wanted; the number of operations that took."""

@@ -142,6 +142,31 @@ def test_a_stopped_clock_is_not_made_up_for(bench: Bench) -> None:
     assert len(bench.connectors.starts_us) - before <= 7
 
 
+def test_after_a_stall_the_checks_keep_their_distances(bench: Bench) -> None:
+    """What a stall has delayed is not begun at once: that burst would come again in every round."""
+    for n in range(400):
+        bench.subscribe(str(n), spec(n, warmup_us=10 * SECOND, delay_loop_us=10 * SECOND))
+    bench.reactor.run_for(30 * SECOND)
+    bench.reactor._now_us += 4 * SECOND + SLOT_US // 2
+    bench.connectors.starts_us.clear()
+    bench.reactor.run_for(30 * SECOND)
+    starts = bench.connectors.starts_us
+    assert 1180 <= len(starts) <= 1220
+    assert max(starts.count(start) for start in starts) <= 20
+    # Those whose time had come during the stall, and no others, were late.
+    assert 100 <= bench.engine.started_late <= 220
+
+
+def test_a_long_start_does_not_use_up_the_first_pause(bench: Bench) -> None:
+    for n in range(400):
+        bench.subscribe(str(n), spec(n, warmup_us=4 * SECOND, delay_loop_us=1000 * SECOND))
+    bench.reactor._now_us += 20 * SECOND
+    bench.reactor.run_for(10 * SECOND)
+    starts = bench.connectors.starts_us
+    assert (len(starts), bench.engine.started_late) == (400, 0)
+    assert max(starts) - min(starts) > 3 * SECOND
+
+
 def test_check_now(bench: Bench) -> None:
     subscription = bench.subscribe("a", spec(delay_loop_us=1000 * SECOND, warmup_us=0))
     bench.reactor.run_for(SECOND)
@@ -166,6 +191,20 @@ def test_equal_questions_are_asked_once_and_answered_to_all(bench: Bench) -> Non
     assert 29 <= status["probes_started"] <= 31
     assert status["answers_delivered"] == 10 * status["probes_started"]
     assert all(set(bench.pauses(str(n))) == {2 * SECOND} for n in range(10))
+
+
+def test_equal_successes_count_for_each_subscriber_and_stop_when_one_leaves(bench: Bench) -> None:
+    bench.connectors.repeats = True
+    subscriptions = [bench.subscribe(str(n), spec(warmup_us=0)) for n in range(10)]
+    bench.reactor.run_for(21 * SECOND)
+    assert {each.answers for each in subscriptions} == {bench.engine.probes_started} == {11}
+    subscriptions[0].close()
+    late = bench.subscribe("late", spec(warmup_us=0))
+    bench.reactor.run_for(20 * SECOND)
+    assert {each.answers for each in subscriptions[1:]} == {bench.engine.probes_started}
+    assert late.answers == bench.engine.probes_started - 11
+    assert bench.engine.status()["answers_delivered"] == 10 * bench.engine.probes_started
+    assert len(bench.results["1"]) == 1
 
 
 def test_a_late_subscriber_falls_into_step(bench: Bench) -> None:
