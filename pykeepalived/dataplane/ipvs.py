@@ -31,6 +31,7 @@ from pykeepalived.dataplane.ipvs_messages import (
     message_class,
     service_attributes,
 )
+from pykeepalived.lvs.abilities import ipvs_refusals
 from pykeepalived.lvs.table import (
     AddService,
     DeleteService,
@@ -69,8 +70,8 @@ class IpvsDataplane:
         self._family = self._commands.family
 
     def unsupported(self, table: Table) -> list[tuple[ServiceKey, str]]:
-        """Nothing that the model can say: a scheduler that the kernel lacks is refused when it is applied."""
-        return []
+        """What no IPVS can do; a scheduler that this kernel lacks is refused when it is applied."""
+        return [(key, refusal.reason) for key, entry in table.items() for refusal in ipvs_refusals(entry)]
 
     def snapshot(self) -> Table:
         return self.read(None)

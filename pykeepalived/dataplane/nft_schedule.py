@@ -20,14 +20,11 @@ from hashlib import blake2b
 from math import gcd
 from typing import Final, TypeVar
 
+from pykeepalived.lvs.abilities import APPROXIMATIONS
 from pykeepalived.lvs.table import Service
 from pykeepalived.model.common import Family
 
 T = TypeVar("T", bound=Hashable)
-
-EXACT: Final = frozenset({"rr", "wrr", "sh", "dh", "mh", "fo", "random"})
-APPROXIMATIONS: Final = {"lc": "rr", "nq": "rr", "wlc": "wrr", "sed": "wrr", "twos": "random"}
-SUPPORTED: Final = EXACT | frozenset(APPROXIMATIONS)
 
 #: Two directors must hash a client to the same server.
 HASH_SEED: Final = 0x706B6C76

@@ -23,11 +23,10 @@ from pykeepalived.dataplane.nft_direct import PLACE, direct_change, direct_skele
 from pykeepalived.dataplane.nft_names import COUNTED, guard_of, member_of, table_of
 from pykeepalived.dataplane.nft_options import Options
 from pykeepalived.dataplane.nft_read import families, read_counters, read_table
-from pykeepalived.dataplane.nft_reasons import reasons, remarks
-from pykeepalived.dataplane.nft_schedule import SUPPORTED
 from pykeepalived.dataplane.nft_skeleton import skeleton
 from pykeepalived.dataplane.nft_special import limit_skeleton, ops_skeleton
 from pykeepalived.dataplane.nft_text import change, needs_places
+from pykeepalived.lvs.abilities import SUPPORTED, nftables_refusals, nftables_remarks
 from pykeepalived.lvs.table import DestinationKey, Entry, Operation, ServiceKey, Table
 from pykeepalived.model.common import Family
 
@@ -53,11 +52,11 @@ class NftablesDataplane:
         self._held.table = self._read()
 
     def unsupported(self, table: Table) -> list[tuple[ServiceKey, str]]:
-        return [(key, reason) for key, entry in table.items() for reason in reasons(key, entry)]
+        return [(key, refusal.reason) for key, entry in table.items() for refusal in nftables_refusals(key, entry)]
 
     def remarks(self, table: Table) -> list[tuple[ServiceKey, str]]:
         """What is done otherwise than the file says, in words."""
-        return [(key, remark) for key, entry in table.items() for remark in remarks(entry)]
+        return [(key, remark) for key, entry in table.items() for remark in nftables_remarks(entry)]
 
     def snapshot(self) -> Table:
         self._held.table = self._read()
@@ -93,8 +92,8 @@ class NftablesDataplane:
         changed = dict.fromkeys(operation.key for operation in accepted)
         for key in list(changed):
             entry = self._held.table.get(key)
-            if entry is not None and (why := reasons(key, entry)):
-                failures += [Failure(each, "unsupported", why[0]) for each in accepted if each.key == key]
+            if entry is not None and (why := next(nftables_refusals(key, entry), None)) is not None:
+                failures += [Failure(each, "unsupported", why.reason) for each in accepted if each.key == key]
                 _put(self._held.table, key, before.get(key))
                 del changed[key]
         for family in (Family.INET, Family.INET6):

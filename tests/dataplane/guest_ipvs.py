@@ -13,7 +13,7 @@ from pykeepalived.dataplane.ipvs import IpvsDataplane
 from pykeepalived.dataplane.ipvs_commands import Commands
 from pykeepalived.dataplane.select import open_dataplane
 from pykeepalived.lvs.reconcile import diff
-from pykeepalived.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey, Table
+from pykeepalived.lvs.table import AddService, Destination, DestinationKey, Entry, Service, ServiceKey, Table
 from pykeepalived.model.common import Family
 from pykeepalived.model.lvs import Forwarding, ForwardingMethod, Protocol, TunnelType
 from pykeepalived.tools.lab import Lab
@@ -180,3 +180,10 @@ def test_auto_chooses_ipvs_and_says_so() -> None:
     dataplane = open_dataplane("auto", said.append)
     assert (dataplane.name, said) == ("ipvs", ["LVS dataplane is IPVS"])
     dataplane.close()
+
+
+def test_what_only_nftables_has_is_refused_by_name(empty: IpvsDataplane) -> None:
+    table: Table = {WEB: Entry(Service(scheduler="random"), {ONE: server()})}
+    assert empty.unsupported(table) == [(WEB, "IPVS has no scheduler random, only nftables has it")]
+    assert [each.name for each in empty.apply([AddService(WEB, table[WEB].service)])] == ["no-scheduler"]
+    assert empty.snapshot() == {}

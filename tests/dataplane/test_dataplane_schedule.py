@@ -9,15 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pykeepalived.dataplane.nft_schedule import (
-    APPROXIMATIONS,
     MAGLEV_SIZE,
     SLOT_LIMIT,
-    SUPPORTED,
     as_map,
     choice,
     maglev,
     slots,
 )
+from pykeepalived.lvs.abilities import APPROXIMATIONS, SUPPORTED
 from pykeepalived.lvs.table import Service
 from pykeepalived.model.common import Family
 

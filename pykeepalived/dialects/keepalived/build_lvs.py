@@ -8,6 +8,7 @@ import msgspec
 
 from pykeepalived.diagnostics import ExitClass, Label
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
+from pykeepalived.dialects.keepalived.build_dataplane import check_dataplane
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.lvs_parts import build_persistence, build_quorum, label_of
@@ -93,7 +94,7 @@ class ServerBuilder:
             context.error("ha-suspend-fwmark", f"virtual server {label}: ha_suspend needs an address",
                           draft.where["ha_suspend"])  # fmt: skip
             values["ha_suspend"] = False
-        return VirtualServer(
+        server = VirtualServer(
             selector=selector,
             protocol=protocol,
             family=family if isinstance(selector, AddressSelector) else draft.get("family"),
@@ -109,6 +110,10 @@ class ServerBuilder:
             real_servers=servers,
             **values,
         )
+        wish = self._settings.get("lvs_dataplane", "auto")
+        groups = self._groups.values() if isinstance(selector, GroupSelector) else ()
+        check_dataplane(context, draft, server, groups, wish=wish, label=label)
+        return server
 
     def claim(self, server: VirtualServer, draft: Draft) -> bool:
         """Count a server that was built elsewhere. False: there is one like it already."""

@@ -36,7 +36,7 @@ from pykeepalived.syntax.words import cut_once, cut_plain
 KEYWORD: Final = "virtual_server"
 _INNER: Final = "real_server"
 #: What the making of a virtual server may ask of global_defs.
-_SETTINGS: Final = ("smtp_alert_checker", "smtp_alert", "checker_log_all_failures")
+_SETTINGS: Final = ("smtp_alert_checker", "smtp_alert", "checker_log_all_failures", "lvs_dataplane")
 #: Checkers that are made with a look at scripts or trackers.
 _ASKING: Final = frozenset({"MISC_CHECK", "FILE_CHECK", "BFD_CHECK"})
 _RECENT: Final = 8

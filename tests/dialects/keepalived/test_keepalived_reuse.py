@@ -199,3 +199,17 @@ def test_nothing_of_a_file_stays_when_another_is_read(tmp_path: Path, monkeypatc
     assert len(memory.servers) == 1
     _same(tmp_path / "two.conf", memory)
     assert not memory.servers
+
+
+def test_another_dataplane_is_asked_about_servers_that_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path, memory = tmp_path / "lvs.conf", Memory()
+    servers = "".join(PLAIN.format(v=number) for number in range(3)).replace("lb_kind NAT", "lb_kind TUN")
+    found = []
+    for dataplane in ("ipvs", "nftables", "ipvs", "nftables"):
+        _write(path, f"global_defs {{\n    lvs_dataplane {dataplane}\n}}\n{servers}")
+        found.append(sum(item.id == "needs-ipvs" for item in _same(path, memory).findings.items))
+    # A finding for each of two real servers, at the one word.
+    assert found == [0, 6, 0, 6]

@@ -41,6 +41,8 @@ from pykeepalived.syntax import Statement
 SCHEDULERS: Final = (
     "rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq", "twos",
 )
+#: Ours, for the nftables dataplane.
+_OWN_SCHEDULERS: Final = ("random",)
 
 FORWARDING: Final = Options(
     "virtual_server.lb_kind",
@@ -175,14 +177,17 @@ REAL_SERVER: Final = Table(
     *CHECKER_ROWS,
 )
 
+_SCHEDULER: Final = Choice((*SCHEDULERS, *_OWN_SCHEDULERS), what="scheduler")
+
 VIRTUAL_SERVER: Final = Table(
     "virtual_server",
     value("ip_family", Choice({"inet": Family.INET, "inet6": Family.INET6}), field="family", default="from addresses",
           help="family of fwmark and group services"),
     *timing_rows(checker=False),
     flag("inhibit_on_failure", field="inhibit_on_failure", help="default of its real servers"),
-    value("lb_algo", Choice(SCHEDULERS, what="scheduler"), field="scheduler", default="wlc", help="scheduler"),
-    value("lvs_sched", Choice(SCHEDULERS, what="scheduler"), field="scheduler", default="wlc", same_as="lb_algo",
+    value("lb_algo", _SCHEDULER, field="scheduler", default="wlc",
+          help="scheduler; `random` (by weight) needs `lvs_dataplane nftables`"),
+    value("lvs_sched", _SCHEDULER, field="scheduler", default="wlc", same_as="lb_algo",
           help="same as lb_algo"),
     flag("hashed", field="hashed", after=_hashed,
          help="accepted without effect, as in the original"),
