@@ -23,7 +23,7 @@ _NETFILTER: Final = 12
 _GET, _DELETE = 1 << 8 | 1, 1 << 8 | 2
 _REQUEST, _ACK, _DUMP = 1, 4, 0x300
 _ERROR, _DONE = 2, 3
-_ORIGINAL, _REPLY, _STATUS, _PROTOINFO, _ID, _ZONE, _FILTER = 1, 2, 3, 4, 12, 18, 25
+_ORIGINAL, _REPLY, _STATUS, _PROTOINFO, _TIMEOUT, _ID, _ZONE, _FILTER = 1, 2, 3, 4, 7, 12, 18, 25
 _NESTED: Final = 0x8000
 _FILTER_SOURCE: Final = 1
 _DESTINATION_NAT: Final = 1 << 5
@@ -47,6 +47,9 @@ class Flow(msgspec.Struct, frozen=True):
     answers: str
     answers_port: int
     established: bool
+    state: int
+    """Of TCP, as connection tracking numbers them; 0 of other protocols."""
+    expires_s: int
     handle: bytes
     """Attributes that name the entry to the kernel."""
 
@@ -160,14 +163,15 @@ def _flow(body: bytes) -> Flow | None:
     answers = _tuple(found.get(_REPLY, b""), source=True)
     if caller is None or called is None or answers is None:
         return None
-    state = _attributes(_attributes(found.get(_PROTOINFO, b"")).get(1, b"")).get(1)
+    state = (_attributes(_attributes(found.get(_PROTOINFO, b"")).get(1, b"")).get(1) or b"\0")[0]
+    expires_s = int.from_bytes(found.get(_TIMEOUT, b""), "big")
     handle = b"".join(
         _attribute(_NESTED | kind if kind == _ORIGINAL else kind, found[kind])
         for kind in (_ORIGINAL, _ID, _ZONE)
         if kind in found
     )
-    established = called[0] != socket.IPPROTO_TCP or state == bytes([_TCP_ESTABLISHED])
-    return Flow(*caller, called[1], called[2], answers[1], answers[2], established, handle)
+    established = called[0] != socket.IPPROTO_TCP or state == _TCP_ESTABLISHED
+    return Flow(*caller, called[1], called[2], answers[1], answers[2], established, state, expires_s, handle)
 
 
 def _tuple(data: bytes, *, source: bool) -> tuple[int, str, int] | None:

@@ -20,7 +20,6 @@ from pykeepalived.dataplane import ipvs_codec as codec
 from pykeepalived.dataplane.ipvs_commands import Commands
 from pykeepalived.dataplane.ipvs_listing import (
     ListedDaemon,
-    ListedService,
     listed_daemon,
     listed_destination,
     listed_service,
@@ -31,6 +30,7 @@ from pykeepalived.dataplane.ipvs_messages import (
     message_class,
     service_attributes,
 )
+from pykeepalived.dataplane.listing import ListedService
 from pykeepalived.lvs.abilities import ipvs_refusals
 from pykeepalived.lvs.table import (
     AddService,

@@ -1,4 +1,4 @@
-"""The kernel's table with everything that it counts, for people. The dataplane itself needs less."""
+"""IPVS's table with everything that it counts, for people. The dataplane itself needs less."""
 
 from __future__ import annotations
 
@@ -6,31 +6,9 @@ from typing import Any
 
 import msgspec
 
-from pykeepalived.dataplane import Counters
 from pykeepalived.dataplane.ipvs_messages import decode_destination, decode_service
-from pykeepalived.lvs.table import Destination, DestinationKey, Service, ServiceKey
+from pykeepalived.dataplane.listing import ListedDestination, ListedService, Traffic
 from pykeepalived.model.common import Family
-
-
-class Traffic(msgspec.Struct, frozen=True):
-    """Connections, packets in and out, bytes in and out: since the start, and a second."""
-
-    totals: tuple[int, ...] = (0, 0, 0, 0, 0)
-    rates: tuple[int, ...] = (0, 0, 0, 0, 0)
-
-
-class ListedDestination(msgspec.Struct, frozen=True):
-    key: DestinationKey
-    destination: Destination
-    counters: Counters
-    traffic: Traffic
-
-
-class ListedService(msgspec.Struct, frozen=True):
-    key: ServiceKey
-    service: Service
-    traffic: Traffic
-    destinations: tuple[ListedDestination, ...] = ()
 
 
 class ListedDaemon(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,17 +34,21 @@ class Runner(Protocol):
 
 def open_runner() -> Runner:
     """The library if it is installed, else the program. Raises `DataplaneUnavailable` when neither works here."""
-    runner: Runner
-    try:
-        runner = LibraryRunner()
-    except OSError:
-        runner = ProgramRunner()
+    runner = quiet_runner()
     try:
         runner.run("add table ip pykeepalived_trial\ndelete table ip pykeepalived_trial\n")
     except NftError as error:
         runner.close()
         raise DataplaneUnavailable(f"nftables does not work here: {error}") from error
     return runner
+
+
+def quiet_runner() -> Runner:
+    """The library if it is installed, else the program, untried."""
+    try:
+        return LibraryRunner()
+    except OSError:
+        return ProgramRunner()
 
 
 class LibraryRunner:

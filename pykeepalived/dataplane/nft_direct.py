@@ -46,7 +46,7 @@ from pykeepalived.model.lvs import ForwardingMethod
 
 PLACE: Final = f"netdev {TABLE}"
 _IDLE_S: Final = {6: 900, 17: 300, 132: 900}
-_CLOSING_S: Final = 120
+CLOSING_S: Final = 120
 _FLOWS_LIMIT: Final = 1_048_576
 _COUNTED_LIMIT: Final = 65_536
 
@@ -119,7 +119,7 @@ def direct_change(
     lines += many("delete", PLACE, "ways", numbers)
     if was and not now:
         lines += [f"delete chain {PLACE} {chain_of(key)}", f"delete chain {PLACE} {_known(key)}"]
-        lines.append(f"delete map {PLACE} {_flows(key)}")
+        lines.append(f"delete map {PLACE} {flows_of(key)}")
     return lines
 
 
@@ -128,7 +128,7 @@ def _introduction(key: ServiceKey, old: Entry | None, new: Entry, devices: Mappi
     before, after = _members(old), _members(new)
     if old is None:
         kind = f"typeof {_flow(key)} : meta mark"
-        yield f"add map {PLACE} {_flows(key)} {{ {kind}; flags dynamic,timeout; size {_FLOWS_LIMIT}; }}"
+        yield f"add map {PLACE} {flows_of(key)} {{ {kind}; flags dynamic,timeout; size {_FLOWS_LIMIT}; }}"
         yield f"add chain {PLACE} {chain_of(key)}"
         yield f"add chain {PLACE} {_known(key)}"
         yield from (f"add rule {PLACE} {rule}" for rule in _known_rules(key))
@@ -148,7 +148,7 @@ def _introduction(key: ServiceKey, old: Entry | None, new: Entry, devices: Mappi
 
 def _rules(key: ServiceKey, entry: Entry) -> Iterator[str]:
     chain, known = chain_of(key), _known(key)
-    yield f"{chain} meta mark set {_flow(key)} map @{_flows(key)} goto {known}"
+    yield f"{chain} meta mark set {_flow(key)} map @{flows_of(key)} goto {known}"
     if key.protocol == 6:
         yield f"{chain} tcp flags & (fin|syn|rst|ack) != syn return"
     active = [(kept, value.weight) for kept, value in entry.destinations.items() if value.weight > 0]
@@ -172,10 +172,10 @@ def _rules(key: ServiceKey, entry: Entry) -> Iterator[str]:
 def _known_rules(key: ServiceKey) -> Iterator[str]:
     ip, known = word_of(key.family), _known(key)
     match = f"{known} meta l4proto {PROTOCOLS[key.protocol]}"
-    kept = f"update @{_flows(key)} {{ {_flow(key)} timeout"
+    kept = f"update @{flows_of(key)} {{ {_flow(key)} timeout"
     yield f"{match} {kept} {_IDLE_S[key.protocol]}s : meta mark }}"
     if key.protocol == 6:
-        yield f"{known} tcp flags & (fin|rst) != 0 {kept} {_CLOSING_S}s : meta mark }}"
+        yield f"{known} tcp flags & (fin|rst) != 0 {kept} {CLOSING_S}s : meta mark }}"
     yield f"{known} add @inbound_{ip} {{ {ip} daddr . meta l4proto . {_port(key)} . meta mark }}"
     yield f"{known} fwd {ip} to meta mark map @targets_{ip} device meta mark map @ways"
     # Its destination has gone: the director itself answers.
@@ -210,7 +210,8 @@ def _service_map(key: ServiceKey) -> str:
     return f"{'services' if key.port else 'all_ports'}_{word_of(key.family)}"
 
 
-def _flows(key: ServiceKey) -> str:
+def flows_of(key: ServiceKey) -> str:
+    """The map of a service's connections: to numbers of destinations."""
     return f"{chain_of(key)}__flows"
 
 

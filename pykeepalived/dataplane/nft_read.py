@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pykeepalived.dataplane import Counters
@@ -41,13 +41,13 @@ def read_table(runner: Runner, present: Iterable[Family]) -> Table:
     table: Table = {}
     for family in present:
         for name in ("services", "all_ports", "marks"):
-            for value, body in _elements(runner, "map", table_of(family), name):
-                key = _service_key(family, value)
+            for value, body in elements(runner, "map", table_of(family), name):
+                key = service_key(family, key_values(value))
                 service = read_service_comment(body.get("comment", ""))
                 if key is not None and service is not None:
                     table[key] = Entry(service, {})
         for name in ("members", "marked"):
-            for value, body in _elements(runner, "set", table_of(family), name):
+            for value, body in elements(runner, "set", table_of(family), name):
                 place = _member(family, value)
                 destination = read_destination_comment(body.get("comment", ""))
                 if place is not None and destination is not None and place[0] in table:
@@ -78,8 +78,8 @@ def read_counters(runner: Runner, present: Iterable[Family], table: Table) -> di
         seen = _marked_flows(runner, family, table)
         wide = _wide(family, table)
         for name in COUNTED:
-            for value, body in _elements(runner, "set", table_of(family), name):
-                parts = tuple(_parts(value))
+            for value, body in elements(runner, "set", table_of(family), name):
+                parts = tuple(key_values(value))
                 exact = _member(family, value)
                 # A destination of port 0 keeps the port that was asked for.
                 plain = [(exact[0], DestinationKey(exact[1].address, 0))] if exact is not None else []
@@ -88,8 +88,8 @@ def read_counters(runner: Runner, present: Iterable[Family], table: Table) -> di
                     name,
                     body,
                 )
-            for value, body in _elements(runner, "set", table_of(family), f"{name}_all"):
-                add(wide.get(_numbers(tuple(_parts(value))), []), name, body)
+            for value, body in elements(runner, "set", table_of(family), f"{name}_all"):
+                add(wide.get(_numbers(tuple(key_values(value))), []), name, body)
     if any(_is_direct(entry) for entry in table.values()):
         _read_direct(runner, table, add)
     return {place: Counters(**fields) for place, fields in found.items()}
@@ -108,8 +108,8 @@ def _read_direct(runner: Runner, table: Table, add: Callable[[Iterable[_Place], 
     }
     for family in Family:
         for name in ("opened", "inbound"):
-            for value, body in _elements(runner, "set", PLACE, f"{name}_{word_of(family)}"):
-                parts = _parts(value)
+            for value, body in elements(runner, "set", PLACE, f"{name}_{word_of(family)}"):
+                parts = key_values(value)
                 if parts and parts[-1] in numbers:
                     add([numbers[parts[-1]]], name, body)
 
@@ -119,8 +119,8 @@ def _marked_flows(runner: Runner, family: Family, table: Table) -> dict[tuple[An
     found: dict[tuple[Any, ...], list[_Place]] = {}
     if not any(key.fwmark and key.family is family for key in table):
         return found
-    for value, _ in _elements(runner, "set", table_of(family), "seen"):
-        mark, *flow = _parts(value)
+    for value, _ in elements(runner, "set", table_of(family), "seen"):
+        mark, *flow = key_values(value)
         key = ServiceKey.for_mark(mark, family)
         address, port = flow[-2], flow[-1]
         places = [(key, DestinationKey(address, port)), (key, DestinationKey(address, 0))]
@@ -140,8 +140,10 @@ def _wide(family: Family, table: Table) -> dict[tuple[Any, ...], list[_Place]]:
 # ---- nft's JSON ----
 
 
-def _elements(runner: Runner, kind: str, place: str, name: str) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """The elements of a set or map: value (or key), and what else stands there."""
+def elements(
+    runner: Runner, kind: str, place: str, name: str, *, values: bool = False
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The elements of a set or map, and what else stands there. Of a map the keys, or with `values` the values."""
     try:
         listed = json.loads(runner.run(f"list {kind} {place} {name}", json=True) or "{}")
     except NftError:
@@ -149,15 +151,18 @@ def _elements(runner: Runner, kind: str, place: str, name: str) -> Iterator[tupl
         return
     for item in listed.get("nftables", []):
         for element in item.get(kind, {}).get("elem", []):
-            first = element[0] if isinstance(element, list) and element else element
-            body = first.get("elem") if isinstance(first, dict) else None
-            if isinstance(body, dict):
+            pair = element if isinstance(element, list) and element else [element]
+            body = pair[0].get("elem") if isinstance(pair[0], dict) else None
+            if values:
+                yield pair[-1], body or {}
+            elif isinstance(body, dict):
                 yield body.get("val"), body
             else:
-                yield first, {}
+                yield pair[0], {}
 
 
-def _parts(value: Any) -> list[Any]:
+def key_values(value: Any) -> list[Any]:
+    """The fields of an element's key."""
     if isinstance(value, dict):
         return list(value.get("concat", []))
     return [] if value is None else [value]
@@ -168,8 +173,9 @@ def _numbers(parts: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*parts[:1], _number(parts[1]), *parts[2:]) if len(parts) > 1 else parts
 
 
-def _service_key(family: Family, value: Any) -> ServiceKey | None:
-    match _parts(value):
+def service_key(family: Family, fields: Sequence[Any]) -> ServiceKey | None:
+    """The service that an element's fields name; None for anything else."""
+    match fields:
         case [int(mark)]:
             return ServiceKey.for_mark(mark, family)
         case [str(address), protocol]:
@@ -181,7 +187,7 @@ def _service_key(family: Family, value: Any) -> ServiceKey | None:
 
 
 def _member(family: Family, value: Any) -> _Place | None:
-    match _parts(value):
+    match key_values(value):
         case [int(mark), str(address), int(port)]:
             return ServiceKey.for_mark(mark, family), DestinationKey(address, port)
         case [str(vip), protocol, int(vport), str(address), int(port)]:

@@ -12,6 +12,9 @@ import click
 
 from pykeepalived.dataplane import DataplaneUnavailable
 from pykeepalived.dataplane.ipvs import IpvsDataplane
+from pykeepalived.dataplane.libnftables import Runner, quiet_runner
+from pykeepalived.dataplane.nft_listing import NftablesListing
+from pykeepalived.dataplane.nft_names import TABLE
 from pykeepalived.tools.ipvs import show
 from pykeepalived.tools.ipvs.words import ROLES, UsageError, Words, cut, daemon, operation, service_key
 
@@ -20,6 +23,8 @@ _CONNECTIONS: Final = Path("/proc/net/ip_vs_conn")
 #: A file of rules is read up to here; 10,000 servers need 1 MB.
 _RULES_BYTES: Final = 64 << 20
 _RULES_AT_ONCE: Final = 1024
+_RATES_S: Final = 1.0
+_NFTABLES_HEAD: Final = f"Virtual services of nftables (table {TABLE})"
 
 
 @click.command(
@@ -51,14 +56,20 @@ def command(words: tuple[str, ...]) -> None:
     --stop-daemon master|backup
 
     Addresses are numbers, with -n and without. What a running daemon holds, it puts back within a minute.
+
+    Where nftables balances (our table is there), -L, -S and -Z are about that table; it is changed by the configuration
+    alone. --rate then counts for a second. --dataplane ipvs|nftables chooses.
     """
     try:
         asked = cut(words)
+        if (listing := _nftables(asked)) is not None:
+            _look(listing, asked)
+            return
         dataplane = IpvsDataplane()
     except UsageError as error:
         _fail(str(error), 2)
-    except DataplaneUnavailable as error:
-        _fail(str(error), 1)
+    except (DataplaneUnavailable, OSError) as error:
+        _fail(getattr(error, "strerror", None) or str(error), 1)
     try:
         _carry_out(dataplane, asked)
     except UsageError as error:
@@ -96,7 +107,7 @@ def _list(dataplane: IpvsDataplane, asked: Words) -> None:
     if "-c" in asked:
         with _CONNECTIONS.open(encoding="ascii", errors="replace") as file:
             next(file, None)
-            for line in show.connections(file, engines="--persistent-conn" in asked):
+            for line in show.connections(show.ipvs_connections(file), engines="--persistent-conn" in asked):
                 click.echo(line)
         return
     if "--timeout" in asked:
@@ -117,6 +128,53 @@ def _list(dataplane: IpvsDataplane, asked: Words) -> None:
     ordered = services if "--nosort" in asked else show.in_order(services)
     for line in show.table(ordered, asked, head):
         click.echo(line)
+
+
+# ---- nftables ----
+
+
+def _nftables(asked: Words) -> NftablesListing | None:
+    """nftables where it is asked for, or where our table stands; None: IPVS. Raises OSError when it is missing."""
+    wish = asked.options.get("--dataplane")
+    if wish not in {None, "ipvs", "nftables"}:
+        raise UsageError("--dataplane is ipvs or nftables")
+    runner: Runner | None = None if wish == "ipvs" else quiet_runner()
+    if runner is None:
+        return None
+    listing = NftablesListing(runner)
+    if listing.exists():
+        return listing
+    if wish == "nftables":
+        raise OSError(errno.ENOENT, f"no nftables table {TABLE} in this network namespace: no daemon balances with it")
+    runner.close()
+    return None
+
+
+def _look(listing: NftablesListing, asked: Words) -> None:
+    key = service_key(asked)
+    match asked.command:
+        case "-L" if "-c" in asked:
+            lines = show.connections(listing.connections())
+        case "-L" if "--timeout" in asked or "--daemon" in asked:
+            raise OSError(errno.EOPNOTSUPP, "timeouts and connection synchronisation are IPVS's; nftables has neither")
+        case "-L":
+            services = listing.listing(key, rates_over_s=_RATES_S if "--rate" in asked else 0.0)
+            if key is not None and not services:
+                raise OSError(errno.ESRCH, "no such service")
+            ordered = services if "--nosort" in asked else show.in_order(services)
+            lines = show.table(ordered, asked, "" if key is not None else _NFTABLES_HEAD)
+        case "-S":
+            lines = show.saved(show.in_order(listing.listing()), asked)
+        case "-Z":
+            listing.zero(key)
+            return
+        case other:
+            raise OSError(errno.EOPNOTSUPP, f"{other}: the nftables table is changed by the configuration alone")
+    for line in lines:
+        click.echo(line)
+
+
+# ---- IPVS ----
 
 
 def _restore(dataplane: IpvsDataplane) -> None:

@@ -6,7 +6,8 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from pykeepalived.dataplane.ipvs_listing import ListedDaemon, ListedDestination, ListedService, Traffic
+from pykeepalived.dataplane.ipvs_listing import ListedDaemon
+from pykeepalived.dataplane.listing import ListedConnection, ListedDestination, ListedService, Traffic
 from pykeepalived.lvs.table import ServiceKey
 from pykeepalived.model.common import Family, family_of
 from pykeepalived.model.lvs import Forwarding, ForwardingMethod, TunnelType
@@ -187,29 +188,40 @@ def _saved_destination(item: ListedDestination) -> str:
     return line
 
 
-def connections(lines: Iterable[str], *, engines: bool = False) -> Iterator[str]:
-    """The lines of -Lc from those of /proc/net/ip_vs_conn. `engines`: with what persistence engines remember."""
-    yield "IPVS connection entries"
-    head = "pro expire state       source             virtual            destination"
-    yield head + ("        pe name          pe_data" if engines else "")
+def ipvs_connections(lines: Iterable[str]) -> Iterator[ListedConnection]:
+    """The lines of /proc/net/ip_vs_conn."""
     for line in lines:
         words = line.split()
         if len(words) < 9 or not words[8].isdigit():
             continue
         source, virtual, destination = (_hex_endpoint(words[place], words[place + 1]) for place in (1, 3, 5))
-        expires_s = int(words[8])
-        time = f"{expires_s // 60:02}:{expires_s % 60:02}"
-        shown = f"{words[0]:<3} {time:<6} {words[7]:<11} {source:<18} {virtual:<18} {destination}"
-        if engines and len(words) > 10:
-            shown = f"{shown:<{len(shown) - len(destination) + 16}} {words[9]:<18} {words[10]}"
+        engine = (words[9], words[10]) if len(words) > 10 else None
+        yield ListedConnection(words[0], int(words[8]), words[7], *source, *virtual, *destination, engine)
+
+
+def connections(found: Iterable[ListedConnection], *, engines: bool = False) -> Iterator[str]:
+    """The lines of -Lc. `engines`: with what persistence engines remember."""
+    yield "IPVS connection entries"
+    head = "pro expire state       source             virtual            destination"
+    yield head + ("        pe name          pe_data" if engines else "")
+    for item in found:
+        source, virtual, destination = (
+            _endpoint(item.caller, item.caller_port),
+            _endpoint(item.called, item.called_port),
+            _endpoint(item.answers, item.answers_port),
+        )
+        time = f"{item.expires_s // 60:02}:{item.expires_s % 60:02}"
+        shown = f"{item.protocol:<3} {time:<6} {item.state:<11} {source:<18} {virtual:<18} {destination}"
+        if engines and item.engine is not None:
+            shown = f"{shown:<{len(shown) - len(destination) + 16}} {item.engine[0]:<18} {item.engine[1]}"
         yield shown
 
 
-def _hex_endpoint(address: str, port: str) -> str:
+def _hex_endpoint(address: str, port: str) -> tuple[str, int]:
     if len(address) == 8:
-        return f"{socket.inet_ntoa(bytes.fromhex(address))}:{int(port, 16)}"
-    inner = address.strip("[]")
-    return f"[{socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, inner))}]:{int(port, 16)}"
+        return socket.inet_ntoa(bytes.fromhex(address)), int(port, 16)
+    inner = socket.inet_pton(socket.AF_INET6, address.strip("[]"))
+    return socket.inet_ntop(socket.AF_INET6, inner), int(port, 16)
 
 
 def daemon(item: ListedDaemon) -> str:

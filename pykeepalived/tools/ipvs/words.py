@@ -40,7 +40,7 @@ ROLES: Final = {"master": True, "backup": False}
 _PROTOCOLS: Final = {"-t": Protocol.TCP, "-u": Protocol.UDP, "--sctp-service": Protocol.SCTP}
 _VALUES: Final = (
     "-t", "-u", "--sctp-service", "-f", "-s", "-b", "-M", "--pe", "-r", "-w", "-x", "-y", "--tun-type", "--tun-port",
-    "--mcast-interface", "--syncid", "--sync-maxlen", "--mcast-group", "--mcast-port", "--mcast-ttl",
+    "--dataplane", "--mcast-interface", "--syncid", "--sync-maxlen", "--mcast-group", "--mcast-port", "--mcast-ttl",
 )  # fmt: skip
 _FLAGS: Final = (
     "-n", "-c", "-o", "-6", "-g", "-i", "-m", "--stats", "--rate", "--thresholds", "--persistent-conn", "--tun-info",
