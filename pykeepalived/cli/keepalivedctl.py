@@ -12,6 +12,7 @@ from pykeepalived import __version__
 #: Command → its module, and the line that the overview shows. A command's module is loaded when it is used.
 COMMANDS: Final = {
     "status": ("pykeepalived.cli.ctl.status", "Instances, virtual servers and real servers of a running daemon."),
+    "events": ("pykeepalived.cli.ctl.events", "What happened, numbered, and with --follow what happens."),
     "lint": ("pykeepalived.cli.ctl.lint", "Faults of a configuration, and combinations that are rarely meant."),
     "show-config": ("pykeepalived.cli.ctl.show_config", "The effective configuration of a file, with every default."),
     "explain-word": ("pykeepalived.cli.ctl.explain_word", "What a keyword of either language means."),

@@ -51,3 +51,7 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
     stats_dump_file: str | None = None
     json_dump_file: str | None = None
     fifo_write_vrrp_states_on_reload: bool = False
+    control_group: str | None = None
+    """Its members may use the control socket as root does."""
+    control_read_group: str | None = None
+    """Its members may look, not steer."""

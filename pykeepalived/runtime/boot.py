@@ -156,6 +156,7 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
     if start.dump_configuration:
         for line in parent_dump(settings).splitlines():
             log.info(line)
+    chosen = start.control_socket or os.environ.get(CONTROL_VARIABLE)
     supervisor_settings = SupervisorSettings(
         title=start.title,
         pattern=start.pattern,
@@ -173,7 +174,8 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
             address_monitoring=start.address_monitoring,
             ipvs_namespace=ipvs_namespace.path(loaded.config, os.getpid()),
         ),
-        control_socket=start.control_socket or os.environ.get(CONTROL_VARIABLE) or f"{state}/{SOCKET_NAME}",
+        control_socket=chosen or f"{state}/{SOCKET_NAME}",
+        control_ways=() if chosen else tuple(dict.fromkeys((state_base(), state))),
     )
     supervisor = Supervisor(supervisor_settings, log, load=load, loaded=loaded, pid_files=pid_files, sources=sources)
     pattern = CorePattern(log)

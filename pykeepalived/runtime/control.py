@@ -1,11 +1,13 @@
-"""The control socket: `keepalivedctl` asks, the supervisor answers. JSON values, one a line, versioned.
+"""The control socket: `keepalivedctl` asks, a daemon answers. JSON values, one a line, versioned (docs/control.md).
 
     → {"version": 1, "command": "status"}
     ← {"version": 1, "ok": true, "result": {…}}
     ← {"version": 1, "ok": false, "error": "unknown command 'x'"}
 
-Only root and the daemon's own user are served (SO_PEERCRED), a request has at most `REQUEST_LIMIT` bytes, at most
-`CLIENT_LIMIT` clients are connected, one that is slow to ask or to read is cut off after `CLIENT_TIME_US`.
+Everything is bounded. A request has at most `REQUEST_LIMIT` bytes. A client that is slow to ask or to take its answer
+is cut off after `CLIENT_TIME_US`; one that follows a stream and does not read, as soon as `STREAM_BACKLOG` bytes wait
+for it. At most `CLIENT_LIMIT` are connected, and at most `STREAM_LIMIT` of them follow something, so that a question
+always finds room. Nothing more is read from a client while its answer waits: nobody can pile up work.
 """
 
 from __future__ import annotations
@@ -14,94 +16,166 @@ import contextlib
 import fcntl
 import os
 import socket
-import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from pykeepalived.reactor import HANGUP, READ, WRITE, Reactor
-from pykeepalived.units import SECOND_US
+from pykeepalived.runtime.control_access import Access, Peer, peer_of
+from pykeepalived.runtime.control_client import ControlError, NotRunning, ask, find_sockets, follow
+from pykeepalived.runtime.control_wire import (
+    PROTOCOL_VERSION,
+    REQUEST_LIMIT,
+    SOCKET_NAME,
+    Request,
+    encoder,
+    request_decoder,
+)
+from pykeepalived.units import MILLISECOND_US, SECOND_US
 
-PROTOCOL_VERSION: Final = 1
-REQUEST_LIMIT: Final = 64 * 1024
-CLIENT_LIMIT: Final = 32
+__all__ = [
+    "CLIENT_LIMIT", "PROTOCOL_VERSION", "REQUEST_LIMIT", "SOCKET_NAME", "Access", "Answer", "ControlError",
+    "ControlServer", "NotRunning", "Peer", "Request", "ask", "find_sockets", "follow",
+]  # fmt: skip
+
+CLIENT_LIMIT: Final = 256
+STREAM_LIMIT: Final = 192
 CLIENT_TIME_US: Final = 10 * SECOND_US
-SOCKET_NAME: Final = "control.sock"
-
-_CREDENTIALS: Final = struct.Struct("iII")
-#: Directories of daemons that are looked at when one is searched for.
-_SEARCH_LIMIT: Final = 256
-
-
-class Request(msgspec.Struct, frozen=True):
-    """What a client sends."""
-
-    command: str
-    version: int = PROTOCOL_VERSION
-    arguments: dict[str, Any] = {}
+STREAM_BACKLOG: Final = 256 * 1024
+#: A stream with nothing to tell says so, so that its reader knows that the daemon lives.
+HEARTBEAT_US: Final = 10 * SECOND_US
+#: With every place taken, and without descriptors, newcomers wait in the kernel for so long.
+_ACCEPT_PAUSE_US: Final = 100 * MILLISECOND_US
+_ACCEPTED_AT_ONCE: Final = 32
 
 
-Reply = Callable[[dict[str, Any]], None]
-Handler = Callable[[Request, Reply, Callable[[str], None]], None]
-"""Called with the request, a function for the result and one for an error text; either is called once, now or later."""
+class Answer:
+    """The way back to one client, for one request. Exactly one of `reply`, `refuse` and `begin` is called, once."""
 
-_request_decoder: Final = msgspec.json.Decoder(Request)
-_encoder: Final = msgspec.json.Encoder(enc_hook=str)
+    def __init__(self, client: _Client, peer: Peer, *, steers: bool) -> None:
+        self._client = client
+        self.peer = peer
+        self.steers = steers
+        """The client may do more than look."""
+
+    def reply(self, result: dict[str, Any]) -> None:
+        self._client.answer({"ok": True, "result": result})
+
+    def refuse(self, text: str) -> None:
+        self._client.answer({"ok": False, "error": text})
+
+    def begin(self, result: dict[str, Any]) -> Stream | None:
+        """Answer, and go on with a stream. None: it was refused, because too many follow already."""
+        return self._client.stream(result)
+
+
+class Stream:
+    """More answers to one request, each a line like the first."""
+
+    def __init__(self, client: _Client) -> None:
+        self._client = client
+        self.gone: Callable[[], None] = lambda: None
+        """Called once, when the client has left."""
+
+    def send(self, result: dict[str, Any]) -> None:
+        """Queue one more; a client that does not read is cut off."""
+        self._client.push({"ok": True, "result": result})
+
+
+Handler = Callable[[Request, Answer], None]
 
 
 class ControlServer:
     """Listens on a socket of its own. Raises OSError when it cannot be made or another daemon listens there."""
 
-    def __init__(self, reactor: Reactor, path: str, handler: Handler) -> None:
+    def __init__(
+        self, reactor: Reactor, path: str, handler: Handler, access: Access | None = None, *, ways: Iterable[str] = ()
+    ) -> None:
+        """`ways`: our own directories that lead to the socket, which others may pass while others may come."""
         self.path = path
-        self._reactor = reactor
-        self._handler = handler
+        self._ways = tuple(ways)
+        self.reactor = reactor
+        self.handler = handler
+        self.streams = 0
+        self._access = Access()
         self._clients: set[_Client] = set()
         self._listener = _listen(path)
         reactor.watch(self._listener.fileno(), READ, self._accept)
+        self.admit(access or Access())
+
+    def admit(self, access: Access) -> None:
+        """Change who may come. Clients that are connected keep what they have."""
+        if access == self._access:
+            return
+        self._access = access
+        # The file's mode lets everybody knock; who is let in the credentials decide (one file, two groups).
+        with contextlib.suppress(OSError):
+            Path(self.path).chmod(0o666 if access.shared else 0o600)
+            for way in self._ways:
+                Path(way).chmod(0o711 if access.shared else 0o700)
 
     def close(self) -> None:
         """Stop listening, cut clients off and remove the socket."""
-        self._reactor.unwatch(self._listener.fileno())
+        self.reactor.unwatch(self._listener.fileno())
         self._listener.close()
         for client in tuple(self._clients):
             client.close()
         with contextlib.suppress(OSError):
             Path(self.path).unlink()
 
+    def steers(self, peer: Peer) -> bool:
+        return self._access.steers(peer)
+
+    def left(self, client: _Client) -> None:
+        self._clients.discard(client)
+
     def _accept(self, _events: int) -> None:
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError:
+                # No descriptor is left: whoever waits stays in the kernel's queue meanwhile.
+                self.reactor.watch(self._listener.fileno(), 0, self._accept)
+                self.reactor.call_later(_ACCEPT_PAUSE_US, self._listen_again)
+                return
+            self._take(connection)
+
+    def _listen_again(self) -> None:
+        if self._listener.fileno() >= 0:
+            self.reactor.watch(self._listener.fileno(), READ, self._accept)
+
+    def _take(self, connection: socket.socket) -> None:
         try:
-            connection, _ = self._listener.accept()
+            peer = peer_of(connection)
         except OSError:
-            return
-        _pid, uid, _gid = _CREDENTIALS.unpack(
-            connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        )
-        if uid not in {0, os.geteuid()} or len(self._clients) >= CLIENT_LIMIT:
             connection.close()
             return
-        self._clients.add(_Client(self._reactor, connection, self._handler, self._clients.discard))
+        if not self._access.reads(peer) or len(self._clients) >= CLIENT_LIMIT:
+            connection.close()
+            return
+        self._clients.add(_Client(self, connection, peer))
 
 
 class _Client:
-    """One connection: any number of requests, one after the other."""
+    """One connection: any number of requests, one after the other; the last one may become a stream."""
 
-    def __init__(
-        self, reactor: Reactor, connection: socket.socket, handler: Handler, gone: Callable[[_Client], None]
-    ) -> None:
+    def __init__(self, server: ControlServer, connection: socket.socket, peer: Peer) -> None:
         connection.setblocking(False)
-        self._reactor = reactor
+        self._server = server
+        self._reactor = server.reactor
         self._socket: socket.socket | None = connection
-        self._handler = handler
-        self._gone = gone
+        self._peer = peer
         self._input = bytearray()
         self._output = bytearray()
         self._busy = False
         self._ended = False
-        self._timer = reactor.call_later(CLIENT_TIME_US, self.close)
-        reactor.watch(connection.fileno(), READ, self._ready)
+        self._stream: Stream | None = None
+        self._timer = self._reactor.call_later(CLIENT_TIME_US, self.close)
+        self._reactor.watch(connection.fileno(), READ, self._ready)
 
     def close(self) -> None:
         if self._socket is None:
@@ -110,7 +184,75 @@ class _Client:
         self._reactor.unwatch(self._socket.fileno())
         self._socket.close()
         self._socket = None
-        self._gone(self)
+        self._input.clear()
+        self._output.clear()
+        self._server.left(self)
+        if self._stream is not None:
+            self._server.streams -= 1
+            self._stream.gone()
+
+    # ---- what goes out ----
+
+    def answer(self, body: dict[str, Any]) -> None:
+        if self._socket is None:
+            return
+        self._busy = False
+        self._queue(body)
+        self._restart_timer(CLIENT_TIME_US, self.close)
+        self._flush()
+
+    def stream(self, result: dict[str, Any]) -> Stream | None:
+        if self._socket is None or self._server.streams >= STREAM_LIMIT:
+            self.answer({"ok": False, "error": "too many clients follow already"})
+            return None
+        self._server.streams += 1
+        self._stream = Stream(self)
+        self._queue({"ok": True, "result": result})
+        self._restart_timer(HEARTBEAT_US, self._beat)
+        self._flush()
+        return self._stream
+
+    def push(self, body: dict[str, Any]) -> None:
+        if self._socket is None:
+            return
+        self._queue(body)
+        self._flush()
+        if len(self._output) > STREAM_BACKLOG:
+            self.close()
+
+    def _beat(self) -> None:
+        self._restart_timer(HEARTBEAT_US, self._beat)
+        self.push({"ok": True, "result": {"heartbeat": True}})
+
+    def _restart_timer(self, delay_us: int, callback: Callable[[], None]) -> None:
+        self._timer.cancel()
+        self._timer = self._reactor.call_later(delay_us, callback)
+
+    def _queue(self, body: dict[str, Any]) -> None:
+        self._output += encoder.encode({"version": PROTOCOL_VERSION, **body}) + b"\n"
+
+    def _flush(self) -> None:
+        if self._socket is None:
+            return
+        try:
+            while self._output:
+                sent = self._socket.send(memoryview(self._output)[:65536])
+                del self._output[:sent]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+            return
+        self._watch()
+        if self._output or self._busy:
+            return
+        if self._input:
+            # What came with the question before: no further readiness of the socket will tell of it.
+            self._reactor.call_soon(self._serve)
+        elif self._ended and self._stream is None:
+            self.close()
+
+    # ---- what comes in ----
 
     def _ready(self, events: int) -> None:
         if events & HANGUP:
@@ -128,85 +270,56 @@ class _Client:
         except OSError:
             self.close()
             return
+        if self._stream is not None:
+            # Who follows has nothing more to say; whatever it says is its goodbye.
+            self.close()
+            return
         if not data:
             # A client may shut its sending side down and still wait for the answer.
             self._ended = True
             self._watch()
-            self._close_when_done()
+            if not self._busy and not self._output:
+                self.close()
             return
         self._input += data
         self._serve()
 
     def _serve(self) -> None:
-        while not self._busy and self._socket is not None:
-            line, newline, rest = self._input.partition(b"\n")
-            if len(line) > REQUEST_LIMIT:
-                self._ended = True
-                self._input.clear()
-                self._answer({"ok": False, "error": f"a request has at most {REQUEST_LIMIT} bytes"})
-                return
-            if not newline:
-                break
+        if self._busy or self._output or self._socket is None or self._stream is not None:
+            return
+        line, newline, rest = self._input.partition(b"\n")
+        if len(line) > REQUEST_LIMIT:
+            self._ended = True
+            self._input.clear()
+            self.answer({"ok": False, "error": f"a request has at most {REQUEST_LIMIT} bytes"})
+        elif newline:
             self._input = rest
             self._busy = True
+            self._restart_timer(CLIENT_TIME_US, self.close)
+            self._watch()
             self._handle(bytes(line))
-        self._watch()
+        elif self._ended:
+            self.close()
 
     def _handle(self, line: bytes) -> None:
         try:
-            request = _request_decoder.decode(line)
+            request = request_decoder.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self._answer({"ok": False, "error": f"not a request: {error}"})
+            self.answer({"ok": False, "error": f"not a request: {error}"})
             return
         if request.version != PROTOCOL_VERSION:
-            self._answer({"ok": False, "error": f"protocol version {request.version} is not spoken here"})
+            self.answer({"ok": False, "error": f"protocol version {request.version} is not spoken here"})
             return
-        self._handler(
-            request,
-            lambda result: self._answer({"ok": True, "result": result}),
-            lambda text: self._answer({"ok": False, "error": text}),
-        )
-
-    def _answer(self, body: dict[str, Any]) -> None:
-        if self._socket is None:
-            return
-        self._busy = False
-        self._output += _encoder.encode({"version": PROTOCOL_VERSION, **body}) + b"\n"
-        self._timer.cancel()
-        self._timer = self._reactor.call_later(CLIENT_TIME_US, self.close)
-        self._flush()
-        if self._input and not self._output:
-            self._reactor.call_soon(self._serve)
-
-    def _flush(self) -> None:
-        if self._socket is None:
-            return
-        try:
-            while self._output:
-                sent = self._socket.send(memoryview(self._output)[:65536])
-                del self._output[:sent]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.close()
-            return
-        self._watch()
-        self._close_when_done()
+        self._server.handler(request, Answer(self, self._peer, steers=self._server.steers(self._peer)))
 
     def _watch(self) -> None:
         """Nothing is read while an answer is being made or waits to be taken: a client cannot pile up work."""
         if self._socket is None:
             return
-        wanted = 0
-        if self._output:
-            wanted = WRITE
-        elif not self._busy and not self._ended:
-            wanted = READ
+        wanted = WRITE if self._output else 0
+        if self._stream is not None or (not self._output and not self._busy and not self._ended):
+            wanted |= READ
         self._reactor.watch(self._socket.fileno(), wanted, self._ready)
-
-    def _close_when_done(self) -> None:
-        if self._ended and not self._busy and not self._output:
-            self.close()
 
 
 def make_private(directory: Path) -> None:
@@ -255,59 +368,3 @@ def _somebody_listens(path: str) -> bool:
     finally:
         probe.close()
     return True
-
-
-def find_sockets(directory: str) -> list[str]:
-    """Control sockets of the daemons that keep their state below `directory`, the default one first."""
-    top = Path(directory)
-    found = [top / SOCKET_NAME] if _is_there(top / SOCKET_NAME) else []
-    with contextlib.suppress(OSError):
-        entries = sorted(top.iterdir())[:_SEARCH_LIMIT]
-        found += [entry / SOCKET_NAME for entry in entries if _is_there(entry / SOCKET_NAME)]
-    return [str(path) for path in found]
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_socket()
-    except OSError:
-        return False
-
-
-class ControlError(Exception):
-    """The daemon refused a request; the text says why."""
-
-
-class NotRunning(Exception):
-    """Nobody listens on the socket."""
-
-
-def ask(
-    path: str, command: str, arguments: dict[str, Any] | None = None, *, timeout_s: float = 5, limit: int = 1 << 28
-) -> dict[str, Any]:
-    """Send one request and wait for the answer. Raises NotRunning, ControlError."""
-    request = _encoder.encode({"version": PROTOCOL_VERSION, "command": command, "arguments": arguments or {}}) + b"\n"
-    answer = bytearray()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout_s)
-        try:
-            connection.connect(path)
-        except OSError as error:
-            raise NotRunning(f"{path}: {error.strerror or error}") from None
-        try:
-            connection.sendall(request)
-            while not answer.endswith(b"\n"):
-                data = connection.recv(1 << 20)
-                if not data or len(answer) > limit:
-                    raise ControlError("the daemon closed the connection")
-                answer += data
-        except OSError as error:
-            raise ControlError(f"no answer: {error.strerror or error}") from None
-    try:
-        body = msgspec.json.decode(bytes(answer), type=dict[str, Any])
-    except msgspec.MsgspecError as error:
-        raise ControlError(f"not an answer: {error}") from None
-    if not body.get("ok"):
-        raise ControlError(str(body.get("error", "refused")))
-    result = body.get("result")
-    return result if isinstance(result, dict) else {}

@@ -22,9 +22,8 @@ from typing import Any, Final
 
 import msgspec
 
-from pykeepalived import LDIRECTORD_VERSION, __version__
+from pykeepalived import LDIRECTORD_VERSION
 from pykeepalived.diagnostics import Diagnostic
-from pykeepalived.diagnostics.render import short
 from pykeepalived.dialects.ldirectord.voice import LdirectordVoice
 from pykeepalived.model.common import Script
 from pykeepalived.model.config import LdirectordSettings
@@ -33,15 +32,16 @@ from pykeepalived.processes.scripts import RunResult
 from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.runtime.checker_process import CheckerProgram
 from pykeepalived.runtime.child import describe
-from pykeepalived.runtime.control import SOCKET_NAME, ControlServer, Reply, Request
+from pykeepalived.runtime.control import SOCKET_NAME, ControlServer
 from pykeepalived.runtime.ldirectord_companions import Companions
+from pykeepalived.runtime.ldirectord_desk import LdirectordDesk
 from pykeepalived.runtime.ldirectord_instance import Instance
 from pykeepalived.runtime.ldirectord_log import LdirectordLog
 from pykeepalived.runtime.ldirectord_reload import BackgroundReader, FileWatch, Reading
 from pykeepalived.runtime.pidfiles import PidFile
 from pykeepalived.runtime.program import Context, Options
+from pykeepalived.runtime.requests import dispatch
 from pykeepalived.runtime.signals import SignalWatcher
-from pykeepalived.runtime.status import DRAIN_COMMANDS, network_namespace, settle, status_part
 from pykeepalived.units import SECOND_US
 
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -112,8 +112,6 @@ class Daemon:
         self._stop_signal: str | None = None
         self._read_again = False
         self._look_timer: Timer | None = None
-        self._started = time.time()
-        self._last_reload: dict[str, Any] | None = None
         context = Context(
             reactor=self._reactor,
             log=log,
@@ -123,6 +121,7 @@ class Daemon:
             emit=self._emit,
         )
         self._companions = Companions(context, instance.absolute_path)
+        self._desk = LdirectordDesk(instance, lambda: self._reading, reload=self._reload_asked)
         self._program = CheckerProgram(context, voice=LdirectordVoice(), observer=self._companions)
 
     def run(self, ready: Ready) -> int:
@@ -136,6 +135,7 @@ class Daemon:
                 ready(self._log.last_error or "the checks cannot be started")
                 return self._exit_code
             self._companions.start(self._program)
+            self._desk.program = self._program
             control = self._open_control()
             self._look_later()
             ready(None)
@@ -231,7 +231,7 @@ class Daemon:
         else:
             self._reading = answer
             self._log.settle(self._settings.logfile)
-            self._last_reload = {"ok": True, "reasons": []}
+            self._desk.reloaded()
             self._companions.about_to_reload()
             self._program.reload(answer.config)
             self._companions.reload(answer.config)
@@ -240,7 +240,7 @@ class Daemon:
             self._read()
 
     def _refuse(self, lines: list[str]) -> None:
-        self._last_reload = {"ok": False, "reasons": lines[:_LOGGED_FINDINGS]}
+        self._desk.refused(lines[:_LOGGED_FINDINGS])
         for line in lines[:_LOGGED_FINDINGS]:
             self._log.error(line)
         if len(lines) > _LOGGED_FINDINGS:
@@ -250,53 +250,20 @@ class Daemon:
     # ---- being looked at ----
 
     def _emit(self, name: str, body: Mapping[str, Any]) -> None:
-        """Nobody outside listens; what happened stands in the log."""
+        self._desk.events.add(name, body)
 
     def _open_control(self) -> ControlServer | None:
         path = f"{_STATE_DIRECTORY}/ldirectord.{self._instance.name}/{SOCKET_NAME}"
         try:
-            return ControlServer(self._reactor, path, self._asked)
+            return ControlServer(self._reactor, path, lambda request, answer: dispatch(self._desk, request, answer))
         except OSError as error:
             self._log.error(f"no control socket {path}: {error.strerror}")
             return None
 
-    def _asked(self, request: Request, reply: Reply, refuse: Callable[[str], None]) -> None:
-        if request.command == "identity":
-            reply(self._identity())
-        elif request.command == "events":
-            reply({"events": []})
-        elif request.command in DRAIN_COMMANDS:
-            settle(self._program.command(request.command, request.arguments), reply, refuse)
-        elif request.command == "status":
-            try:
-                part = status_part(request)
-            except msgspec.ValidationError as error:
-                refuse(f"status: {error}")
-                return
-            reply(
-                self._identity()
-                | {
-                    "last_reload": self._last_reload,
-                    "findings": [short(finding) for finding in self._reading.findings],
-                    "processes": [],
-                    "checker": self._program.status(part),
-                }
-            )
-        else:
-            refuse(f"unknown command {request.command!r}")
-
-    def _identity(self) -> dict[str, Any]:
-        return {
-            "program": "ldirectord",
-            "version": __version__,
-            "ldirectord_version": LDIRECTORD_VERSION,
-            "pid": os.getpid(),
-            "pid_file": self._instance.pid_path,
-            "configuration": self._instance.absolute_path,
-            "instance": self._instance.name,
-            "network_namespace": network_namespace(),
-            "started": self._started,
-        }
+    def _reload_asked(self) -> None:
+        self._log.info("Reloading Linux Director Daemon config on request")
+        self._watch.look()
+        self._read()
 
 
 # ---- becoming a daemon ----

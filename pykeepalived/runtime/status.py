@@ -1,74 +1,60 @@
-"""What the supervisor tells about itself and its children, for the control socket.
-
-The shape of `status`: the daemon's identity, one entry for each process, and under `vrrp` and `checker` what
-`Program.status` of that child said (`{"error": …}` when it did not answer in time). Virtual servers come in pages: the
-arguments are `StatusPart`'s, and `checker.next` is the `first` of the next page.
-"""
+"""What the supervisor tells about itself and its children, and what it lets the control socket do (`requests`)."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from typing import Any, Final
-
-import msgspec
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from pykeepalived import KEEPALIVED_VERSION, __version__
 from pykeepalived.diagnostics.render import short
+from pykeepalived.model.config import Config
 from pykeepalived.reactor import monotonic_us
-from pykeepalived.runtime.control import Request
-from pykeepalived.runtime.program import StatusPart
+from pykeepalived.runtime.event_ring import EventRing
 from pykeepalived.runtime.reload import Loaded
 from pykeepalived.runtime.slot import ChildSlot
 
-#: What a checker process carries out itself.
-DRAIN_COMMANDS: Final = frozenset({"drain", "undrain", "drains"})
-
 
 class Report:
-    """Facts that the supervisor notes down while it lives, and the answers that are made from them."""
+    """Facts that the supervisor notes down while it lives; implements `requests.row.Desk`.
 
-    def __init__(self, *, pid_file: str, pattern: str) -> None:
+    `loaded` gives the running generation, `reload` begins another.
+    """
+
+    def __init__(
+        self,
+        *,
+        pid_file: str,
+        pattern: str,
+        slots: Sequence[ChildSlot],
+        loaded: Callable[[], Loaded],
+        reload: Callable[[], None],
+    ) -> None:
         self._pid_file = pid_file
         self._pattern = pattern
+        self._slots = slots
+        self._loaded = loaded
+        self._reload = reload
         self._started = time.time()
         self.generation = 1
         self.last_reload: dict[str, Any] | None = None
-        self.events: list[dict[str, Any]] = []
+        self.events = EventRing()
 
-    def answer(
-        self,
-        request: Request,
-        loaded: Loaded,
-        slots: list[ChildSlot],
-        *,
-        reply: Callable[[dict[str, Any]], None],
-        refuse: Callable[[str], None],
-    ) -> None:
-        """Answer one command of the control socket, now or when the children have answered."""
-        command = request.command
-        if command == "identity":
-            reply(self._identity(loaded))
-        elif command == "events":
-            reply({"events": self.events})
-        elif command == "status":
-            try:
-                part = status_part(request)
-            except msgspec.ValidationError as error:
-                refuse(f"status: {error}")
-            else:
-                self._collect(loaded, slots, part, reply)
-        elif command in DRAIN_COMMANDS:
-            checker = next((slot for slot in slots if slot.word == "checker" and slot.pid), None)
-            if checker is None:
-                refuse("no checker process is running")
-            else:
-                checker.ask_command(command, request.arguments, lambda body: settle(body, reply, refuse))
-        else:
-            refuse(f"unknown command {command!r}")
+    def reloaded(self, took_us: int) -> None:
+        """A new generation was taken."""
+        self.generation += 1
+        self.last_reload = {"ok": True, "at": time.time(), "took_us": took_us}
+        self.events.add("reload", {"ok": True, "generation": self.generation, "took_us": took_us})
 
-    def _identity(self, loaded: Loaded) -> dict[str, Any]:
+    def refused(self, reasons: list[str]) -> None:
+        """A new file was not used."""
+        self.last_reload = {"ok": False, "at": time.time(), "reasons": reasons}
+        self.events.add("reload", {"ok": False, "generation": self.generation, "reasons": reasons[:20]})
+
+    # ---- Desk ----
+
+    def identity(self) -> dict[str, Any]:
         return {
             "program": "keepalived",
             "version": __version__,
@@ -76,46 +62,27 @@ class Report:
             "pid": os.getpid(),
             "pid_file": self._pid_file,
             "configuration": self._pattern,
-            "instance": loaded.config.globals.instance,
+            "instance": self.configuration().globals.instance,
             "network_namespace": network_namespace(),
             "started": self._started,
         }
 
-    def _collect(
-        self, loaded: Loaded, slots: list[ChildSlot], part: StatusPart, reply: Callable[[dict[str, Any]], None]
-    ) -> None:
-        result = self._identity(loaded) | {
+    def overview(self) -> dict[str, Any]:
+        return {
             "generation": self.generation,
             "last_reload": self.last_reload,
-            "findings": [short(finding) for finding in loaded.findings],
-            "processes": [_process(slot) for slot in slots if slot.wanted or slot.pid],
+            "findings": [short(finding) for finding in self._loaded().findings],
+            "processes": [_process(slot) for slot in self._slots if slot.wanted or slot.pid],
         }
-        asked = [slot for slot in slots if slot.pid]
-        waiting = {slot.word for slot in asked}
-        if not asked:
-            reply(result)
 
-        def collected(word: str, body: dict[str, Any]) -> None:
-            result[word] = body
-            waiting.discard(word)
-            if not waiting:
-                reply(result)
+    def children(self) -> list[ChildSlot]:
+        return [slot for slot in self._slots if slot.pid]
 
-        for slot in asked:
-            slot.ask_status(part, lambda body, word=slot.word: collected(word, body))  # type: ignore[misc]
+    def configuration(self) -> Config:
+        return self._loaded().config
 
-
-def settle(body: dict[str, Any], reply: Callable[[dict[str, Any]], None], refuse: Callable[[str], None]) -> None:
-    """Hand on what a program answered to a command."""
-    if "error" in body:
-        refuse(str(body["error"]))
-    else:
-        reply(body)
-
-
-def status_part(request: Request) -> StatusPart:
-    """The page of virtual servers that a request asks for; raises msgspec.ValidationError."""
-    return msgspec.convert(request.arguments, StatusPart)
+    def reload(self) -> None:
+        self._reload()
 
 
 def network_namespace() -> int | None:

@@ -17,8 +17,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -30,7 +29,8 @@ from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.runtime import signals, systemd
 from pykeepalived.runtime.bfd_link import BfdLinks
 from pykeepalived.runtime.child import EXIT_CONFIG, EXIT_FATAL, EXIT_PERMISSION, describe
-from pykeepalived.runtime.control import ControlServer, Request
+from pykeepalived.runtime.control import Answer, ControlServer, Request
+from pykeepalived.runtime.control_access import access_of
 from pykeepalived.runtime.dumps import dump_name, write_dump
 from pykeepalived.runtime.life_scripts import LifeScripts
 from pykeepalived.runtime.logging import LogSettings
@@ -42,6 +42,7 @@ from pykeepalived.runtime.programs import SOURCES, ProgramSource
 from pykeepalived.runtime.reload import Load, Loaded, refusal
 from pykeepalived.runtime.reload_duties import ReloadDuties, keep_unchangeable
 from pykeepalived.runtime.reload_time import ReloadTime
+from pykeepalived.runtime.requests import dispatch
 from pykeepalived.runtime.slot import ChildSlot, SlotEvents
 from pykeepalived.runtime.status import Report
 from pykeepalived.units import SECOND_US
@@ -49,7 +50,6 @@ from pykeepalived.units import SECOND_US
 _PERMANENT: Final = {EXIT_CONFIG: "CONFIG", EXIT_FATAL: "FATAL", EXIT_PERMISSION: "missing permission"}
 #: keepalived-behaviour 3.2.
 _STOP_ORDER: Final = ("vrrp", "checker", "bfd")
-_EVENTS_KEPT: Final = 100
 _RELOAD_LIMIT_US: Final = 30 * SECOND_US
 
 
@@ -72,6 +72,8 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     options: Options = Options()
     control_socket: str | None = None
     """None: none is wanted."""
+    control_ways: tuple[str, ...] = ()
+    """Our own directories that lead to it."""
 
 
 class Supervisor:
@@ -100,7 +102,13 @@ class Supervisor:
         self._scripts = LifeScripts(self._reactor, log)
         self._duties = ReloadDuties(log, pid_files["parent"].path)
         self._reload_time = ReloadTime(self._reactor, log, self._hup)
-        self._report = Report(pid_file=pid_files["parent"].path, pattern=settings.pattern)
+        self._report = Report(
+            pid_file=pid_files["parent"].path,
+            pattern=settings.pattern,
+            slots=self._slots,
+            loaded=lambda: self._loaded,
+            reload=self._hup,
+        )
         self._watchdog_us = systemd.watchdog_period_us()
         self._exit_code = 0
         self._started = False
@@ -169,7 +177,8 @@ class Supervisor:
         if path is None:
             return
         try:
-            self._control = ControlServer(self._reactor, path, self._answer)
+            self._control = ControlServer(self._reactor, path, self._answer, ways=self._settings.control_ways)
+            self._control.admit(access_of(self._loaded.config.globals.daemon, self._log))
         except OSError as error:
             self._log.error(f"No control socket {path} - {error.strerror or error}")
 
@@ -207,6 +216,7 @@ class Supervisor:
         if not self._complete and all(slot.ready for slot in wanted):
             self._complete = True
             self._log.info("Startup complete")
+            self._happened("daemon", {"state": "STARTED", "pid": os.getpid()})
             systemd.notify("READY=1", f"STATUS={self._settings.title} running")
         if self._reloading and not any(slot.reloading for slot in wanted):
             self._reloading = False
@@ -256,6 +266,7 @@ class Supervisor:
         kind = slot.source.kind
         if code < 0:
             self._log.error(f"pid {pid} exited due to signal {-code} ({signal.strsignal(-code)})")
+        self._happened("process", {"name": kind.word, "pid": pid, "exit": code, "wanted": slot.wanted})
         if self._stopping or not slot.wanted:
             if code < 0:
                 slot.clean_up()
@@ -316,8 +327,9 @@ class Supervisor:
         for finding in new.findings:
             self._log.info(short(finding))
         self._loaded = new
-        self._report.generation += 1
-        self._report.last_reload = {"ok": True, "at": time.time(), "took_us": self._reactor.now_us() - began_us}
+        self._report.reloaded(self._reactor.now_us() - began_us)
+        if self._control is not None:
+            self._control.admit(access_of(new.config.globals.daemon, self._log))
         self._reloading = True
         generation = self._report.generation
         self._duties.begin(new.config.globals.daemon)
@@ -342,7 +354,7 @@ class Supervisor:
         for reason in reasons:
             self._log.error(reason)
         self._log.error(f"New configuration is not used, the running one stays: {len(reasons)} new error(s)")
-        self._report.last_reload = {"ok": False, "at": time.time(), "reasons": reasons}
+        self._report.refused(reasons)
         systemd.notify("READY=1")
 
     def _reload_slot(self, slot: ChildSlot) -> None:
@@ -373,6 +385,7 @@ class Supervisor:
             return
         self._stopping = True
         self._log.info("Stopping")
+        self._happened("daemon", {"state": "STOPPING", "pid": os.getpid()})
         systemd.notify("STOPPING=1")
         # VRRP first: a backup can take over while the checkers still tidy up (keepalived-behaviour 3.2).
         for slot in sorted(self._slots, key=lambda slot: _STOP_ORDER.index(slot.word)):
@@ -413,8 +426,7 @@ class Supervisor:
             self._log.error(f"Can't open {name} - {error.strerror}")
 
     def _happened(self, name: str, fields: dict[str, Any]) -> None:
-        self._report.events.append({"event": name, "at": time.time(), **fields})
-        del self._report.events[:-_EVENTS_KEPT]
+        self._report.events.add(name, fields)
 
-    def _answer(self, request: Request, reply: Callable[[dict[str, Any]], None], refuse: Callable[[str], None]) -> None:
-        self._report.answer(request, self._loaded, self._slots, reply=reply, refuse=refuse)
+    def _answer(self, request: Request, answer: Answer) -> None:
+        dispatch(self._report, request, answer)

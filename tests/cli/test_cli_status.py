@@ -8,7 +8,7 @@ import threading
 import pytest
 from click.testing import CliRunner
 
-from pykeepalived.cli.ctl import status
+from pykeepalived.cli.ctl import common, status
 from pykeepalived.cli.keepalivedctl import COMMANDS, main
 from pykeepalived.reactor import Reactor
 from pykeepalived.runtime.control import ControlServer
@@ -123,7 +123,7 @@ def test_a_child_that_does_not_answer_is_named():
     ("seconds", "text"), [(0, "0s"), (59.9, "59s"), (200, "3m20s"), (7500, "2h05m"), (356400, "4d03h"), (-3, "0s")]
 )
 def test_durations(seconds, text):
-    assert status._duration(seconds) == text
+    assert common.duration(seconds) == text
 
 
 class Server:
@@ -133,7 +133,7 @@ class Server:
         self.reactor = Reactor()
         body = {"identity": identity, "status": answer or identity}
         self.server = ControlServer(
-            self.reactor, str(path), lambda request, reply, refuse: reply(body[request.command])
+            self.reactor, str(path), lambda request, answer: answer.reply(body[request.command])
         )
         self.stopping = False
         self.thread = threading.Thread(target=self.serve)

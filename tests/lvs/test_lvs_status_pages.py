@@ -12,10 +12,8 @@ from pykeepalived.lvs.names import ServiceRef
 from pykeepalived.lvs.pool import Pool
 from pykeepalived.model.lvs import AddressSelector, Protocol, RealServer, VirtualServer
 from pykeepalived.runtime import control
-from pykeepalived.runtime.control import Request
 from pykeepalived.runtime.lvs_status import services_status
 from pykeepalived.runtime.program import StatusPart
-from pykeepalived.runtime.status import status_part
 
 
 def pools(*sizes: int) -> dict[str, Pool]:
@@ -65,7 +63,7 @@ def test_counts_are_those_of_all():
 @pytest.mark.parametrize("arguments", [{"servers": 5000}, {"first": -1}, {"servers": "all"}])
 def test_a_page_that_is_none_is_refused(arguments):
     with pytest.raises(msgspec.ValidationError):
-        status_part(Request("status", arguments=arguments))
+        msgspec.convert(arguments, StatusPart)
 
 
 class Daemon:
@@ -78,7 +76,7 @@ class Daemon:
 
     def ask(self, path: str, command: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
         del path
-        part = status_part(Request(command, arguments={"servers": 4, **(arguments or {})}))
+        part = msgspec.convert({"servers": 4, **(arguments or {})}, StatusPart)
         self.asked.append(arguments or {})
         body = {"checker": services_status(self.pools, {key: [] for key in self.pools}, {}, part)}
         if self.reloads:

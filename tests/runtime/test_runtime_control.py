@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import socket
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from pykeepalived.model.daemon import DaemonSettings
 from pykeepalived.reactor import Reactor
 from pykeepalived.runtime import control
 from pykeepalived.runtime.control import ControlServer
+from pykeepalived.runtime.control_access import access_of
 
 
 class Bench:
@@ -21,17 +24,25 @@ class Bench:
         self.path = str(path)
         self.reactor = Reactor()
         self.later = []
+        self.streams = []
+        self.gone = []
         self.server = ControlServer(self.reactor, self.path, self.handle)
 
-    def handle(self, request, reply, refuse):
+    def handle(self, request, answer):
         if request.command == "echo":
-            reply({"arguments": request.arguments})
+            answer.reply({"arguments": request.arguments})
         elif request.command == "big":
-            reply({"text": "x" * 5_000_000})
+            answer.reply({"text": "x" * 5_000_000})
         elif request.command == "later":
-            self.later.append(reply)
+            self.later.append(answer.reply)
+        elif request.command == "follow":
+            self.streams.append(answer.begin({"begins": True}))
+            if self.streams[-1] is not None:
+                self.streams[-1].gone = lambda: self.gone.append(request)
+        elif request.command == "who":
+            answer.reply({"uid": answer.peer.uid, "groups": sorted(answer.peer.groups), "steers": answer.steers})
         else:
-            refuse("no")
+            answer.refuse("no")
 
     def client(self):
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -43,7 +54,14 @@ class Bench:
         for _ in range(count):
             self.reactor.turn(2000)
 
-    def read(self, client, limit_s=5):
+    def until(self, done, limit_s=30):
+        """Turn until `done()` says so."""
+        deadline = time.monotonic() + limit_s
+        while not done():
+            assert time.monotonic() < deadline
+            self.reactor.turn(2000)
+
+    def read(self, client, limit_s=30):
         """A line, or what came before the connection was closed."""
         data = b""
         deadline = time.monotonic() + limit_s
@@ -129,18 +147,100 @@ def test_an_endless_line_is_cut_off(bench):
 
 
 def test_a_slow_reader_is_cut_off_and_disturbs_nobody(bench, monkeypatch):
-    monkeypatch.setattr(control, "CLIENT_TIME_US", 200_000)
     slow, other = bench.client(), bench.client()
+    # Only the one who does not read has little time: the other's would run out on a machine that is busy.
+    bench.until(lambda: len(bench.server._clients) == 2)
+    monkeypatch.setattr(control, "CLIENT_TIME_US", 200_000)
     slow.send(ask(command="big"))
-    bench.turns()
+    bench.until(lambda: any(client._output for client in bench.server._clients))
+    monkeypatch.undo()
     other.send(ask(command="echo"))
     assert json.loads(bench.read(other))["ok"] is True
-    deadline = time.monotonic() + 5
-    while bench.server._clients and time.monotonic() < deadline:
-        bench.turns()
-    assert not bench.server._clients
+    bench.until(lambda: len(bench.server._clients) == 1)
+    other.send(ask(command="echo"))
+    assert json.loads(bench.read(other))["ok"] is True
     slow.close()
     other.close()
+
+
+def test_questions_behind_a_large_answer_are_answered(bench):
+    """They came in one packet with the first: no readiness of the socket tells of them again."""
+    client = bench.client()
+    client.send(ask(command="big") + ask(command="echo", arguments={"n": 1}) + ask(command="nothing"))
+    found = b""
+    while found.count(b"\n") < 3:
+        found += bench.read(client)
+    assert [json.loads(line)["ok"] for line in found.splitlines()] == [True, True, False]
+    client.close()
+
+
+# ---- streams ----
+
+
+def test_a_stream_is_a_line_for_each_event(bench):
+    client = bench.client()
+    client.send(ask(command="follow"))
+    assert json.loads(bench.read(client))["result"] == {"begins": True}
+    bench.streams[0].send({"n": 1})
+    assert json.loads(bench.read(client))["result"] == {"n": 1}
+    client.close()
+    bench.until(lambda: bench.gone)
+    bench.streams[0].send({"n": 2})
+    assert not bench.server._clients
+    assert bench.server.streams == 0
+
+
+def test_a_follower_that_does_not_read_is_cut_off_and_keeps_no_memory(bench):
+    lazy, good = bench.client(), bench.client()
+    for client in (lazy, good):
+        client.send(ask(command="follow"))
+    bench.until(lambda: len(bench.streams) == 2)
+    assert json.loads(bench.read(good))["ok"] is True
+    waiting = []
+    for number in range(100_000):
+        for stream in bench.streams:
+            stream.send({"n": number, "text": "x" * 1000})
+        waiting.append(sum(len(client._output) for client in bench.server._clients))
+        bench.read(good)
+        if bench.gone:
+            break
+    assert max(waiting) < 2 * control.STREAM_BACKLOG
+    assert len(bench.gone) == 1
+    assert len(bench.server._clients) == 1
+    lazy.close()
+    good.close()
+
+
+def test_a_quiet_stream_has_a_heartbeat(bench, monkeypatch):
+    monkeypatch.setattr(control, "HEARTBEAT_US", 10_000)
+    client = bench.client()
+    client.send(ask(command="follow"))
+    bench.read(client)
+    assert json.loads(bench.read(client))["result"] == {"heartbeat": True}
+    client.close()
+
+
+def test_followers_leave_room_for_questions(bench, monkeypatch):
+    monkeypatch.setattr(control, "STREAM_LIMIT", 2)
+    clients = [bench.client() for _ in range(3)]
+    for client in clients:
+        client.send(ask(command="follow"))
+    answers = [json.loads(bench.read(client))["ok"] for client in clients]
+    assert answers == [True, True, False]
+    clients[2].send(ask(command="echo"))
+    assert json.loads(bench.read(clients[2]))["ok"] is True
+    for client in clients:
+        client.close()
+
+
+def test_a_follower_that_talks_is_hung_up_on(bench):
+    client = bench.client()
+    client.send(ask(command="follow"))
+    bench.read(client)
+    client.send(b"x" * 60_000)
+    assert bench.read(client) == b""
+    assert bench.gone
+    client.close()
 
 
 def test_a_silent_client_is_cut_off(bench, monkeypatch):
@@ -176,7 +276,7 @@ def test_a_client_that_has_said_all_still_gets_its_answer(bench):
 
 def test_too_many_clients(bench):
     clients = [bench.client() for _ in range(control.CLIENT_LIMIT)]
-    bench.turns()
+    bench.until(lambda: len(bench.server._clients) == control.CLIENT_LIMIT)
     extra = bench.client()
     assert bench.read(extra) == b""
     clients[0].send(ask(command="echo"))
@@ -193,42 +293,76 @@ def test_the_socket_is_private_and_goes_away(tmp_path):
     assert not Path(bench.path).exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_other_users_are_turned_away(bench):
-    Path(bench.path).chmod(0o666)
-    Path(bench.path).parent.chmod(0o755)
+def asked_as(bench, uid, gid, groups, line):
+    """What the server answers to a process of that user."""
+    Path(bench.path).parent.chmod(0o711)
+    directory = os.open(Path(bench.path).parent, os.O_PATH)
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
+            # pytest's directories are private, so the way leads through a descriptor.
+            os.fchdir(directory)
+            os.setgroups(groups)
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
             client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            client.connect(bench.path)
-            os.setresuid(65534, 65534, 65534)
-            # Credentials are those of the moment of connecting, so this one is root still.
-            other = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                other.connect(bench.path)
-                other.settimeout(5)
-                other.send(ask(command="echo"))
-                os.write(writer, b"got " + other.recv(10))
-            except OSError as error:
-                os.write(writer, type(error).__name__.encode())
+            client.settimeout(30)
+            client.connect(Path(bench.path).name)
+            client.send(line)
+            os.write(writer, b"got " + client.recv(1000))
+        except OSError as error:
+            os.write(writer, type(error).__name__.encode())
         finally:
             os._exit(0)
     os.close(writer)
+    os.close(directory)
     os.set_blocking(reader, False)
-    answer = None
-    deadline = time.monotonic() + 10
-    while answer is None and time.monotonic() < deadline:
-        bench.turns(5)
+    answers = []
+
+    def arrived():
         try:
-            answer = os.read(reader, 100)
+            answers.append(os.read(reader, 2000))
         except BlockingIOError:
-            continue
+            return False
+        return True
+
+    bench.until(arrived)
     os.waitpid(pid, 0)
     os.close(reader)
-    # Either the way to the socket is barred for it (pytest's directories are private), or it is hung up on.
-    assert answer in {b"got ", b"PermissionError", b"ConnectionResetError", b"BrokenPipeError"}
+    return answers[0]
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+HUNG_UP = {b"got ", b"PermissionError", b"ConnectionResetError", b"BrokenPipeError"}
+
+
+@needs_root
+def test_other_users_are_turned_away(bench):
+    Path(bench.path).chmod(0o666)
+    assert asked_as(bench, 65534, 65534, [], ask(command="echo")) in HUNG_UP
+
+
+@needs_root
+@pytest.mark.shows("global_defs.{control_group,control_read_group}")
+def test_two_groups_may_look_or_steer(bench):
+    bench.server.admit(access_of(DaemonSettings(control_group="daemon", control_read_group="bin"), None))
+    steer, read = grp.getgrnam("daemon").gr_gid, grp.getgrnam("bin").gr_gid
+    assert stat.S_IMODE(Path(bench.path).stat().st_mode) == 0o666
+    for groups, expected in (((65534, [steer]), True), ((steer, []), True), ((65534, [read]), False)):
+        answer = asked_as(bench, 65534, *groups, ask(command="who"))
+        assert json.loads(answer.removeprefix(b"got "))["result"]["steers"] is expected
+    assert asked_as(bench, 65534, 65534, [], ask(command="who")) in HUNG_UP
+    bench.server.admit(access_of(DaemonSettings(), None))
+    assert stat.S_IMODE(Path(bench.path).stat().st_mode) == 0o600
+    assert asked_as(bench, 65534, steer, [], ask(command="who")) in HUNG_UP
+
+
+def test_a_group_that_is_not_there_gets_no_right():
+    said = []
+    log = type("Log", (), {"error": staticmethod(said.append)})
+    assert access_of(DaemonSettings(control_group="no-such-group"), log).shared is False
+    assert said == ["Control socket: there is no group no-such-group"]
 
 
 def test_a_second_daemon_does_not_take_the_socket(bench, tmp_path):

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import click
-import msgspec
 
+from pykeepalived.cli.ctl import common
 from pykeepalived.cli.ctl.status_trackers import tracker_tables
 from pykeepalived.runtime import control
-from pykeepalived.runtime.boot import CONTROL_VARIABLE, state_base
-from pykeepalived.runtime.status import network_namespace
 
-EXIT_NOT_RUNNING: Final = 3
 _WIDTH: Final = 80
 _CERTAIN: Final = {"MASTER": "green", "FAULT": "red", "BACKUP": "yellow"}
 
 
 @click.command(name="status")
-@click.option("--json", "as_json", is_flag=True, help="The whole answer as JSON.")
+@common.json_option
 @click.option("--summary", is_flag=True, help="Virtual servers as counts alone.")
-@click.option("--socket", "path", metavar="PATH", envvar=CONTROL_VARIABLE, help="Control socket of the daemon.")
+@common.socket_option
 def command(as_json: bool, summary: bool, path: str | None) -> None:
     """Instances, virtual servers and real servers of a running daemon.
 
@@ -31,15 +27,11 @@ def command(as_json: bool, summary: bool, path: str | None) -> None:
     several do and none can be chosen, 1 when the daemon does not answer.
     """
     try:
-        status = ask_status(path or choose_socket(), summary=summary)
-    except control.NotRunning as error:
-        click.echo(f"keepalivedctl: no daemon is running ({error})", err=True)
-        sys.exit(EXIT_NOT_RUNNING)
-    except control.ControlError as error:
-        click.echo(f"keepalivedctl: {error}", err=True)
-        sys.exit(1)
+        status = ask_status(path or common.choose_socket(), summary=summary)
+    except (control.NotRunning, control.ControlError) as error:
+        common.fail(error)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(status)).decode())
+        common.print_json(status)
         return
     for line in render(status, time.time()):
         click.echo(line)
@@ -61,30 +53,6 @@ def ask_status(path: str, *, summary: bool = False) -> dict[str, Any]:
         after = page.get("next")
         following = after if after is not None and after > following else None
     return status
-
-
-def choose_socket() -> str:
-    """The socket of the only daemon, or of the only one in our network namespace; ends the program if there is none.
-
-    Raises NotRunning when no daemon answers.
-    """
-    base = state_base()
-    alive: list[tuple[str, dict[str, Any]]] = []
-    for path in control.find_sockets(base):
-        try:
-            alive.append((path, control.ask(path, "identity", timeout_s=2)))
-        except (control.NotRunning, control.ControlError):
-            continue
-    if not alive:
-        raise control.NotRunning(f"no control socket below {base} answers")
-    here = network_namespace()
-    near = [found for found in alive if found[1].get("network_namespace") == here] or alive
-    if len(near) == 1:
-        return near[0][0]
-    click.echo("keepalivedctl: several daemons are running; choose one with --socket:", err=True)
-    for path, identity in near:
-        click.echo(f"  {path}  (pid {identity.get('pid')}, {identity.get('configuration')})", err=True)
-    sys.exit(2)
 
 
 # ---- the table ----
@@ -132,14 +100,14 @@ def render(status: dict[str, Any], now: float) -> Iterator[str]:
 
 def _head(status: dict[str, Any], now: float) -> Iterator[str]:
     yield f"keepalived {status.get('keepalived_version', '')} (pykeepalived {status.get('version', '')})"
-    up = _duration(now - float(status.get("started") or now))
+    up = common.duration(now - float(status.get("started") or now))
     yield f"pid {status.get('pid')}, up {up}, configuration {status.get('configuration')}"
     last = status.get("last_reload")
     if last is not None:
-        ago = _duration(now - float(last.get("at") or now))
+        ago = common.duration(now - float(last.get("at") or now))
         yield f"last reload {ago} ago: " + ("done" if last.get("ok") else "refused, the old configuration stays")
         for reason in last.get("reasons", ()):
-            yield f"  {_clean(reason)}"
+            yield f"  {common.clean(reason)}"
     for process in status.get("processes", ()):
         if not process.get("ready"):
             waits = "waits for its restart" if process.get("waiting_for_restart") else "is starting"
@@ -150,7 +118,7 @@ def _head(status: dict[str, Any], now: float) -> Iterator[str]:
 
 def _instances(vrrp: dict[str, Any], now: float) -> Iterator[tuple[str, ...]]:
     for item in vrrp["instances"]:
-        since = _duration(now - float(item["last_transition"])) if item.get("last_transition") else "-"
+        since = common.duration(now - float(item["last_transition"])) if item.get("last_transition") else "-"
         master = "this machine" if item["state"] == "MASTER" else (item.get("master_address") or "-")
         priority = str(item["effective_priority"])
         if item["base_priority"] != item["effective_priority"]:
@@ -161,7 +129,7 @@ def _instances(vrrp: dict[str, Any], now: float) -> Iterator[tuple[str, ...]]:
 def _faults(instances: Iterable[dict[str, Any]]) -> Iterator[str]:
     for item in instances:
         for fault in item.get("faults", ()):
-            yield f"  {item['name']}: {_clean(fault)}"
+            yield f"  {item['name']}: {common.clean(fault)}"
 
 
 def _scripts(scripts: Iterable[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
@@ -215,7 +183,7 @@ def _last_result(server: dict[str, Any]) -> str:
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
     """Columns as wide as their widest cell; the last one is cut where the line would pass 80 columns."""
-    cells = [head, *(tuple(_clean(cell) for cell in row) for row in rows)]
+    cells = [head, *(tuple(common.clean(cell) for cell in row) for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     for number, row in enumerate(cells):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False))
@@ -229,20 +197,3 @@ def _paint(line: str, row: tuple[str, ...]) -> str:
     word = row[1]
     colour = _CERTAIN.get(word) or {"up": "green", "down": "red", "held": "yellow"}.get(word)
     return line.replace(f"  {word}", "  " + click.style(word, fg=colour), 1) if colour else line
-
-
-def _clean(text: str) -> str:
-    """Text from the network or a file must not steer the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in str(text))
-
-
-def _duration(seconds: float) -> str:
-    """`5s`, `3m20s`, `2h05m`, `4d03h`."""
-    whole = max(0, int(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"

@@ -1,0 +1,79 @@
+"""`status`: everything at a glance. The children are asked at most every 200 ms, however many clients watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from pykeepalived.reactor import monotonic_us
+from pykeepalived.runtime.control import Answer
+from pykeepalived.runtime.control_shapes import Status
+from pykeepalived.runtime.program import StatusPart
+from pykeepalived.runtime.requests.row import Desk, RequestRow
+from pykeepalived.units import MILLISECOND_US
+
+FRESH_US: Final = 200 * MILLISECOND_US
+
+Given = Callable[[dict[str, Any]], None]
+
+
+class _Shared:
+    """What the children answered last to one question, and who waits for the next answer."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, Any] | None = None
+        self.taken_us = 0
+        self.waiting: list[Given] = []
+
+    def ask(self, desk: Desk, part: StatusPart, given: Given) -> None:
+        if self.bodies is not None and monotonic_us() - self.taken_us < FRESH_US:
+            given(self.bodies)
+            return
+        self.waiting.append(given)
+        if len(self.waiting) > 1:
+            return
+        children = list(desk.children())
+        missing = {child.word for child in children}
+        bodies: dict[str, Any] = {}
+
+        def collected(word: str, body: dict[str, Any]) -> None:
+            bodies[word] = body
+            missing.discard(word)
+            if not missing:
+                self._done(bodies)
+
+        if not children:
+            self._done(bodies)
+        for child in children:
+            child.ask_status(part, lambda body, word=child.word: collected(word, body))  # type: ignore[misc]
+
+    def _done(self, bodies: dict[str, Any]) -> None:
+        self.bodies, self.taken_us = bodies, monotonic_us()
+        waiting, self.waiting = self.waiting, []
+        for given in waiting:
+            given(bodies)
+
+
+_shared: WeakKeyDictionary[Desk, dict[StatusPart, _Shared]] = WeakKeyDictionary()
+#: Different pages that are remembered for a moment.
+_PAGES: Final = 64
+
+
+def _run(desk: Desk, part: StatusPart, answer: Answer) -> None:
+    pages = _shared.setdefault(desk, {})
+    if part not in pages and len(pages) >= _PAGES:
+        for old in [page for page, shared in pages.items() if not shared.waiting]:
+            del pages[old]
+    shared = pages.setdefault(part, _Shared())
+    shared.ask(desk, part, lambda bodies: answer.reply(desk.identity() | desk.overview() | bodies))
+
+
+ROW = RequestRow(
+    name="status",
+    help="Processes, instances, groups, trackers, virtual and real servers. Virtual servers come in pages: `first` is "
+    "the number of the first one, and `checker.next` of the answer that of the next page.",
+    run=_run,
+    arguments=StatusPart,
+    answer=Status,
+)
