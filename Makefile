@@ -1,6 +1,6 @@
 # make demo [CONF=FILE] [DATAPLANE=ipvs|nftables]   a cluster on this machine, from start to failover, in a minute
 # make test                                         everything: units, namespaces, the test kernel, the originals
-# make bench [LONG=1]                               how fast it is, beside the originals: 5 minutes, or 25
+# make bench [LONG=1] [QUESTIONS='checks …']        the benchmark book, docs/benchmarks.md: 10 minutes, or 35
 # make differential [CONFIGURATIONS=DIR]            130 LVS configurations (or those in DIR) beside keepalived: 20 minutes
 # make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
 # make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
@@ -97,13 +97,9 @@ test-kernel: $(VENV)/.dev
 	@$(BIN)/python -m compileall -q pykeepalived
 	$(BIN)/python -m pytest -q --durations=12 -n $(JOBS) -m 'uml and not long' $(TESTS)
 
-bench: $(VENV)/.run
-	$(BIN)/python benchmarks/config_load.py
-	$(BIN)/python benchmarks/checks.py $(if $(LONG),--seconds 30 --rounds 3)
-	$(BIN)/python benchmarks/programming.py
-	$(BIN)/python benchmarks/nftables.py
-	$(BIN)/python benchmarks/ldirectord_pace.py
-	$(if $(LONG),$(BIN)/python benchmarks/detection.py)
+bench: packages-test
+	@$(MAKE) --no-print-directory $(VENV)/.run
+	$(BIN)/python benchmarks/book.py $(if $(LONG),--long) $(if $(QUESTIONS),--only $(QUESTIONS))
 
 differential: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev

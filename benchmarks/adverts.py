@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,20 +23,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from common import OURS, ROOT, Row, finish, options_of, programs
 
-from pykeepalived.tools.lab import Lab, LabError, Namespace, wait_until  # noqa: E402
+from pykeepalived.tools.lab import Lab, LabError, Namespace, wait_until
 
-_OURS = [sys.executable, "-c", "import sys; from pykeepalived.cli.keepalived import main; sys.exit(main())"]
 MANY = 4096
 _PER_INTERFACE = 128
 _OVERRUN_ADDRESSES = 20_000
-
-
-def programs() -> dict[str, list[str]]:
-    theirs = shutil.which("keepalived")
-    return {"ours": _OURS} | ({"keepalived": [theirs]} if theirs else {})
 
 
 def config(interfaces: int, each: int, priority: int, interval_s: float) -> str:
@@ -69,7 +61,7 @@ class Daemon:
         file = into / "keepalived.conf"
         file.write_text(text)
         file.chmod(0o600)
-        options = ["-n", "-l", "-P", "-f", file, "-p", "/run/k", "-r", "/run/v", "-c", "/run/c"]
+        options = ["-n", "-l", "-P", "-f", str(file), "-p", "/run/k", "-r", "/run/v", "-c", "/run/c"]
         self.process: subprocess.Popen[bytes] = lab.popen(space, *argv, *options, log=into / "log", cwd=ROOT)
 
     def runs(self) -> bool:
@@ -180,20 +172,45 @@ def main() -> int:
     parser.add_argument("--instances", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--many", type=int, nargs="?", const=MANY)
-    options = parser.parse_args()
+    options = options_of(parser)
     if options.many:
-        many(_OURS, options.many)
+        many(OURS, options.many)
         return 0
-    found = {name: measure(argv, options.instances, options.seconds) for name, argv in programs().items()}
-    print("| program | CPU per advert sent, µs | per advert heard, µs | private memory per instance, KiB |")
-    print("|---|---:|---:|---:|")
-    for name, values in found.items():
-        print(f"| {name} | " + " | ".join(f"{value:.1f}" for value in values.values()) + " |")
-    if len(found) == 2:
-        ours, theirs = found["ours"], found["keepalived"]
-        ratios = [ours[key] / theirs[key] if theirs[key] else float("nan") for key in ours]
-        print("| ratio | " + " | ".join(f"{ratio:.2f}" for ratio in ratios) + " |")
-    return 0
+    sizes = [options.instances // 4, options.instances // 2, options.instances]
+    found: dict[str, dict[int, list[dict[str, float]]]] = {name: {size: [] for size in sizes} for name in programs()}
+    for size in sizes:
+        for _ in range(2 if size == options.instances else 1):
+            for name, argv in programs().items():
+                found[name][size].append(measure(argv, size, options.seconds))
+    print("| program | instances | CPU per advert sent, µs | per advert heard, µs | private memory per instance, KiB |")
+    print("|---|---:|---:|---:|---:|")
+    for name, of_sizes in found.items():
+        for size, turns in of_sizes.items():
+            for values in turns:
+                print(f"| {name} | {size} | " + " | ".join(f"{value:.1f}" for value in values.values()) + " |")
+    rows = []
+    for size in sizes:
+        last = size == sizes[-1]
+        for key, what, most in (
+            ("sent, us", "CPU for an advert sent", 2.5),
+            ("heard, us", "CPU for an advert heard", 2.5),
+            ("memory, KiB", "memory of an instance", None),
+        ):
+            rows.append(
+                Row(
+                    group="adverts" if most else "memory",
+                    what=f"{what}, {size} instances",
+                    unit="µs" if most else "KiB",
+                    ours=[values[key] for values in found["ours"][size]],
+                    theirs=[values[key] for values in found.get("keepalived", {}).get(size, [])] if most else [],
+                    peer="keepalived" if most else "",
+                    most_ratio=most if last else None,
+                    most=40 if last and not most else None,
+                    size=size if most else None,
+                    curve=what,
+                )
+            )
+    return finish(rows, options)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
-import json
 import os
 import signal
 import statistics
@@ -23,6 +22,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from common import Row, finish, options_of
 
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
 
@@ -151,12 +152,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--json", type=Path)
     parser.add_argument("kinds", nargs="*", default=list(TARGETS))
-    options = parser.parse_args()
+    options = options_of(parser)
     lasts = len(options.kinds) * options.rounds * 2 * (options.seconds + _SETTLE_S + 1)
     print(f"CPU per check: about {lasts:.0f} s", flush=True)
-    rows: dict[str, dict[str, float]] = {}
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-checks-") as name, Lab("bench") as lab:
         directory = Path(name)
         preload = library(directory)
@@ -175,15 +175,28 @@ def main() -> int:
                     feeds = 10 if kind == "shared" and who == "ours" else 1
                     costs[who].append(cpu_us / max(1, asked[who] * feeds))
             theirs, ours = (statistics.median(costs[who]) for who in ("theirs", "ours"))
-            rows[kind] = {"keepalived_us": theirs, "ours_us": ours, "ratio": ours / theirs, "target": TARGETS[kind]}
+            rows.append(
+                Row(
+                    group="checks",
+                    what=f"CPU for a check, {kind}",
+                    unit="µs",
+                    ours=costs["ours"],
+                    theirs=costs["theirs"],
+                    peer="keepalived",
+                    most_ratio=TARGETS[kind],
+                )
+            )
             print(
                 f"| {kind} | {theirs:.1f} | {ours:.1f} | {ours / theirs:.2f} | {TARGETS[kind]} "
                 f"| {asked['theirs'] / options.seconds:.0f}, {asked['ours'] / options.seconds:.0f} |",
                 flush=True,
             )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
-    return 0
+    rows += [
+        Row(group="per second", what=f"checks in a second of CPU time, {kind}", unit="checks",
+            ours=[1e6 / value for value in row.ours], theirs=[1e6 / value for value in row.theirs], peer="keepalived")
+        for kind, row in zip(options.kinds, rows, strict=True)
+    ]  # fmt: skip
+    return finish(rows, options)
 
 
 if __name__ == "__main__":

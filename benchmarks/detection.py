@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from common import Row, finish, options_of
+
 from pykeepalived.tools.guest import run_in_guest
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
 
@@ -79,9 +81,8 @@ def inside() -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = options_of(parser)
     if options.inside:
         return inside()
     if shutil.which("ldirectord", path="/usr/sbin:/sbin") is None:
@@ -98,9 +99,14 @@ def main() -> int:
     ratio = times["ldirectord"] / times["ours"]
     print("| until all are out | ldirectord, s | ours, s | times shorter | target |\n|---|---:|---:|---:|---:|")
     print(f"| {SILENT} of {SERVERS} | {times['ldirectord']:.1f} | {times['ours']:.2f} | {ratio:.0f} | {TARGET:.0f} |")
-    if options.json:
-        options.json.write_text(json.dumps({**times, "ratio": ratio}, indent=1))
-    return 0
+    what = f"until {SILENT} silent servers of {SERVERS} are out"
+    return finish(
+        [
+            Row(group="detection", what=what, unit="s", ours=[times["ours"]], theirs=[times["ldirectord"]],
+                peer="ldirectord", least_times=TARGET)
+        ],
+        options,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

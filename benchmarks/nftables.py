@@ -14,7 +14,6 @@ clock and CPU time.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -22,6 +21,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from common import Row, finish, options_of
 
 from pykeepalived.dataplane.nftables import NftablesDataplane
 from pykeepalived.lvs.reconcile import diff
@@ -165,9 +166,7 @@ def changes(rounds: int) -> dict[str, list[float]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--check", action="store_true")
-    options = parser.parse_args()
+    options = options_of(parser)
     print(f"nftables dataplane: about {options.rounds * 8} s; load average {os.getloadavg()[0]:.1f}", flush=True)
     rates, per_cpu = connections(options.rounds)
     print("| new connections | no balancing | by hand, uncounted | by hand | ours | ours / by hand | target |")
@@ -188,12 +187,17 @@ def main() -> int:
         cpu = statistics.median(times[f"{name}_cpu"]) * scale
         title = "load" if name == "load" else "one server"
         print(f"| {title}, {unit} | {found[name]:.2f} | {min(walls):.2f} | {cpu:.2f} | {target} |")
-    if options.json:
-        options.json.write_text(
-            json.dumps({"rates": rates, "per_cpu": per_cpu, "times": times, "ratio": ratio}, indent=1)
-        )
-    met = ratio >= RATIO and found["load"] <= LOAD_S and found["change"] <= CHANGE_MS
-    return 0 if met or not options.check else 1
+    group = "nftables"
+    return finish(
+        [
+            Row(group=group, what="new connections a second, of those of a ruleset by hand", unit="", ours=[ratio],
+                least=RATIO),
+            Row(group=group, what="load of 1,000 services of 10 servers", unit="s", ours=times["load"], most=LOAD_S),
+            Row(group=group, what="one server's change among them", unit="ms",
+                ours=[1000 * value for value in times["change"]], most=CHANGE_MS),
+        ],
+        options,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

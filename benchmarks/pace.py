@@ -9,7 +9,6 @@ status of the checker process says how many checks began, and how many of them m
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from checks import Backend, checker, cpu_ns
+from common import Row, finish, options_of
 from config_load import configuration
 
 from pykeepalived.runtime.control import ask
@@ -38,8 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--servers", type=int, default=SERVERS)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    options = options_of(parser)
     print(f"{options.servers} real servers every 6 s: about {options.seconds + 40:.0f} s", flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-pace-") as name, Lab("bench") as lab:
         directory = Path(name)
@@ -68,9 +67,18 @@ def main() -> int:
         f"| {options.servers} | {started / options.seconds:.0f} | {asked / options.seconds:.0f} | {punctual:.2%} "
         f"| {PUNCTUAL:.0%} | {cost_us:.0f} | {largest:.0f} | {MEMORY_MIB:.0f} |"
     )
-    if options.json:
-        options.json.write_text(json.dumps({"punctual": punctual, "memory_mib": largest, "us": cost_us}, indent=1))
-    return 0
+    group = "pace"
+    return finish(
+        [
+            Row(group=group, what="starts at most 100 ms late", unit="%", ours=[punctual * 100], least=PUNCTUAL * 100),
+            Row(group=group, what="memory of the checker", unit="MiB", ours=[largest], most=MEMORY_MIB),
+            Row(group=group, what="its memory per server", unit="KiB", ours=[largest * 1024 / options.servers]),
+            Row(group=group, what="CPU for a check", unit="µs", ours=[cost_us]),
+            Row(group=group, what="checks begun, of those due", unit="%", least=98,
+                ours=[100 * started * INTERVAL_S / options.servers / options.seconds]),
+        ],
+        options,
+    )  # fmt: skip
 
 
 def _probes(socket_path: str) -> dict[str, Any]:

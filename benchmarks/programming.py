@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+from common import Row, finish, options_of
+
 from pykeepalived.tools.guest import run_in_guest
 from pykeepalived.tools.lab import Lab
 
@@ -86,9 +88,8 @@ def inside() -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = options_of(parser)
     if options.inside:
         return inside()
     print("Programming 10,000 real servers: about 90 s", flush=True)
@@ -98,7 +99,8 @@ def main() -> int:
     if line is None:
         print(result.output, file=sys.stderr)
         return 1
-    times = {name: statistics.median(values) for name, values in json.loads(line.removeprefix(_RESULT)).items()}
+    samples = json.loads(line.removeprefix(_RESULT))
+    times = {name: statistics.median(values) for name, values in samples.items()}
     ratio = times["ours"] / times["ipvsadm"]
     print("| 10,000 real servers | ipvsadm -R, s | ours, s | ratio | target | one change, ms | target |")
     print("|---|---:|---:|---:|---:|---:|---:|")
@@ -107,9 +109,15 @@ def main() -> int:
         f"| test kernel | {times['ipvsadm']:.2f} | {times['ours']:.2f} | {ratio:.2f} | {RATIO} | {change_ms:.1f} |"
         f" {ONE_CHANGE_MS:.0f} |"
     )
-    if options.json:
-        options.json.write_text(json.dumps({**times, "ratio": ratio}, indent=1))
-    return 0
+    return finish(
+        [
+            Row(group="programming", what="10,000 real servers into an empty kernel", unit="s", ours=samples["ours"],
+                theirs=samples["ipvsadm"], peer="ipvsadm -R", most_ratio=RATIO),
+            Row(group="one change", what="one server's change among 10,000", unit="ms",
+                ours=[1000 * value for value in samples["change"]], most=ONE_CHANGE_MS),
+        ],
+        options,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -18,18 +18,15 @@ import selectors
 import shutil
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from adverts import Daemon
+from common import Row, finish, options_of, programs, stress
 
-from benchmarks.adverts import Daemon, programs  # noqa: E402
-from pykeepalived.tools.lab import Lab, Namespace, wait_until  # noqa: E402
+from pykeepalived.tools.lab import Lab, Namespace, wait_until
 
 INTERFACES = 8
 INTERVAL_S = 0.1
@@ -120,20 +117,6 @@ class Witness:
         self._selector.close()
 
 
-@contextlib.contextmanager
-def load(directory: Path, *, idle: bool) -> Iterator[None]:
-    if idle:
-        yield
-        return
-    argv = ["stress-ng", "--cpu", "2", "--hdd", "1", "--hdd-bytes", "256m", "--temp-path", str(directory), "--quiet"]
-    process = subprocess.Popen(argv)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 def storm(argv: list[str], instances: int, seconds: float, *, idle: bool) -> dict[str, float]:
     each = instances // INTERFACES
     with Lab(f"storm-{os.getpid()}") as lab, tempfile.TemporaryDirectory() as scratch:
@@ -151,7 +134,7 @@ def storm(argv: list[str], instances: int, seconds: float, *, idle: bool) -> dic
             backup = daemons[1]
             wait_until(backup.runs, 60, "the other one runs")
             time.sleep(_SETTLE_S)
-            with load(Path(scratch), idle=idle):
+            with contextlib.nullcontext() if idle else stress(Path(scratch)):
                 witness.watch(2)
                 witness.forget()
                 witness.watch(seconds)
@@ -173,7 +156,7 @@ def main() -> int:
     parser.add_argument("--instances", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--idle", action="store_true", help="without the load")
-    options = parser.parse_args()
+    options = options_of(parser)
     if not options.idle and shutil.which("stress-ng") is None:
         print("stress-ng is needed: packaging/install-packages test", file=sys.stderr)
         return 2
@@ -185,10 +168,20 @@ def main() -> int:
     print("|---|" + "---:|" * len(columns))
     for name, values in found.items():
         print(f"| {name} | " + " | ".join(f"{value:.0f}" for value in values.values()) + " |")
-    ours, theirs = found["ours"], found.get("keepalived")
-    if ours["false failovers"]:
-        return 1
-    return 1 if theirs is not None and ours["late adverts"] > theirs["late adverts"] else 0
+    ours, theirs = found["ours"], found.get("keepalived", {})
+    options.check = True
+    late = [theirs["late adverts"]] if theirs else []
+    return finish(
+        [
+            Row(group="load", what="false failovers", unit="", ours=[ours["false failovers"]],
+                theirs=[theirs["false failovers"]] if theirs else [], peer="keepalived", most=0),
+            Row(group="load", what="late adverts", unit="", ours=[ours["late adverts"]], theirs=late,
+                peer="keepalived", most=max(late, default=0.0)),
+            Row(group="load", what="longest gap between adverts", unit="ms", ours=[ours["longest gap, ms"]],
+                theirs=[theirs["longest gap, ms"]] if theirs else [], peer="keepalived"),
+        ],
+        options,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,0 +1,75 @@
+"""Two kinds of plot as SVG text: ratios as bars beside the peer's line, and growth as lines on logarithmic axes."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+
+_FONT = 'font-family="sans-serif" font-size="12"'
+_COLOURS = ("#2a6fbb", "#c2570c", "#3b7d3b", "#7a4fa3")
+
+
+def ratios(bars: Sequence[tuple[str, float]]) -> str:
+    """Horizontal bars from 0.01 to 10, logarithmic; the line at 1 is the peer."""
+    low, high, left, width, step = -2.0, 1.0, 380, 420, 20
+
+    def x(value: float) -> float:
+        return left + width * (min(high, max(low, math.log10(max(value, 1e-9)))) - low) / (high - low)
+
+    height = 40 + step * len(bars)
+    parts = [_head(left + width + 60, height)]
+    for mark in (0.01, 0.1, 1, 10):
+        parts.append(f'<line x1="{x(mark):.0f}" y1="20" x2="{x(mark):.0f}" y2="{height - 15}" stroke="#bbb"/>')
+        parts.append(f'<text x="{x(mark):.0f}" y="14" text-anchor="middle" {_FONT}>{mark:g}</text>')
+    for number, (name, value) in enumerate(bars):
+        y = 26 + step * number
+        colour = _COLOURS[0] if value <= 1 else _COLOURS[1]
+        parts.append(f'<text x="{left - 6}" y="{y + 11}" text-anchor="end" {_FONT}>{html.escape(name)}</text>')
+        parts.append(f'<rect x="{left}" y="{y}" width="{max(1.0, x(value) - left):.1f}" height="14" fill="{colour}"/>')
+        parts.append(f'<text x="{x(value) + 5:.1f}" y="{y + 11}" {_FONT}>{value:.2f}</text>')
+    parts.append(f'<line x1="{x(1):.0f}" y1="20" x2="{x(1):.0f}" y2="{height - 15}" stroke="#000"/>')
+    return "\n".join([*parts, "</svg>\n"])
+
+
+def growth(lines: Mapping[str, Sequence[tuple[float, float]]], across: str, up: str) -> str:
+    """A line for each name through its (size, value) points, both axes logarithmic."""
+    points = [point for line in lines.values() for point in line]
+    left, top, width, height = 70, 20, 520, 300
+    x0, x1 = _span([point[0] for point in points])
+    y0, y1 = _span([point[1] for point in points])
+
+    def place(point: tuple[float, float]) -> tuple[float, float]:
+        x = left + width * (math.log10(point[0]) - x0) / (x1 - x0)
+        return x, top + height * (1 - (math.log10(max(point[1], 1e-9)) - y0) / (y1 - y0))
+
+    parts = [_head(left + width + 20, top + height + 45 + 16 * len(lines))]
+    for power in range(x0, x1 + 1):
+        x, _ = place((10.0**power, 10.0**y0))
+        parts.append(f'<line x1="{x:.0f}" y1="{top}" x2="{x:.0f}" y2="{top + height}" stroke="#ddd"/>')
+        parts.append(f'<text x="{x:.0f}" y="{top + height + 15}" text-anchor="middle" {_FONT}>{10**power:,}</text>')
+    for power in range(y0, y1 + 1):
+        _, y = place((10.0**x0, 10.0**power))
+        parts.append(f'<line x1="{left}" y1="{y:.0f}" x2="{left + width}" y2="{y:.0f}" stroke="#ddd"/>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.0f}" text-anchor="end" {_FONT}>{10.0**power:g}</text>')
+    for number, (name, line) in enumerate(lines.items()):
+        colour = _COLOURS[number % len(_COLOURS)]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, sorted(line)))
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        y = top + height + 50 + 16 * number
+        parts.append(f'<text x="{left}" y="{y}" fill="{colour}" {_FONT}>{html.escape(name)}</text>')
+    below = top + height + 32
+    parts.append(f'<text x="{left + width}" y="{below}" text-anchor="end" {_FONT}>{html.escape(across)}</text>')
+    parts.append(f'<text x="{left}" y="14" {_FONT}>{html.escape(up)}</text>')
+    return "\n".join([*parts, "</svg>\n"])
+
+
+def _span(values: Sequence[float]) -> tuple[int, int]:
+    logs = [math.log10(max(value, 1e-9)) for value in values]
+    low, high = math.floor(min(logs)), math.ceil(max(logs))
+    return low, max(high, low + 1)
+
+
+def _head(width: float, height: float) -> str:
+    size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>\n<rect width="100%" height="100%" fill="#fff"/>'
