@@ -34,7 +34,8 @@ from pykeepalived.runtime.process_settings import parent_name
 from pykeepalived.runtime.program import Logger, Options
 from pykeepalived.runtime.programs import SOURCES, ProgramSource
 from pykeepalived.runtime.reload import Load, Loaded
-from pykeepalived.runtime.supervisor import Supervisor, SupervisorSettings
+from pykeepalived.runtime.supervisor import Supervisor
+from pykeepalived.runtime.supervisor_settings import SupervisorSettings
 
 EXIT_NO_CONFIG: Final = 6
 DEFAULT_UMASK: Final = 0o177

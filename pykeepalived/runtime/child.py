@@ -136,6 +136,8 @@ def fork_child(setup: ChildSetup) -> tuple[int, socket.socket]:
 def _child_main(setup: ChildSetup, channel: socket.socket, parent: int) -> NoReturn:
     code = EXIT_SOFTWARE
     try:
+        # The parent may have forked before it had switched collections on again.
+        gc.enable()
         names.close_descriptors([channel.fileno(), *(end.fileno() for end in setup.bfd_ends.values())])
         if names.die_with_parent(signal.SIGTERM, parent):
             code = ChildHost(setup, channel).run()

@@ -15,29 +15,26 @@ The supervisor never touches the network's state while its children are well.
 from __future__ import annotations
 
 import os
-import resource
 import signal
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from pykeepalived import KEEPALIVED_VERSION
 from pykeepalived.diagnostics.render import short
 from pykeepalived.processes import names
 from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.runtime import signals, systemd
+from pykeepalived.runtime import supervisor_settings as settled
 from pykeepalived.runtime.bfd_link import BfdLinks
-from pykeepalived.runtime.child import EXIT_CONFIG, EXIT_FATAL, EXIT_PERMISSION, describe
+from pykeepalived.runtime.child import EXIT_FATAL, describe
 from pykeepalived.runtime.control import Answer, ControlServer, Request
 from pykeepalived.runtime.control_access import access_of
-from pykeepalived.runtime.dumps import dump_name, write_dump
 from pykeepalived.runtime.life_scripts import LifeScripts
-from pykeepalived.runtime.logging import LogSettings
 from pykeepalived.runtime.parent_dump import parent_dump
 from pykeepalived.runtime.pidfiles import PidFile
 from pykeepalived.runtime.process_settings import parent_name
-from pykeepalived.runtime.program import Logger, Options
+from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.programs import SOURCES, ProgramSource
 from pykeepalived.runtime.reload import Load, Loaded, refusal
 from pykeepalived.runtime.reload_duties import ReloadDuties, keep_unchangeable
@@ -45,35 +42,10 @@ from pykeepalived.runtime.reload_time import ReloadTime
 from pykeepalived.runtime.requests import dispatch
 from pykeepalived.runtime.slot import ChildSlot, SlotEvents
 from pykeepalived.runtime.status import Report
+from pykeepalived.runtime.supervisor_settings import SupervisorSettings
 from pykeepalived.units import SECOND_US
 
-_PERMANENT: Final = {EXIT_CONFIG: "CONFIG", EXIT_FATAL: "FATAL", EXIT_PERMISSION: "missing permission"}
-#: keepalived-behaviour 3.2.
-_STOP_ORDER: Final = ("vrrp", "checker", "bfd")
 _RELOAD_LIMIT_US: Final = 30 * SECOND_US
-
-
-class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line decided."""
-
-    title: str = f"Keepalived v{KEEPALIVED_VERSION}"
-    pattern: str = ""
-    """The configuration file as it was named."""
-    kinds: frozenset[str] = frozenset({"vrrp", "checker", "bfd"})
-    """Children that may run (-P, -C, -B)."""
-    start_all: bool = False
-    """--all: also without configuration for them."""
-    ignore_sigint: bool = False
-    respawn: bool = True
-    """False: -R."""
-    dump_configuration: bool = False
-    """-d."""
-    log_settings: LogSettings = LogSettings()
-    options: Options = Options()
-    control_socket: str | None = None
-    """None: none is wanted."""
-    control_ways: tuple[str, ...] = ()
-    """Our own directories that lead to it."""
 
 
 class Supervisor:
@@ -158,7 +130,8 @@ class Supervisor:
             for pid_file in self._pid_files.values():
                 pid_file.release()
             watcher.close()
-        self._say_goodbye()
+        if self._settings.log_settings.detail:
+            self._log.info(settled.cpu_usage())
         return self._exit_code
 
     def _feed_watchdog(self) -> None:
@@ -193,6 +166,7 @@ class Supervisor:
                 self._start_slot(slot)
         if not any(slot.wanted for slot in self._slots):
             self._log.info("Warning - keepalived has no configuration to run")
+        settled.collect_garbage_again()
         self._progress()
 
     def _needed(self, slot: ChildSlot) -> bool:
@@ -274,8 +248,8 @@ class Supervisor:
             if not slot.wanted and not self._stopping:
                 slot.pid_file.release()
             return
-        if code in _PERMANENT:
-            self._log.error(f"pid {pid} exited with permanent error {_PERMANENT[code]}. Terminating")
+        if code in settled.PERMANENT:
+            self._log.error(f"pid {pid} exited with permanent error {settled.PERMANENT[code]}. Terminating")
             slot.clean_up()
             self._exit_code = code
             self._stop()
@@ -388,7 +362,7 @@ class Supervisor:
         self._happened("daemon", {"state": "STOPPING", "pid": os.getpid()})
         systemd.notify("STOPPING=1")
         # VRRP first: a backup can take over while the checkers still tidy up (keepalived-behaviour 3.2).
-        for slot in sorted(self._slots, key=lambda slot: _STOP_ORDER.index(slot.word)):
+        for slot in sorted(self._slots, key=lambda slot: settled.STOP_ORDER.index(slot.word)):
             slot.terminate()
         self._kill_timer = self._reactor.call_later(
             self._loaded.config.globals.child_wait_time_us, self._kill_leftovers
@@ -409,21 +383,10 @@ class Supervisor:
             self._kill_timer.cancel()
         self._scripts.run("Shutdown", self._loaded.config.globals, self._reactor.stop)
 
-    def _say_goodbye(self) -> None:
-        if self._settings.log_settings.detail:
-            own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-            self._log.info(
-                f"CPU usage (self/children) user: {own.ru_utime:.6f}/{children.ru_utime:.6f} "
-                f"system: {own.ru_stime:.6f}/{children.ru_stime:.6f}"
-            )
-
     # ---- dumps and events ----
 
     def _write_dump(self, name: str, text: str) -> None:
-        try:
-            write_dump(name if name.startswith("/") else dump_name(name, self._loaded.config.globals), text)
-        except OSError as error:
-            self._log.error(f"Can't open {name} - {error.strerror}")
+        settled.write_named_dump(name, text, self._loaded.config.globals, self._log)
 
     def _happened(self, name: str, fields: dict[str, Any]) -> None:
         self._report.events.add(name, fields)

@@ -2,9 +2,10 @@
 
 Importing scapy the usual way reads the machine's routes, writes pickles into the user's cache directory, reads them
 back at the next start, and puts a handler on its logger. A daemon wants none of that. Importing this module first
-makes it so: no routes, no files, no handlers, and no names of the makers of network cards either, 50,000 lines that are
-two fifths of the time it takes. The rest costs 100 ms and 30 MB once, so the parent of the processes imports it before
-it forks (docs/design.md, decision 12).
+makes it so: no routes, no interfaces, no files, no handlers. It also leaves out what takes most of the time and nobody
+here asks for: the names of the makers of network cards (50,000 lines, two fifths of the time) and the signatures of the
+packet classes, which scapy makes for people at a prompt (two fifths of the rest). What is left is imported once, by the
+parent of the processes, before it forks (docs/design.md, decision 12).
 """
 
 from __future__ import annotations
@@ -53,14 +54,54 @@ def _no_tables() -> Iterator[None]:
             del sys.modules[name]
 
 
+@contextlib.contextmanager
+def _no_signatures() -> Iterator[None]:
+    """A packet class without `inspect` at hand gets no signature. Only while a class is made is it out of reach."""
+    from scapy.base_classes import Packet_metaclass  # noqa: PLC0415
+
+    make = Packet_metaclass.__new__
+
+    def made_without(*arguments: object) -> object:
+        inspect = sys.modules.get("inspect")
+        sys.modules["inspect"] = None  # type: ignore[assignment]
+        try:
+            return make(*arguments)
+        finally:
+            if inspect is None:
+                del sys.modules["inspect"]
+            else:
+                sys.modules["inspect"] = inspect
+
+    Packet_metaclass.__new__ = made_without
+    try:
+        yield
+    finally:
+        Packet_metaclass.__new__ = make
+
+
+@contextlib.contextmanager
+def _no_interfaces() -> Iterator[None]:
+    """scapy does not ask the kernel for the interfaces."""
+    from scapy.interfaces import NetworkInterfaceDict  # noqa: PLC0415
+
+    reload = NetworkInterfaceDict.reload
+    NetworkInterfaceDict.reload = lambda _: None
+    try:
+        yield
+    finally:
+        NetworkInterfaceDict.reload = reload
+
+
 def _import_layers() -> None:
     from scapy.config import conf  # noqa: PLC0415 - the order of these imports is the purpose of this function
 
     conf.route_autoload = False
     conf.route6_autoload = False
-    import scapy.layers.inet  # noqa: PLC0415
-    import scapy.layers.inet6  # noqa: PLC0415
-    import scapy.layers.l2  # noqa: F401, PLC0415
+    conf.prog.extcap_folders = []
+    with _no_signatures(), _no_interfaces():
+        import scapy.layers.inet  # noqa: PLC0415
+        import scapy.layers.inet6  # noqa: PLC0415
+        import scapy.layers.l2  # noqa: F401, PLC0415
 
 
 with _no_directories(), _no_tables():
