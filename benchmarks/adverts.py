@@ -4,11 +4,11 @@
     python benchmarks/adverts.py --many [N]
 
 Two routers of the same program on one wire, N instances each at an advert_int of 0.1 s: one sends, the other one hears.
-The CPU time of the VRRP children (/proc/PID/schedstat) over S seconds, divided
-by the adverts, is what an advert costs. Memory is what the VRRP child has for itself (private pages) with N instances
-less that with one. `--many` starts 4,096 instances on 32 interfaces, waits until all are MASTER, overruns the netlink
-socket of the process with addresses that come and go, and looks whether all of them still hold theirs and whether a
-lost one is noticed.
+The CPU time of the VRRP children (/proc/PID/schedstat) over S seconds, divided by the adverts, is what an advert costs;
+the share that was spent in the kernel is what no program could save. Memory is what the VRRP child has for itself
+(private pages) with N instances less that with one. `--many` starts 4,096 instances on 32 interfaces, waits until all
+are MASTER, overruns the netlink socket of the process with addresses that come and go, and looks whether all of them
+still hold theirs and whether a lost one is noticed.
 """
 
 from __future__ import annotations
@@ -73,6 +73,11 @@ class Daemon:
     def cpu_s(self) -> float:
         return int(Path(f"/proc/{self.child()}/schedstat").read_text().split()[0]) / 1e9
 
+    def kernel_share(self) -> tuple[int, int]:
+        """Clock ticks so far: in the kernel, and in all."""
+        fields = Path(f"/proc/{self.child()}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[12]), int(fields[11]) + int(fields[12])
+
     def private_kib(self) -> int:
         text = Path(f"/proc/{self.child()}/smaps_rollup").read_text()
         return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
@@ -114,16 +119,27 @@ def measure(argv: list[str], instances: int, seconds: float) -> dict[str, float]
         base_kib = alone.private_kib()
     with pair(argv, instances) as (master, backup):
         before = master.cpu_s(), backup.cpu_s()
+        ticks = master.kernel_share(), backup.kernel_share()
         start = time.monotonic()
         time.sleep(seconds)
         adverts = instances * (time.monotonic() - start) / 0.1
         sent = (master.cpu_s() - before[0]) / adverts * 1e6
         heard = (backup.cpu_s() - before[1]) / adverts * 1e6
+        shares = [
+            100 * (now[0] - then[0]) / max(1, now[1] - then[1])
+            for now, then in zip((master.kernel_share(), backup.kernel_share()), ticks, strict=True)
+        ]
         masters, backups = master.addresses(), backup.addresses()
         if (masters, backups) != (instances, 0):
             print(f"not all as they should be: {masters} and {backups} of {instances}", file=sys.stderr)
         memory_kib = (backup.private_kib() - base_kib) / max(1, instances - 1)
-        return {"sent, us": sent, "heard, us": heard, "memory, KiB": memory_kib}
+        return {
+            "sent, us": sent,
+            "of it system calls, %": shares[0],
+            "heard, us": heard,
+            "of that system calls, %": shares[1],
+            "memory, KiB": memory_kib,
+        }
 
 
 def many(argv: list[str], count: int) -> None:
@@ -143,7 +159,8 @@ def many(argv: list[str], count: int) -> None:
             print(
                 f"{interfaces * _PER_INTERFACE} instances MASTER after {time.monotonic() - start:.1f} s (3.6 s are due)"
             )
-            print(f"memory of the VRRP child: {daemon.private_kib() / 1024:.1f} MiB")
+            each_kib = daemon.private_kib() / (interfaces * _PER_INTERFACE)
+            print(f"memory of the VRRP child: {daemon.private_kib() / 1024:.1f} MiB, {each_kib:.1f} KiB an instance")
             lines = "".join(
                 f"addr add 198.18.{number // 250}.{number % 250 + 1}/32 dev lo\n"
                 f"addr del 198.18.{number // 250}.{number % 250 + 1}/32 dev lo\n"
@@ -182,8 +199,11 @@ def main() -> int:
         for _ in range(2 if size == options.instances else 1):
             for name, argv in programs().items():
                 found[name][size].append(measure(argv, size, options.seconds))
-    print("| program | instances | CPU per advert sent, µs | per advert heard, µs | private memory per instance, KiB |")
-    print("|---|---:|---:|---:|---:|")
+    print(
+        "| program | instances | CPU per advert sent, µs | of it system calls, % | per advert heard, µs | of that, %"
+        " | private memory per instance, KiB |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|")
     for name, of_sizes in found.items():
         for size, turns in of_sizes.items():
             for values in turns:
@@ -210,6 +230,14 @@ def main() -> int:
                     curve=what,
                 )
             )
+    for key, what in (
+        ("of it system calls, %", "share of system calls, advert sent"),
+        ("of that system calls, %", "share of system calls, advert heard"),
+    ):
+        ours, theirs = (
+            [values[key] for values in found.get(name, {}).get(sizes[-1], [])] for name in ("ours", "keepalived")
+        )
+        rows.append(Row(group="system calls", what=what, unit="%", ours=ours, theirs=theirs, peer="keepalived"))
     return finish(rows, options)
 
 

@@ -2,31 +2,23 @@
 
 A process that is killed cannot take its addresses away, and two machines with one address are worse than none. So each
 address is written down before it is added and struck out after it was removed, and whoever starts next removes what
-the list of a dead process still holds.
-
-One file for each process, `vrrp-addresses-NETNS-PID.journal`, with a lock that the kernel lets go when the process
-dies: a list without a lock belongs to a dead process. Lists of other network namespaces are not ours to judge. The
-directory is on a memory file system (/run); a list that another boot of the machine left there is void.
+the list of a dead process still holds (`vrrp_lists`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from pykeepalived.runtime.vrrp_lists import ListFile, boot_id
+
 _MAGIC: Final = "pykeepalived-addresses 1"
-_PREFIX: Final = "vrrp-addresses-"
-_SUFFIX: Final = ".journal"
-#: Lists are read up to this size; ours are rewritten long before.
-_MAXIMUM_BYTES: Final = 8 << 20
+#: A list that has grown beyond this is written anew, with what it holds alone.
 _REWRITE_BYTES: Final = 1 << 20
-_MAXIMUM_FILES: Final = 256
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -52,19 +44,6 @@ class Undo(msgspec.Struct, frozen=True):
 
 Item = Entry | Undo
 _UNDO_KINDS: Final = ("25", "33")
-
-
-def network_namespace() -> str:
-    """A name for the network namespace of this process."""
-    return str(os.stat("/proc/self/ns/net").st_ino)  # noqa: PTH116 - Path.stat says the same with more words
-
-
-def boot_id() -> str:
-    """Another one after each start of the machine."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "unknown"
 
 
 def parse(text: str, boot: str) -> list[Item]:
@@ -96,32 +75,25 @@ class Journal:
     """The list of this process. Without a directory that can be written it does nothing but say so once."""
 
     def __init__(self, directory: str, log_error: Callable[[str], None]) -> None:
-        self._directory = Path(directory)
+        self._file = ListFile(directory, "vrrp-addresses")
         self._log_error = log_error
-        self._prefix = f"{_PREFIX}{network_namespace()}-"
-        self._path = self._directory / f"{self._prefix}{os.getpid()}{_SUFFIX}"
-        self._fd: int | None = None
         self._size = 0
         self._held: dict[Item, None] = {}
 
     def leftovers(self) -> list[Item]:
         """What lists of dead processes hold. The lists stay until `open`: call that when the addresses are gone."""
         found: dict[Item, None] = {}
-        for _, entries in self._dead():
-            found.update(dict.fromkeys(entries))
+        for _, data in self._file.dead():
+            found.update(dict.fromkeys(parse(data.decode("utf-8", "replace"), boot_id())))
         return list(found)
 
     def open(self) -> None:
         """Begin our own list and delete those of dead processes."""
-        for path, _ in self._dead():
+        for path, _ in self._file.dead():
             with contextlib.suppress(OSError):
                 path.unlink()
         try:
-            self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            # A lock of the process, not of the descriptor: it does not live on in children that inherit the latter.
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._rewrite()
+            self._rewrite(self._file.open())
         except OSError as error:
             self._give_up(error)
 
@@ -136,67 +108,30 @@ class Journal:
             if entry not in self._held:
                 self._held[entry] = None
                 lines.append(f"+ {entry}\n")
-        if not lines or self._fd is None:
+        descriptor = self._file.descriptor
+        if not lines or descriptor is None:
             return
         try:
             if self._size > _REWRITE_BYTES:
-                self._rewrite()
+                self._rewrite(descriptor)
                 return
             data = "".join(lines).encode()
-            os.write(self._fd, data)
+            os.write(descriptor, data)
             self._size += len(data)
         except OSError as error:
             self._give_up(error)
 
     def close(self) -> None:
         """End the list: delete it when it is empty, leave it for the next start otherwise (`-V`)."""
-        if self._fd is None:
-            return
-        if not self._held:
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-        os.close(self._fd)
-        self._fd = None
+        self._file.close(keep=bool(self._held))
 
-    def _rewrite(self) -> None:
-        assert self._fd is not None
+    def _rewrite(self, descriptor: int) -> None:
         text = "".join([f"{_MAGIC} {boot_id()}\n", *(f"+ {entry}\n" for entry in self._held)]).encode()
-        os.ftruncate(self._fd, 0)
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        os.write(self._fd, text)
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, text)
         self._size = len(text)
 
     def _give_up(self, error: OSError) -> None:
-        self._log_error(f"Cannot keep the list of addresses {self._path} - {error.strerror}")
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def _dead(self) -> list[tuple[Path, list[Item]]]:
-        found = []
-        try:
-            paths = sorted(self._directory.glob(f"{self._prefix}*{_SUFFIX}"))[:_MAXIMUM_FILES]
-        except OSError:
-            return []
-        for path in paths:
-            with contextlib.suppress(OSError):
-                entries = _read_dead(path)
-                if entries is not None:
-                    found.append((path, entries))
-        return found
-
-
-def _read_dead(path: Path) -> list[Item] | None:
-    """The entries of a list that nobody holds a lock on; None when somebody does. Raises OSError."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return None
-        if os.fstat(descriptor).st_uid != os.geteuid():
-            return None
-        data = os.read(descriptor, _MAXIMUM_BYTES)
-    finally:
-        os.close(descriptor)
-    return parse(data.decode("utf-8", "replace"), boot_id())
+        self._log_error(f"Cannot keep the list of addresses {self._file.path} - {error.strerror}")
+        self._file.close(keep=True)

@@ -6,7 +6,6 @@ Everything that happens becomes an event for the router; what the router wants i
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -24,13 +23,14 @@ from pykeepalived.runtime.vrrp_alarm import Alarm
 from pykeepalived.runtime.vrrp_announcer import Announcer
 from pykeepalived.runtime.vrrp_ears import Ears
 from pykeepalived.runtime.vrrp_endpoints import Endpoint, SourceFinder
-from pykeepalived.runtime.vrrp_generation import Generation, not_owned
-from pykeepalived.runtime.vrrp_journal import Entry, Journal, Undo
+from pykeepalived.runtime.vrrp_generation import Generation
+from pykeepalived.runtime.vrrp_inheritance import Inheritance
+from pykeepalived.runtime.vrrp_journal import Journal
 from pykeepalived.runtime.vrrp_kernel import KernelSide
-from pykeepalived.runtime.vrrp_leftovers import bare, take_away
 from pykeepalived.runtime.vrrp_link_states import LinkStates
 from pykeepalived.runtime.vrrp_losses import Losses
 from pykeepalived.runtime.vrrp_performer import Performer
+from pykeepalived.runtime.vrrp_preparation import Preparation
 from pykeepalived.runtime.vrrp_ready import ReadyGate
 from pykeepalived.runtime.vrrp_route_side import RouteSide
 from pykeepalived.runtime.vrrp_routes import RouteKeeper
@@ -44,8 +44,6 @@ from pykeepalived.vrrp.router import Router
 
 __all__ = ["VrrpProgram"]
 
-#: Time given to building adverts ahead in one turn of the loop.
-_PREPARE_US: Final = 2_000
 _NETLINK_FATAL: Final = 1
 #: Everything is taken down and said; the last mails have this long to reach their server.
 _MAIL_LIMIT_US: Final = 2 * SECOND_US
@@ -60,7 +58,6 @@ class VrrpProgram:
         self._reactor = context.reactor
         self._pool = SocketPool()
         self._ears = Ears(context.reactor, self._pool, context.log, self._feed, self._endpoints)
-        self._preparing: deque[Endpoint] = deque()
         self._voice = Voice(context)
         self._watchers = Watchers(context, self._feed)
         self._stopped = False
@@ -88,6 +85,16 @@ class VrrpProgram:
         )
         route_keeper = RouteKeeper(self._requests, self._monitor, self._journal, self._log)
         self._routes = RouteSide(self._requests, self._monitor, route_keeper, self._reactor, self._log)
+        self._inheritance = Inheritance(
+            self._requests,
+            self._monitor,
+            journal=self._journal,
+            keeper=self._keeper,
+            routes=self._routes,
+            log=self._log,
+            memory=self._context.memory,
+        )
+        self._preparation = Preparation(self._reactor, self._announcer)
         self._losses = Losses(self._keeper, route_keeper, self._announcer, self._log)
         self._gate = ReadyGate(self._reactor, self._monitor, self._log, self._feed)
         self._states = LinkStates(self._reactor, self._monitor, self._log, self._feed)
@@ -110,7 +117,7 @@ class VrrpProgram:
         self._size_buffers(config.globals)
         self._kernel.start(config)
         self._states.configure(config, self._now.interfaces)
-        self._remove_leftovers()
+        self._inheritance.at_start(self._now)
         self._journal.open()
         self._voice.configure(config.globals)
         self._performer.sync_daemon.configure(config)
@@ -133,11 +140,11 @@ class VrrpProgram:
                 ),
             ]
         )
-        if self._context.memory:
-            self._let_go_of_the_rest()
+        masters = (item.name for item in self._router.status() if item.state is VrrpState.MASTER)
+        self._inheritance.after_start(self._now, masters)
         self._remember_all()
         self._gate.start(config, self._now.endpoints.values())
-        self._prepare_ahead()
+        self._preparation.begin(self._now.endpoints.values())
 
     def reload(self, config: Config) -> None:
         self._take_netlink()
@@ -150,7 +157,7 @@ class VrrpProgram:
         self._size_buffers(config.globals)
         self._kernel.reload(config)
         self._states.configure(config, new.interfaces)
-        self._remove_new_leftovers(old, new)
+        self._inheritance.at_reload(old, new)
         self._change_static(old.config.static_addresses, config.static_addresses)
         self._routes.configure(config, self._on_routes)
         self._routes.set_static(config)
@@ -180,7 +187,7 @@ class VrrpProgram:
         self._ears.open(self._monitor)
         self._voice.write_states(states_now(self._router))
         self._remember_all()
-        self._prepare_ahead()
+        self._preparation.begin(self._now.endpoints.values())
 
     def stop(self) -> None:
         if self._stopped:
@@ -241,37 +248,6 @@ class VrrpProgram:
             settings.vrrp_netlink_monitor_rcv_bufs, force=settings.vrrp_netlink_monitor_rcv_bufs_force
         )
 
-    def _remove_leftovers(self) -> None:
-        """Addresses that an earlier process left: those of its list, and those of the file (behaviour section 9)."""
-        masters = self._remembered_masters()
-        staying = [self._now.endpoints[name] for name in masters]
-        owned = {item.entry for item in self._now.owned()}
-        owned |= {placed.entry for endpoint in staying for placed in endpoint.addresses()}
-        found = self._journal.leftovers()
-        self._routes.remove_leftovers(self._now.config, [item for item in found if isinstance(item, Undo)], masters)
-        listed = [bare(entry) for entry in found if isinstance(entry, Entry) and entry not in owned]
-        others = [endpoint for endpoint in self._now.endpoints.values() if endpoint not in staying]
-        self._take_away([*listed, *(item for item in not_owned(others) if item.entry not in owned)])
-
-    def _remembered_masters(self) -> list[str]:
-        """Instances that were MASTER in a process that was killed a moment ago: what they hold may stay."""
-        states = vrrp_memory.states_of(self._context.memory, self._now.config.instances)
-        return [name for name, state in states.items() if state is VrrpState.MASTER]
-
-    def _let_go_of_the_rest(self) -> None:
-        """Of those, some cannot go on as MASTER (an interface went down meanwhile): theirs goes now."""
-        masters = {item.name for item in self._router.status() if item.state is VrrpState.MASTER}
-        lost = [self._now.endpoints[name] for name in self._remembered_masters() if name not in masters]
-        self._take_away([item for item in not_owned(lost) if not self._keeper.is_held(item.entry)])
-
-    def _remove_new_leftovers(self, old: Generation, new: Generation) -> None:
-        running = {endpoint.key for endpoint in old.endpoints.values()}
-        fresh = [endpoint for endpoint in new.endpoints.values() if endpoint.key not in running]
-        self._take_away([item for item in not_owned(fresh) if not self._keeper.is_held(item.entry)])
-
-    def _take_away(self, leftovers: list[Placed]) -> None:
-        take_away(self._requests, self._monitor, leftovers, self._log, "an earlier run")
-
     def _add_static(self, addresses: Iterable[VirtualAddress]) -> None:
         self._keeper.add(STATIC, [Placed(item.dev, item) for item in addresses if item.dev])
         self._keeper.flush()
@@ -291,20 +267,6 @@ class VrrpProgram:
         """Look source addresses up again; one event for each instance."""
         finder = SourceFinder(self._monitor, self._now.virtual)
         return [finder.update(endpoint) for endpoint in endpoints]
-
-    def _prepare_ahead(self) -> None:
-        self._preparing = deque(self._now.endpoints.values())
-        self._reactor.call_soon(self._prepare_some)
-
-    def _prepare_some(self) -> None:
-        """Build adverts and announcements before they are needed, a little at a time."""
-        until_us = self._reactor.now_us() + _PREPARE_US
-        while self._preparing and self._reactor.now_us() < until_us and not self._stopped:
-            endpoint = self._preparing.popleft()
-            endpoint.prepare()
-            self._announcer.frames(endpoint.instance.name, endpoint.addresses())
-        if self._preparing and not self._stopped:
-            self._reactor.call_soon(self._prepare_some)
 
     # ---- what comes in ----
 
@@ -363,9 +325,7 @@ class VrrpProgram:
             for event, endpoint, old in zip(self._source_events(endpoints), endpoints, before, strict=True):
                 if (endpoint.source, endpoint.tentative) != old:
                     found.append(event)
-                    self._preparing.append(endpoint)
-        if self._preparing:
-            self._reactor.call_soon(self._prepare_some)
+                    self._preparation.add([endpoint])
         return found
 
     def _on_script(self, name: str, result: RunResult) -> None:
@@ -418,6 +378,7 @@ class VrrpProgram:
             self._context.scripts.run(tracked.script, timeout_us=timeout_us, done=done)
 
     def _close(self) -> None:
+        self._preparation.close()
         self._states.close()
         self._gate.close()
         self._performer.extra_garp.close()

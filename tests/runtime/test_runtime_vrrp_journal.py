@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pykeepalived.runtime.vrrp_journal import Entry, Journal, network_namespace, parse
+from pykeepalived.runtime.vrrp_journal import Entry, Journal, parse
+from pykeepalived.runtime.vrrp_lists import network_namespace
 
 ONE, TWO = Entry("eth0", "192.0.2.9", 24), Entry("eth1", "2001:db8::9", 64)
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -51,7 +51,7 @@ MIXES: tuple[tuple[Program, Program], ...] = (
 )
 #: Between an event and its call beside what the protocol says: starting scripts on a machine that runs several pairs.
 STARTING_S = 0.6
-_LIMIT_S = 40.0
+_LIMIT_S = 150.0
 _POLL_S = 0.1
 _HMAC_SINCE = (2, 4)
 

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
-from tests.interop.vrrp.vrrp_capture import capture, dissect
+from tests.interop.vrrp.vrrp_capture import capture, dissect, heard
 from tests.interop.vrrp.vrrp_pairs import PATIENCE_S, Program, Router, Shape
 
 pytestmark = [pytest.mark.netns, pytest.mark.peer]
-INTERVAL_S = 1.0
 SHAPE = Shape(interval_us=1_000_000)
 ADDRESSES = ("10.0.0.9", "10.0.0.10")
 
@@ -85,7 +84,7 @@ def test_the_winner_of_a_duel_announces_all_addresses_again(first: Program, seco
         assert set(scene.cached().values()) == {hardware(two)}
         # The second announcement of the new master must not be what is seen at the end.
         time.sleep(1.2)
-        with capture(two, tmp_path) as adverts:
+        with capture(two, tmp_path, announcements=True) as adverts:
             before = len(dissect(adverts))
             wait_until(lambda: len(dissect(adverts)) > before, PATIENCE_S, "an advert of the second")
             # The next one to cross is of the first: the second yields before anybody has heard it.
@@ -93,8 +92,14 @@ def test_the_winner_of_a_duel_announces_all_addresses_again(first: Program, seco
             two.wait_for("BACKUP")
             wait_until(
                 lambda: scene.cached() == dict.fromkeys(ADDRESSES, hardware(one)),
-                INTERVAL_S,
+                PATIENCE_S,
                 "the host knows where the addresses are",
-                interval_s=0.02,
             )
         assert len(one.virtual()) == 3
+        # Within one interval: between the loser's last word and the winner's announcements is the advert that answers
+        # it, and at most the next one.
+        passed = heard(adverts)
+        last = max(number for number, (source, _) in enumerate(passed) if source == "10.0.0.2")
+        for address in ADDRESSES:
+            before = passed[last : passed.index((hardware(one), address), last)]
+            assert sum(source == "10.0.0.1" for source, _ in before) <= 2, passed

@@ -184,7 +184,7 @@ def block(program: str, into: Path, text: str = BLOCKING) -> tuple[str, dict[str
 
 
 def answers(router: Single, address: str) -> bool:
-    return router.peer.run("ping", "-c1", "-W1", address, check=False).returncode == 0
+    return router.peer.run("ping", "-c1", "-w4", address, check=False).returncode == 0
 
 
 @pytest.mark.shows("vrrp_instance.{no_accept,accept}", "global_defs.{nftables_priority,nftables_ifindex}")

@@ -37,7 +37,7 @@ from pykeepalived.tools.lab import Lab, Namespace, wait_until
 Program = Literal["ours", "theirs", "process"]
 ROOT = Path(__file__).parents[3]
 #: Seconds that one step may take on a loaded machine; the longest that is due is 3.6 s (VRRPv2).
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 OURS = "import sys; from pykeepalived.cli.keepalived import main; sys.exit(main())"
 
 
@@ -152,7 +152,7 @@ def their_config(shape: Shape, place: int) -> str:
         if shape.vmac:
             lines.append("  use_vmac")
         if shape.key:
-            lines += ["  auth_hmac {", "    mode enforce", f"    key 1 {shape.key}", "  }"]
+            lines += ["  auth_hmac {", "    mode enforce", f"    key 1 {shape.key}", "    active_key 1", "  }"]
         if shape.password:
             lines += ["  authentication {", f"    auth_type {shape.auth}", f"    auth_pass {shape.password}", "  }"]
         if shape.unicast:
