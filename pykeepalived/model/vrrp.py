@@ -182,6 +182,8 @@ class VrrpInstance(msgspec.Struct, frozen=True, kw_only=True):
     auth_hmac: AuthHmac | None = None
     nopreempt: bool = False
     preempt_delay_us: int = 0
+    preempt_after_sync_us: int = 0
+    """So long after it became BACKUP, with it the receiver of the connection table, it leaves a lower MASTER alone."""
     down_timer_adverts: int = 3
     garp: GarpSettings = GarpSettings()
     accept: bool = True

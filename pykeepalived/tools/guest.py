@@ -132,13 +132,15 @@ def run_in_guest(
     memory_mb: int = 512,
     terminal: bool = False,
     on_output: Callable[[bytes], None] | None = None,
+    preload: Path | None = None,
 ) -> GuestResult:
     """Boot a guest, run `script` in it and return its exit code and output.
 
     `script` is shell text, or the path of an executable file. It finds the interpreter of this process first in its
     PATH, then the system's programs, and starts in `directory` (default: the current one). `share` is a directory
     that both sides see and the guest may write. `environment` adds variables. With `terminal`, the script's output is
-    a terminal (for progress tables). `on_output` gets the output as it comes, too.
+    a terminal (for progress tables). `on_output` gets the output as it comes, too. `preload` is a library for the
+    guest's kernel program.
 
     `timeout_s` bounds everything from power-on. Raises `GuestError` when it ran out or when the guest did not boot.
     """
@@ -164,7 +166,7 @@ def run_in_guest(
         )
         init.write_text(text)
         init.chmod(0o755)
-        return _watch(_command(init, Path(scratch), memory_mb), mark, timeout_s, on_output)
+        return _watch(_command(init, Path(scratch), memory_mb), mark, timeout_s, on_output, preload)
 
 
 def _init_script(
@@ -269,12 +271,22 @@ class _Console:
 
 
 def _watch(
-    command: Sequence[str], mark: str, timeout_s: float, on_output: Callable[[bytes], None] | None
+    command: Sequence[str],
+    mark: str,
+    timeout_s: float,
+    on_output: Callable[[bytes], None] | None,
+    preload: Path | None,
 ) -> GuestResult:
     started = time.monotonic()
+    environment = os.environ | ({"GUEST_PRELOAD": str(preload)} if preload else {})
     console = _Console(mark, on_output)
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env=environment,
     ) as kernel:
         assert kernel.stdout is not None
         try:

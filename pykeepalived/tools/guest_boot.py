@@ -8,6 +8,8 @@ guest kernel then uses the older FPREGS requests, which every processor has. The
 programs in the guest must leave AVX alone; the settings for that are in `guest.py`.
 
     python guest_boot.py linux.uml ARGUMENT...
+
+A library that GUEST_PRELOAD names is loaded into the guest's kernel program.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ _PTRACE_TRACEME, _PTRACE_GETREGSET, _PTRACE_SETREGSET = 0, 0x4204, 0x4205
 _NT_X86_XSTATE = 0x202
 _BUFFER_OF_THE_GUEST = 2696
 _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _SECCOMP_MODE_FILTER = 22, 38, 2
+_PR_SET_PDEATHSIG = 1
 
 
 class _Iovec(ctypes.Structure):
@@ -82,9 +85,25 @@ def refuse_xstate_requests() -> None:
         raise OSError(ctypes.get_errno(), "seccomp")
 
 
+def die_with_the_parent() -> None:
+    """Whoever started the guest may be killed, by a time limit for example; the guest then ends, too."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def stay_on_one_processor() -> None:
+    """The guest is one processor, but two processes that hand over to each other at every system call. Where the two
+    are on different processors, that costs several times as much, most of all on a busy machine."""
+    allowed = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {allowed[os.getpid() % len(allowed)]})
+
+
 def main() -> None:
+    die_with_the_parent()
+    stay_on_one_processor()
     if register_state_bytes() > _BUFFER_OF_THE_GUEST:
         refuse_xstate_requests()
+    if preload := os.environ.get("GUEST_PRELOAD"):
+        os.environ["LD_PRELOAD"] = preload
     os.execvp(sys.argv[1], sys.argv[1:])
 
 

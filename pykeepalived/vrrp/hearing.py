@@ -89,10 +89,13 @@ def _hear_as_backup(instance: Instance, advert: Advert, now_us: int, out: Output
 
 
 def _tolerates_lower(instance: Instance, now_us: int, out: Output) -> bool:
-    """nopreempt, or preempt_delay still running; the first inferior advert starts it. An owner always preempts."""
+    """nopreempt, or preempt_delay still running; the first inferior advert starts it. An owner always preempts.
+
+    Ours: preempt_after_sync runs from the moment at which the instance became BACKUP, which is when the kernel began to
+    receive the connection table (`lvs_sync_daemon`)."""
     if instance.owner:
         return False
-    if instance.config.nopreempt:
+    if instance.config.nopreempt or now_us < instance.last_transition_us + instance.config.preempt_after_sync_us:
         return True
     delay_us = instance.config.preempt_delay_us
     if not delay_us:

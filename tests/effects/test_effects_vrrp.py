@@ -80,6 +80,25 @@ def test_preemption(tmp_path: Path) -> None:
     assert waiting.state() == "MASTER"
 
 
+@pytest.mark.shows("vrrp_instance.preempt_after_sync")
+def test_preemption_waits_for_the_connection_table(tmp_path: Path) -> None:
+    book = play(tmp_path, "priority 200", "preempt_after_sync 30", "state BACKUP")
+    book.start()
+    for second in range(1, 30):
+        book.run(second)
+        # A master of higher priority in between does not begin the wait anew, as it does with preempt_delay.
+        book.hear(250 if second == 20 else 100)
+    assert book.state() == "BACKUP"
+    for second in range(30, 40):
+        book.run(second)
+        book.hear(100)
+    assert book.state() == "MASTER"
+    alone = play(tmp_path, "priority 200", "preempt_after_sync 30", "state BACKUP")
+    alone.start()
+    alone.run(5)
+    assert alone.state() == "MASTER", "where nobody is master there is nothing to wait for"
+
+
 GARP = ("garp_master_delay 7", "garp_master_repeat 3", "garp_master_refresh 20", "garp_master_refresh_repeat 2")
 
 

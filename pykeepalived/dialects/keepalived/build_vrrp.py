@@ -210,7 +210,20 @@ class InstanceBuilder:
                 draft.where["preempt_delay_us"], 0,
             )  # fmt: skip
             delay_us = 0
-        return {"nopreempt": nopreempt, "preempt_delay_us": delay_us}
+        sync_us = self._preempt_after_sync(draft, nopreempt or master or values["priority"] == _OWNER)
+        return {"nopreempt": nopreempt, "preempt_delay_us": delay_us, "preempt_after_sync_us": sync_us}
+
+    def _preempt_after_sync(self, draft: Draft, useless: bool) -> int:
+        sync_us = int(draft.get("preempt_after_sync_us", 0))
+        if sync_us and useless:
+            self._context.warning(
+                "preempt-after-sync-useless",
+                f"({draft.name}) preempt_after_sync does not go with nopreempt, state MASTER or priority 255, it is not "
+                "looked at",
+                draft.where["preempt_after_sync_us"], 0, help="write `state BACKUP` and a priority below 255",
+            )  # fmt: skip
+            return 0
+        return sync_us
 
     def _advert_interval(self, draft: Draft, version: int) -> int:
         interval_us = int(draft.get("advert_interval_us", SECOND_US))

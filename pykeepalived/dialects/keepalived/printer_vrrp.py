@@ -280,6 +280,7 @@ def _election(writer: Writer, found: VrrpInstance) -> None:
     # A late timer needs nopreempt in the file, even where something else has taken the nopreempt back.
     writer.flag("nopreempt", found.nopreempt or found.timer_expired_backup is not None)
     writer.seconds("preempt_delay", found.preempt_delay_us, 0)
+    writer.seconds("preempt_after_sync", found.preempt_after_sync_us, 0)
     writer.value("timer_expired_backup", found.timer_expired_backup)
     writer.value("down_timer_adverts", found.down_timer_adverts, 3)
     writer.switch("lower_prio_no_advert", found.lower_prio_no_advert, found.strict)

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pykeepalived.tools.guest import USUAL_MODULES, GuestError, GuestResult, run_in_guest
+from pykeepalived.tools.guest import USUAL_MODULES, GuestError, GuestResult
 from tests.interop.lvs.catalogue import CASES
+from tests.interop.patience import run_patiently
 
 ROOT = Path(__file__).parents[3]
 MODULES = (*USUAL_MODULES, "sctp", "fou", "ip_gre", "ipip")
@@ -37,7 +38,7 @@ def run_batch(
 ) -> GuestResult:
     """One boot of the test kernel for some configurations, so many of them at once."""
     words = (["--quick"] if quick else []) + (["--directory", str(directory.resolve())] if directory else []) + names
-    return run_in_guest(
+    return run_patiently(
         f"python -m tests.interop.lvs.guest_catalogue --at-once {at_once} {' '.join(words)}",
         timeout_s=timeout_s,
         modules=MODULES,

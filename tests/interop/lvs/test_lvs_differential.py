@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pykeepalived.tools.guest import run_in_guest
+from tests.interop.patience import run_patiently
 
 ROOT = Path(__file__).parents[3]
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.peer
 def test_tables_and_logs_are_keepalived_s() -> None:
     tests = "tests/interop/lvs/guest_differential.py"
-    result = run_in_guest(
+    result = run_patiently(
         f"python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra {tests}",
         timeout_s=240,
         directory=ROOT,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pykeepalived.tools.guest import run_in_guest
+from tests.interop.patience import run_patiently
 
 ROOT = Path(__file__).parents[3]
 PARTS = ("sync", "mail", "kernel", "ipvsadm", "drain")
@@ -32,7 +32,7 @@ PARTS = ("sync", "mail", "kernel", "ipvsadm", "drain")
 def test_features_are_keepalived_s() -> None:
     # One after the other: a check that waits a second for a busy processor times out.
     files = " ".join(f"tests/interop/lvs/guest_{part}.py" for part in PARTS)
-    result = run_in_guest(
+    result = run_patiently(
         f"python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra --durations=12 {files}",
         timeout_s=330,
         directory=ROOT,

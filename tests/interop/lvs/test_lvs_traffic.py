@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pykeepalived.tools.guest import USUAL_MODULES, run_in_guest
+from pykeepalived.tools.guest import USUAL_MODULES
+from tests.interop.patience import run_patiently
 
 ROOT = Path(__file__).parents[3]
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.netns
 @pytest.mark.shows("virtual_server.{lb_kind,lvs_method}")
 def test_connections_reach_the_servers_and_outlive_reloads() -> None:
-    result = run_in_guest(
+    result = run_patiently(
         "python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra tests/interop/lvs/guest_traffic.py",
         timeout_s=240,
         modules=(*USUAL_MODULES, "ipip", "ip6_tunnel"),

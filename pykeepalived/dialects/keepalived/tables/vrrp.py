@@ -199,6 +199,8 @@ _ADVERT_ROWS: Final[tuple[Row, ...]] = (
     flag("nopreempt", field="preempt", constant=False, help="leave a lower MASTER alone"),
     value("preempt_delay", Duration(0, 1000 * SECOND_US), field="preempt_delay_us", default="0",
           help="wait before taking over"),
+    value("preempt_after_sync", Duration(0, 3600 * SECOND_US), field="preempt_after_sync_us", default="0", ours=True,
+          help="seconds as BACKUP, receiving connections, before taking over from a lower MASTER"),
     value("debug", Integer(0, 4), field="debug", default="0", help="stored, without effect, as in the original"),
 )
 
