@@ -218,8 +218,8 @@ class InstanceBuilder:
         if sync_us and useless:
             self._context.warning(
                 "preempt-after-sync-useless",
-                f"({draft.name}) preempt_after_sync does not go with nopreempt, state MASTER or priority 255, it is not "
-                "looked at",
+                f"({draft.name}) preempt_after_sync does not go with nopreempt, state MASTER or priority 255 and is "
+                "ignored",
                 draft.where["preempt_after_sync_us"], 0, help="write `state BACKUP` and a priority below 255",
             )  # fmt: skip
             return 0
