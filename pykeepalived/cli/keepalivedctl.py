@@ -12,6 +12,12 @@ from pykeepalived import __version__
 #: Command → its module, and the line that the overview shows. A command's module is loaded when it is used.
 COMMANDS: Final = {
     "status": ("pykeepalived.cli.ctl.status", "Instances, virtual servers and real servers of a running daemon."),
+    "explain": ("pykeepalived.cli.ctl.explain", "Why an instance is MASTER or not, why a real server is up or not."),
+    "standby": ("pykeepalived.cli.ctl.standby", "Hand MASTER over on purpose, and stay out until resume."),
+    "resume": ("pykeepalived.cli.ctl.resume", "Take part in elections again."),
+    "weight": ("pykeepalived.cli.ctl.weight", "Another weight for a real server, until it is taken back."),
+    "checks": ("pykeepalived.cli.ctl.checks", "`checks run`: ask real servers now."),
+    "scripts": ("pykeepalived.cli.ctl.scripts", "The last runs of scripts: exit status, duration, output."),
     "events": ("pykeepalived.cli.ctl.events", "What happened, numbered, and with --follow what happens."),
     "lint": ("pykeepalived.cli.ctl.lint", "Faults of a configuration, and combinations that are rarely meant."),
     "show-config": ("pykeepalived.cli.ctl.show_config", "The effective configuration of a file, with every default."),

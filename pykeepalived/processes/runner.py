@@ -21,6 +21,7 @@ import msgspec
 
 from pykeepalived.model.common import Script, User
 from pykeepalived.processes import runner_process, wire
+from pykeepalived.processes.history import History
 from pykeepalived.processes.scripts import RunResult
 from pykeepalived.reactor import READ, WRITE, Reactor, Timer
 from pykeepalived.units import SECOND_US
@@ -60,6 +61,7 @@ class Runner:
         self._forked_us = 0
         self._restart: Timer | None = None
         self._closed = False
+        self.history = History()
 
     @property
     def pid(self) -> int:
@@ -92,6 +94,15 @@ class Runner:
         self, script: Script, *, timeout_us: int | None, done: Callable[[RunResult], None], queue: str | None = None
     ) -> None:
         """See `ScriptRunner.run`."""
+        self._run(script, timeout_us, partial(self._ended, script, queue, done), queue)
+
+    def _ended(self, script: Script, queue: str | None, done: Callable[[RunResult], None], result: RunResult) -> None:
+        self.history.note(script, queue, result)
+        done(result)
+
+    def _run(
+        self, script: Script, timeout_us: int | None, done: Callable[[RunResult], None], queue: str | None
+    ) -> None:
         self._next_id += 1
         number = self._next_id
         user = script.user if script.user is not None else self.default_user

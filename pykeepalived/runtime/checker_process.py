@@ -35,7 +35,8 @@ from pykeepalived.model.config import Config
 from pykeepalived.model.lvs import PacketMarks, RealServer
 from pykeepalived.runtime.check_followers import Follower
 from pykeepalived.runtime.lvs_checks import Checks
-from pykeepalived.runtime.lvs_drain import DrainKeeper, Refused
+from pykeepalived.runtime.lvs_commands import CheckerCommands
+from pykeepalived.runtime.lvs_drain import DrainKeeper
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
 from pykeepalived.runtime.lvs_kernel import KernelSettings, nftables_options
@@ -93,6 +94,9 @@ class CheckerProgram:
         self._marker = PacketMarker(context.reactor, context.log)
         self._drains = DrainKeeper(
             context.reactor, self._pools, places=self._places_of, tell=self._tell_all, show=self._show
+        )
+        self._commands = CheckerCommands(
+            self._pools, self._drains, subscriptions=self._subscriptions, tell=self._tell_all, show=self._show
         )
         self._keeper: TableKeeper | None = None
         self._some_refused = False
@@ -208,11 +212,8 @@ class CheckerProgram:
         return {} if self._checks is None else self._checks.subscriptions
 
     def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """`drain` and `undrain` (see `lvs_drain`)."""
-        try:
-            return self._drains.command(name, arguments)
-        except Refused as error:
-            return {"error": str(error)}
+        """What operators ask for (see `lvs_commands`)."""
+        return self._commands.command(name, arguments)
 
     def _places_of(self, pool: Pool, server: RealServer) -> list[tuple[ServiceKey, DestinationKey]]:
         """Where the table holds a server."""

@@ -278,6 +278,8 @@ class ChildHost:
             return {"error": describe(error)}
 
     def _guarded_command(self, program: Program, message: AskCommand) -> dict[str, Any]:
+        if message.name == "scripts":
+            return {"scripts": self._runner.history.told()}
         if not isinstance(program, Commanded):
             return {"error": f"unknown command {message.name!r}"}
         try:

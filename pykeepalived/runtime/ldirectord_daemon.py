@@ -89,6 +89,9 @@ class LazyRunner:
             self._runner = runner
         self._runner.run(script, timeout_us=timeout_us, done=done, queue=queue)
 
+    def history(self) -> list[dict[str, Any]]:
+        return [] if self._runner is None else self._runner.history.told()
+
     def close(self) -> None:
         if self._runner is not None:
             self._runner.close()
@@ -121,7 +124,9 @@ class Daemon:
             emit=self._emit,
         )
         self._companions = Companions(context, instance.absolute_path)
-        self._desk = LdirectordDesk(instance, lambda: self._reading, reload=self._reload_asked)
+        self._desk = LdirectordDesk(
+            instance, lambda: self._reading, reload=self._reload_asked, scripts=self._scripts.history
+        )
         self._program = CheckerProgram(context, voice=LdirectordVoice(), observer=self._companions)
 
     def run(self, ready: Ready) -> int:

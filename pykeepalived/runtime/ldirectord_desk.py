@@ -25,10 +25,18 @@ class LdirectordDesk:
 
     word = "checker"
 
-    def __init__(self, instance: Instance, reading: Callable[[], Reading], *, reload: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        reading: Callable[[], Reading],
+        *,
+        reload: Callable[[], None],
+        scripts: Callable[[], list[dict[str, Any]]],
+    ) -> None:
         self._instance = instance
         self._reading = reading
         self._reload = reload
+        self._scripts = scripts
         self._started = time.time()
         self._last_reload: dict[str, Any] | None = None
         self.events = EventRing()
@@ -80,5 +88,7 @@ class LdirectordDesk:
             answer(self.program.status(part))
 
     def ask_command(self, name: str, arguments: dict[str, Any], answer: Reply) -> None:
-        if self.program is not None:
+        if name == "scripts":
+            answer({"scripts": self._scripts()})
+        elif self.program is not None:
             answer(self.program.command(name, arguments))

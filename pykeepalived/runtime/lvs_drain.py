@@ -49,12 +49,14 @@ class DrainKeeper:
         self._tell = tell
         self._show = show
         self._drains = Drains()
+        self._weights: dict[Place, int] = {}
+        """What an operator set, until it is taken back."""
         self._timer: Timer | None = None
         self.dataplane: Dataplane | None = None
 
     def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """`drain`, `undrain`, or `drains` that only looks; the state of the servers meant. Raises Refused."""
-        found = self._find(str(arguments.get("service", "")), str(arguments.get("server", "")))
+        found = find_servers(self._pools, str(arguments.get("service", "")), str(arguments.get("server", "")))
         if name == "drain":
             timeout_s = arguments.get("timeout_s", DEFAULT_TIMEOUT_S)
             if not isinstance(timeout_s, int) or not 0 <= timeout_s <= LONGEST_TIMEOUT_S:
@@ -79,15 +81,31 @@ class DrainKeeper:
             "left_us": max(0, waiting.deadline_us - monotonic_us()) if waiting else 0,
         }
 
+    def operator_weight(self, pool: Pool, health: ServerHealth) -> int | None:
+        """The weight that an operator gave a server; None: that of the configuration."""
+        return self._weights.get(_place(pool, health))
+
+    def weigh(self, pool: Pool, health: ServerHealth, weight: int | None) -> list[LvsEvent]:
+        """Give a server another weight until it is taken back (None); one that drains gets it when it is back."""
+        place = _place(pool, health)
+        if weight is None:
+            self._weights.pop(place, None)
+        else:
+            self._weights[place] = weight
+        return [] if place in self._drains.waiting else pool.override_weight(health, weight)
+
     def reloaded(self) -> None:
         """A reload is done: servers that are gone are forgotten, new ones of an old name are drained as before."""
         everybody = {_place(pool, health): (pool, health) for pool in self._pools.values() for health in pool.servers}
         self._drains.keep(everybody)
+        self._weights = {place: weight for place, weight in self._weights.items() if place in everybody}
         for place, (pool, health) in everybody.items():
             if place in self._drains.waiting and health.weight_override is None:
                 self._change(pool, pool.override_weight(health, 0))
             elif place in self._drains.out and REASON not in health.holds:
                 self._change(pool, pool.hold(health, REASON, REASON))
+            if place in self._weights and health.weight_override is None:
+                self._change(pool, pool.override_weight(health, self._weights[place]))
 
     def close(self) -> None:
         if self._timer is not None:
@@ -110,7 +128,7 @@ class DrainKeeper:
 
     def _cancel(self, pool: Pool, health: ServerHealth) -> None:
         self._drains.cancel(_place(pool, health))
-        events = pool.override_weight(health, None)
+        events = pool.override_weight(health, self._weights.get(_place(pool, health)))
         if REASON in health.holds:
             events += pool.release(health, REASON)
         self._change(pool, events)
@@ -145,7 +163,7 @@ class DrainKeeper:
         for pool, health in self._at(ended.place):
             left = DrainEnded(pool.service, health.server, ended.connections)
             out = pool.hold(health, REASON, "drained")
-            self._change(pool, [left, *out, *pool.override_weight(health, None)])
+            self._change(pool, [left, *out, *pool.override_weight(health, self._weights.get(ended.place))])
 
     def _change(self, pool: Pool, events: Iterable[LvsEvent]) -> None:
         self._tell(events)
@@ -155,16 +173,24 @@ class DrainKeeper:
         pool = self._pools.get(place[0])
         return [] if pool is None else [(pool, item) for item in pool.servers if item.key == place[1:]]
 
-    def _find(self, service: str, server: str) -> list[tuple[Pool, ServerHealth]]:
-        pools = [pool for pool in self._pools.values() if service in _service_names(pool)]
-        if not pools:
-            raise Refused(f"no virtual server is called {service[:100]!r}")
-        found = [(pool, health) for pool in pools for health in pool.servers if server in _server_names(pool, health)]
-        if not found:
-            raise Refused(f"virtual server {pools[0].service.name} has no real server {server[:100]!r}")
-        if len({health.key for _, health in found}) > 1:
-            raise Refused(f"several real servers have the address {server[:100]}; write ADDRESS:PORT")
-        return found
+
+def find_servers(pools: Mapping[str, Pool], service: str, server: str) -> list[tuple[Pool, ServerHealth]]:
+    """The real servers meant. An empty SERVICE means every virtual server, an empty SERVER every real server of one.
+
+    Raises Refused.
+    """
+    near = [pool for pool in pools.values() if not service or service in _service_names(pool)]
+    if not near or not (service or server):
+        raise Refused(f"no virtual server is called {service[:100]!r}")
+    found = [
+        (pool, item) for pool in near for item in pool.servers if not server or server in _server_names(pool, item)
+    ]
+    if not found:
+        where = f"virtual server {near[0].service.name} has no" if service else "no virtual server has a"
+        raise Refused(f"{where} real server {server[:100]!r}")
+    if service and server and len({health.key for _, health in found}) > 1:
+        raise Refused(f"several real servers have the address {server[:100]}; write ADDRESS:PORT")
+    return found
 
 
 def _place(pool: Pool, health: ServerHealth) -> Place:

@@ -65,11 +65,11 @@ def service_status(
         if sorry is None
         else {"name": pool.service.server_name(sorry), "serves": pool.sorry_serves, "weight": sorry.weight},
         "served": served,
-        "servers": [_server_status(pool, health, subscriptions) for health in pool.servers],
+        "servers": [server_status(pool, health, subscriptions) for health in pool.servers],
     }
 
 
-def _server_status(
+def server_status(
     pool: Pool, health: ServerHealth, subscriptions: Mapping[CheckHealth, Subscription | Follower]
 ) -> dict[str, Any]:
     server = health.server

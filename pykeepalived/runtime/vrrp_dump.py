@@ -6,10 +6,11 @@ Labels, order and number formats are those that programs already read (keepalive
 from __future__ import annotations
 
 import json as json_module
+from collections.abc import Mapping
 from typing import Any
 
 from pykeepalived.model.common import Family
-from pykeepalived.model.vrrp import VrrpInstance
+from pykeepalived.model.vrrp import VrrpInstance, VrrpState
 from pykeepalived.runtime.vrrp_json_processes import process_objects
 from pykeepalived.runtime.vrrp_view import HIDDEN, View, address_texts, number, script_text
 from pykeepalived.units import SECOND_US
@@ -18,11 +19,13 @@ from pykeepalived.vrrp.events import InstanceStatus, ScriptStatus
 # ---- status ----
 
 
-def status(view: View) -> dict[str, Any]:
-    """The snapshot for the control socket."""
+def status(view: View, standby_until: Mapping[str, float | None]) -> dict[str, Any]:
+    """The snapshot for the control socket. `standby_until`: when those who are held back resume by themselves."""
     configs = view.by_name()
     return {
-        "instances": [_instance_status(view, item, configs[item.name]) for item in view.instances],
+        "instances": [
+            _instance_status(view, item, configs[item.name], standby_until.get(item.name)) for item in view.instances
+        ],
         "groups": [
             {"name": item.name, "state": item.state.name, "members": list(item.members), "faults": list(item.faults)}
             for item in view.groups
@@ -40,14 +43,18 @@ def status(view: View) -> dict[str, Any]:
     }
 
 
-def _instance_status(view: View, item: InstanceStatus, instance: VrrpInstance) -> dict[str, Any]:
+def _instance_status(
+    view: View, item: InstanceStatus, instance: VrrpInstance, standby_until: float | None
+) -> dict[str, Any]:
     return {
         "name": item.name,
         "vrid": item.vrid,
         "interface": item.interface,
         "family": "IPv6" if item.family is Family.INET6 else "IPv4",
         "version": instance.version,
-        "state": item.state.name,
+        "state": "STANDBY" if item.standby and item.state is VrrpState.BACKUP else item.state.name,
+        "standby": item.standby,
+        "standby_until": standby_until,
         "wanted": item.wanted.name,
         "base_priority": item.base_priority,
         "effective_priority": item.effective_priority,

@@ -21,6 +21,7 @@ from pykeepalived.runtime.program import FIRST_PART, Context, RunResult, StatusP
 from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Placed
 from pykeepalived.runtime.vrrp_alarm import Alarm
 from pykeepalived.runtime.vrrp_announcer import Announcer
+from pykeepalived.runtime.vrrp_commands import VrrpCommands
 from pykeepalived.runtime.vrrp_ears import Ears
 from pykeepalived.runtime.vrrp_endpoints import Endpoint, SourceFinder
 from pykeepalived.runtime.vrrp_generation import Generation
@@ -34,6 +35,7 @@ from pykeepalived.runtime.vrrp_preparation import Preparation
 from pykeepalived.runtime.vrrp_ready import ReadyGate
 from pykeepalived.runtime.vrrp_route_side import RouteSide
 from pykeepalived.runtime.vrrp_routes import RouteKeeper
+from pykeepalived.runtime.vrrp_standby import StandbyKeeper
 from pykeepalived.runtime.vrrp_view import View, counters
 from pykeepalived.runtime.vrrp_voice import Voice, states_now
 from pykeepalived.runtime.vrrp_watchers import Watchers
@@ -119,6 +121,10 @@ class VrrpProgram:
         self._states.configure(config, self._now.interfaces)
         self._inheritance.at_start(self._now)
         self._journal.open()
+        self._standby = StandbyKeeper(
+            self._context.options.state_directory, self._reactor, lambda event: self._feed([event]), self._log.error
+        )
+        self._commands = VrrpCommands(self._context, self._router, self._standby)
         self._voice.configure(config.globals)
         self._performer.sync_daemon.configure(config)
         self._add_static(config.static_addresses)
@@ -133,6 +139,7 @@ class VrrpProgram:
                 *self._link_events(self._now.interfaces),
                 *self._source_events(self._now.endpoints.values()),
                 *self._watchers.update(config),
+                *([held] if (held := self._standby.load()) is not None else []),
                 events.Start(
                     time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
                     vrrp_memory.states_of(self._context.memory, config.instances),
@@ -186,6 +193,7 @@ class VrrpProgram:
         self._feed(self._events_of(seen))
         self._ears.open(self._monitor)
         self._voice.write_states(states_now(self._router))
+        self._standby.reloaded(self._router.status())
         self._remember_all()
         self._preparation.begin(self._now.endpoints.values())
 
@@ -205,7 +213,13 @@ class VrrpProgram:
         self._voice.when_quiet(_MAIL_LIMIT_US, lambda: self._context.finished(0))
 
     def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
-        return {**vrrp_dump.status(self._view()), "mails": self._voice.mail_status()}
+        return {**vrrp_dump.status(self._view(), self._standby.until), "mails": self._voice.mail_status()}
+
+    def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """What operators ask for (see `vrrp_commands`)."""
+        if self._stopped:
+            return {"error": "the VRRP process is ending"}
+        return self._commands.command(name, arguments, self._now.config)
 
     def dump(self, kind: str) -> str | None:
         view = self._view()
@@ -383,6 +397,7 @@ class VrrpProgram:
         self._gate.close()
         self._performer.extra_garp.close()
         self._alarm.cancel()
+        self._standby.close()
         self._reactor.unwatch(self._monitor.fileno())
         self._routes.close()
         self._ears.close()

@@ -264,6 +264,14 @@ class Log(msgspec.Struct, frozen=True):
     detail: bool = False
 
 
+class Standby(msgspec.Struct, frozen=True):
+    """An operator wants these instances (and their sync groups) to be no MASTER, or lets them again."""
+
+    instances: tuple[str, ...]
+    """Names of instances or sync groups."""
+    on: bool
+
+
 Event = (
     Start
     | Tick
@@ -277,6 +285,7 @@ Event = (
     | FileChanged
     | ProcessCount
     | BfdChanged
+    | Standby
     | Stop
 )
 Action = (
@@ -348,6 +357,8 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     addresses_set: bool = False
     """It is MASTER and its addresses were asked for (`vipset` in keepalived.json)."""
     group: str | None = None
+    standby: bool = False
+    """An operator holds it back."""
 
 
 class GroupStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -52,6 +52,7 @@ def count_refusal(stats: InstanceStats, refusal: Refusal) -> None:
 def hear_refused(instance: Instance, event: PacketRefused, now_us: int, out: Output) -> None:
     """Count a packet that was refused for this instance, and say so once."""
     count_refusal(instance.stats, event.refusal)
+    instance.recent.refuse(event, now_us)
     if event.detail:
         _report(instance, (event.refusal.value, event.source), event.detail, now_us, out)
 
@@ -59,6 +60,7 @@ def hear_refused(instance: Instance, event: PacketRefused, now_us: int, out: Out
 def hear(instance: Instance, advert: Advert, now_us: int, out: Output) -> None:
     """Take an advert that passed the ladder."""
     instance.stats.advert_rcvd += 1
+    instance.recent.hear(advert, now_us)
     if advert.priority == 0:
         instance.stats.pri_zero_rcvd += 1
     if instance.state is BACKUP:
@@ -93,6 +95,8 @@ def _tolerates_lower(instance: Instance, now_us: int, out: Output) -> bool:
 
     Ours: preempt_after_sync runs from the moment at which the instance became BACKUP, which is when the kernel began to
     receive the connection table (`lvs_sync_daemon`)."""
+    if instance.standby:
+        return True
     if instance.owner:
         return False
     if instance.config.nopreempt or now_us < instance.last_transition_us + instance.config.preempt_after_sync_us:

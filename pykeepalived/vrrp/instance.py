@@ -39,6 +39,7 @@ from pykeepalived.vrrp.facts import (
 )
 from pykeepalived.vrrp.garp import GarpSchedule
 from pykeepalived.vrrp.output import Budget, Output
+from pykeepalived.vrrp.recent import Recent
 from pykeepalived.vrrp.timers import HIGHEST_BACKUP, OWNER, master_down_us, skew_us
 from pykeepalived.vrrp.tracking import TENTATIVE, Fault, Standing, fault_lines
 
@@ -127,6 +128,9 @@ class Instance:
         self.rival: Rival | None = None
         """As an owner that is MASTER: somebody with a lower address who says that it owns the addresses too."""
         self.uses_old_checksum = config.old_unicast_checksum == "always"
+        self.standby = False
+        """An operator holds it back: it is no MASTER, whatever it hears (`vrrp.standby`)."""
+        self.recent = Recent()
         self.stepped_down = False
         """As an owner: 254 is the priority until that rival is gone."""
         self.reported: dict[str, str] = {}
@@ -178,6 +182,10 @@ class Instance:
                 self.announce(repeat, out)
 
     def _master_is_down(self, now_us: int, out: Output) -> None:
+        if self.standby:
+            self.master_address = None
+            self.timer_us = now_us + self.master_down_us()
+            return
         out.detail(self, f"({self.name}) Receive advertisement timeout")
         self.wanted = MASTER
         if self.waits or (self.group and not self.group.may_lead(self)):

@@ -11,7 +11,8 @@ then put back; only one that moves nearer is pushed anew. So an advert costs no 
 from __future__ import annotations
 
 import heapq
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from pykeepalived.model.config import Config
 from pykeepalived.units import SECOND_US
@@ -33,16 +34,19 @@ from pykeepalived.vrrp.events import (
     ScriptResult,
     ScriptStatus,
     SourceAddressChanged,
+    Standby,
     Start,
     Stop,
     Tick,
 )
+from pykeepalived.vrrp.explain import explain
 from pykeepalived.vrrp.hearing import hear, hear_refused, ignore_for_now
 from pykeepalived.vrrp.instance import BACKUP, MASTER, Instance
 from pykeepalived.vrrp.output import Budget, Output
 from pykeepalived.vrrp.processes import ProcessTracker
 from pykeepalived.vrrp.scripts import ScriptTracker
 from pykeepalived.vrrp.snapshot import instance_status
+from pykeepalived.vrrp.standby import take_standby
 from pykeepalived.vrrp.succession import take_instances, take_scripts
 from pykeepalived.vrrp.watched import Watched
 from pykeepalived.vrrp.world import World
@@ -89,6 +93,22 @@ class Router:
         self._heap: list[tuple[int, int, _Timed]] = []
         self._pushed = 0
         self._unknown_lines = Budget(_UNKNOWN_VRID_LINES_PER_S)
+        self._methods: dict[type, Callable[[Any, int, Output], None]] = {
+            AdvertReceived: self._advert,
+            PacketRefused: self._refused,
+            Tick: self._tick,
+            LinkChanged: self._link,
+            SourceAddressChanged: self._source,
+            InterfaceReady: self._ready,
+            AddressLost: self._address_lost,
+            ScriptResult: self._script_result,
+            FileChanged: self._watched,
+            ProcessCount: self._watched,
+            BfdChanged: self._watched,
+            Start: self._start,
+            Standby: self._standby,
+            Stop: self._stop,
+        }
         self.unattributed: dict[str, int] = {}
         """Refused packets that no instance could be found for, by `Refusal` value."""
 
@@ -102,29 +122,7 @@ class Router:
         if self._stopped:
             return ()
         out = Output(log_detail=self._log_detail)
-        match event:
-            case AdvertReceived():
-                self._advert(event, now_us, out)
-            case PacketRefused():
-                self._refused(event, now_us, out)
-            case Tick():
-                self._tick(now_us, out)
-            case LinkChanged():
-                self._link(event, now_us, out)
-            case SourceAddressChanged():
-                self._source(event, now_us, out)
-            case InterfaceReady():
-                self._ready(event, now_us, out)
-            case AddressLost():
-                self._address_lost(event, now_us, out)
-            case ScriptResult():
-                self._script_result(event, now_us, out)
-            case FileChanged() | ProcessCount() | BfdChanged():
-                self._watched(event, now_us, out)
-            case Start():
-                self._start(event, now_us, out)
-            case Stop():
-                self._stop(event, now_us, out)
+        self._methods[type(event)](event, now_us, out)
         return self._finish(out)
 
     def reload(self, config: Config, now_us: int) -> tuple[Action, ...]:
@@ -193,6 +191,10 @@ class Router:
         """What each reported track_file holds."""
         return dict(self._world.watched.files)
 
+    def explain(self, name: str, now_us: int) -> dict[str, Any] | None:
+        """Why an instance is in its state; None: there is none of this name (`vrrp.explain`)."""
+        return explain(self._world, name, now_us)
+
     # ---- deadlines ----
 
     def _schedule(self, timed: _Timed) -> None:
@@ -239,7 +241,7 @@ class Router:
         for script in world.scripts.values():
             self._schedule(script)
 
-    def _tick(self, now_us: int, out: Output) -> None:
+    def _tick(self, _event: Tick, now_us: int, out: Output) -> None:
         world, due = self._world, list[_Timed]()
         while (at_us := self.wake_at()) is not None and at_us <= now_us:
             timed = heapq.heappop(self._heap)[2]
@@ -337,6 +339,10 @@ class Router:
     def _judge_users(self, event: FileChanged | ProcessCount | BfdChanged, now_us: int, out: Output) -> None:
         world = self._world
         world.judge(world.depending_on(world.watched.users(event)), now_us, out)
+
+    def _standby(self, event: Standby, now_us: int, out: Output) -> None:
+        for instance in take_standby(self._world, event, now_us, out):
+            self._schedule(instance)
 
     def _stop(self, event: Stop, now_us: int, out: Output) -> None:
         self._stopped = True

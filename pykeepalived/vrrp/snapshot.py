@@ -29,4 +29,5 @@ def instance_status(instance: Instance) -> InstanceStatus:
         master_interval_us=instance.master_interval_us,
         addresses_set=instance.state is MASTER and bool(all_addresses(instance.config)),
         group=instance.group.name if instance.group else None,
+        standby=instance.standby,
     )

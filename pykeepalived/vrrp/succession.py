@@ -30,6 +30,7 @@ def take_instances(world: World, states: Mapping[str, VrrpState], now_us: int, o
     The members of a sync group come back together or not at all.
     """
     back = {name: state for name, state in states.items() if name in world.instances and state in {MASTER, BACKUP}}
+    back = {name: BACKUP if world.instances[name].standby else state for name, state in back.items()}
     for group in world.groups.values():
         known = {back.get(member.name) for member in group.members}
         if len(known) == 1 and None not in known:

@@ -42,7 +42,8 @@ class Group:
 
     def may_lead(self, member: Instance) -> bool:
         return all(
-            mate is member or (mate.wanted is MASTER and not mate.faults and not mate.waits) for mate in self.members
+            mate is member or (mate.wanted is MASTER and not mate.faults and not mate.waits and not mate.standby)
+            for mate in self.members
         )
 
     def all_owners(self) -> bool:

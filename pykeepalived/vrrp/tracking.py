@@ -49,6 +49,21 @@ def fault_lines(name: str, before: Sequence[Fault], after: Sequence[Fault]) -> I
             yield f"({name}): {fault.tracker} leaving FAULT state"
 
 
+class Part(msgspec.Struct, frozen=True):
+    """One tracker, and what it does to an instance."""
+
+    what: str
+    up: bool | None
+    """None: nothing is known yet, or it is a number."""
+    weight: int
+    """0: a condition."""
+    reverse: bool
+    adds: int
+    """What it adds to the priority now."""
+    fault: bool
+    """It holds the instance in FAULT now."""
+
+
 class Standing(msgspec.Struct, frozen=True):
     """What the trackers make of an instance at one instant."""
 
@@ -60,6 +75,8 @@ class Standing(msgspec.Struct, frozen=True):
     """The source address cannot be used yet: the instance may not leave INIT or FAULT, and becomes no MASTER."""
     gated: bool = False
     """The interface is not ready (`vrrp_ready_gate`): the instance stays in INIT, whatever its trackers say."""
+    parts: tuple[Part, ...] = ()
+    """Each tracker by itself, in the order in which they are looked at."""
 
 
 def interface_fault(tracker: TrackedInterface) -> Fault:
@@ -95,14 +112,17 @@ class _Sum:
         self.faults: list[Fault] = []
         self.waits_for: list[str] = []
         self.weight = 0
+        self.parts: list[Part] = []
 
-    def add(self, weight: int, reverse: bool, up: bool, fault: Fault) -> None:
-        if weight == 0:
-            if up is reverse:
-                self.faults.append(fault)
-        elif up is (weight > 0):
-            weight = max(-_MAX_WEIGHT, min(_MAX_WEIGHT, weight))
-            self.weight += -weight if reverse else weight
+    def add(self, what: str, weight: int, reverse: bool, up: bool, fault: Fault) -> None:
+        adds = 0
+        fails = weight == 0 and up is reverse
+        if fails:
+            self.faults.append(fault)
+        elif weight and up is (weight > 0):
+            adds = max(-_MAX_WEIGHT, min(_MAX_WEIGHT, weight)) * (-1 if reverse else 1)
+            self.weight += adds
+        self.parts.append(Part(what, up, weight, reverse, adds, fails))
 
 
 def assess(
@@ -125,14 +145,16 @@ def assess(
     total = _Sum()
     for interface in (*interface_trackers(config), *(group.track_interfaces if group else ())):
         weight = interface.weight if weighted else 0
-        total.add(weight, interface.reverse, links.get(interface.ifname, False), interface_fault(interface))
+        up = links.get(interface.ifname, False)
+        total.add(f"interface {interface.ifname}", weight, interface.reverse, up, interface_fault(interface))
     for tracked in (*config.track_scripts, *(group.track_scripts if group else ())):
         script = scripts.get(tracked.name)
         if script is not None:
             _add_script(total, tracked, script, weighted=weighted)
     if watched is not None:
         for interface in watched.static_of(config.name):
-            total.add(0, False, links.get(interface.ifname, False), interface_fault(interface))
+            up = links.get(interface.ifname, False)
+            total.add(f"static interface {interface.ifname}", 0, False, up, interface_fault(interface))
         for owner in (config, group):
             if owner is not None:
                 _add_watched(total, owner, watched, weighted=weighted)
@@ -143,7 +165,8 @@ def assess(
     priority = config.priority
     if priority != OWNER:
         priority = max(1, min(HIGHEST_BACKUP, priority + total.weight))
-    return Standing(tuple(dict.fromkeys(total.faults)), tuple(total.waits_for), priority, tentative, gated)
+    faults = tuple(dict.fromkeys(total.faults))
+    return Standing(faults, tuple(total.waits_for), priority, tentative, gated, tuple(total.parts))
 
 
 def _add_script(total: _Sum, tracked: TrackedScript, script: ScriptTracker, *, weighted: bool) -> None:
@@ -155,8 +178,9 @@ def _add_script(total: _Sum, tracked: TrackedScript, script: ScriptTracker, *, w
     if script.up is None:
         if not weight and script.holds_instances:
             total.waits_for.append(tracked.name)
+        total.parts.append(Part(f"script {tracked.name}", None, weight, reverse, 0, False))
         return
-    total.add(weight, reverse, script.up, script_fault(tracked.name))
+    total.add(f"script {tracked.name}", weight, reverse, script.up, script_fault(tracked.name))
 
 
 def _add_watched(total: _Sum, owner: VrrpInstance | SyncGroup, watched: Watched, *, weighted: bool) -> None:
@@ -167,14 +191,15 @@ def _add_watched(total: _Sum, owner: VrrpInstance | SyncGroup, watched: Watched,
         if tracker is not None:
             weight = tracker.config.weight if process.weight is None else process.weight
             if weighted or not weight:
-                total.add(weight, process.reverse, tracker.up, process_fault(process.name))
+                fault = process_fault(process.name)
+                total.add(f"process {process.name}", weight, process.reverse, tracker.up, fault)
     for tracked in owner.track_bfds:
         session = watched.session_configs.get(tracked.name)
         if session is not None:
             weight = session.weight if tracked.weight is None else tracked.weight
             if weighted or not weight:
                 up = watched.sessions.get(tracked.name, False)
-                total.add(weight, tracked.reverse, up, session_fault(tracked.name))
+                total.add(f"BFD session {tracked.name}", weight, tracked.reverse, up, session_fault(tracked.name))
 
 
 def _add_file(total: _Sum, tracked: TrackedFile, watched: Watched, *, weighted: bool) -> None:
@@ -189,14 +214,15 @@ def _add_file(total: _Sum, tracked: TrackedFile, watched: Watched, *, weighted: 
         weight = 0
     value = watched.files.get(tracked.name, 0)
     if weight == 0:
-        if (value != 0) is not tracked.reverse:
-            total.faults.append(file_fault(tracked.name))
-        return
-    product = value * (-weight if tracked.reverse else weight)
-    if product <= _FILE_FAULT:
-        total.faults.append(file_fault(tracked.name))
+        adds, fails = 0, (value != 0) is not tracked.reverse
     else:
-        total.weight += min(_MAX_WEIGHT, product)
+        product = value * (-weight if tracked.reverse else weight)
+        fails = product <= _FILE_FAULT
+        adds = 0 if fails else min(_MAX_WEIGHT, product)
+    if fails:
+        total.faults.append(file_fault(tracked.name))
+    total.weight += adds
+    total.parts.append(Part(f"file {tracked.name} (holds {value})", None, weight, tracked.reverse, adds, fails))
 
 
 def tracked_script_names(instances: Sequence[VrrpInstance], groups: Sequence[SyncGroup]) -> Iterator[str]:

@@ -163,6 +163,11 @@ class World:
         self.instances = {item.name: by_name[item.name] for item in config.instances}
         self._bind()
         self._adopt_scripts(config, now_us, out)
+        for group in self.groups.values():
+            # Whoever joins a group that an operator holds back is held back with it.
+            if any(member.standby for member in group.members):
+                for member in group.members:
+                    member.standby = True
         new_ones = [self.instances[item.name] for item in fresh]
         for instance in new_ones:
             instance.not_before_us = self.not_before_us

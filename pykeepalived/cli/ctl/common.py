@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -88,19 +89,14 @@ def choose_socket() -> str:
 
     Raises NotRunning when no daemon answers.
     """
-    base = state_base()
-    places = [base]
-    if STATE_VARIABLE not in os.environ:
-        # Who may not write to the usual place keeps daemons elsewhere, and may still be let in by root's.
-        places = list(dict.fromkeys((base, f"{RUN_DIRECTORY}/pykeepalived")))
     alive: list[tuple[str, dict[str, Any]]] = []
-    for path in [path for place in places for path in control.find_sockets(place)]:
+    for path in [path for place in socket_places() for path in control.find_sockets(place)]:
         try:
             alive.append((path, control.ask(path, "identity", timeout_s=2)))
         except (control.NotRunning, control.ControlError):
             continue
     if not alive:
-        raise control.NotRunning(f"no control socket below {base} answers")
+        raise control.NotRunning(f"no control socket below {state_base()} answers")
     here = network_namespace()
     near = [found for found in alive if found[1].get("network_namespace") == here] or alive
     if len(near) == 1:
@@ -109,3 +105,25 @@ def choose_socket() -> str:
     for path, identity in near:
         click.echo(f"  {path}  (pid {identity.get('pid')}, {identity.get('configuration')})", err=True)
     sys.exit(EXIT_CHOICE)
+
+
+def choose_socket_or_end() -> str:
+    """As `choose_socket`; ends the program as well when no daemon runs."""
+    try:
+        return choose_socket()
+    except control.NotRunning as error:
+        fail(error)
+
+
+def socket_places() -> list[str]:
+    """Directories below which daemons of this machine have their sockets."""
+    base = state_base()
+    if STATE_VARIABLE in os.environ:
+        return [base]
+    # Who may not write to the usual place keeps daemons elsewhere, and may still be let in by root's.
+    return list(dict.fromkeys((base, f"{RUN_DIRECTORY}/pykeepalived")))
+
+
+def clock(at: float) -> str:
+    """An instant in local time, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

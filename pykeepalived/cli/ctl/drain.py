@@ -8,13 +8,14 @@ from typing import Any, Final
 import click
 
 from pykeepalived.cli.ctl import common
+from pykeepalived.cli.ctl.names import SERVICE
 
 _DEFAULT_S: Final = 300
 _LOOK_S: Final = 0.5
 
 
 @click.command(name="drain")
-@click.argument("service")
+@click.argument("service", type=SERVICE)
 @click.argument("server")
 @click.option("--timeout", "timeout_s", type=click.IntRange(0, 604_800), default=_DEFAULT_S, show_default=True,
               metavar="SECONDS", help="After this time the server leaves with the connections it has.")  # fmt: skip
@@ -35,7 +36,7 @@ def command(service: str, server: str, *, timeout_s: int, wait: bool, as_json: b
 
 
 @click.command(name="undrain")
-@click.argument("service")
+@click.argument("service", type=SERVICE)
 @click.argument("server")
 @common.json_option
 @common.socket_option

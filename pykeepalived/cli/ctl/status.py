@@ -13,7 +13,7 @@ from pykeepalived.cli.ctl.status_trackers import tracker_tables
 from pykeepalived.runtime import control
 
 _WIDTH: Final = 80
-_CERTAIN: Final = {"MASTER": "green", "FAULT": "red", "BACKUP": "yellow"}
+_CERTAIN: Final = {"MASTER": "green", "FAULT": "red", "BACKUP": "yellow", "STANDBY": "cyan"}
 
 
 @click.command(name="status")
@@ -178,7 +178,8 @@ def _last_result(server: dict[str, Any]) -> str:
     last = shown.get("last")
     text = last["text"] or last["reason"] if last else "not checked yet"
     more = f" (+{len(checks) - 1})" if len(checks) > 1 else ""
-    return f"{shown['check']}: {text}{more}"
+    took = f" {last['latency_us'] / 1000:.1f} ms" if last and last.get("latency_us") else ""
+    return f"{shown['check']}:{took} {text}{more}"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

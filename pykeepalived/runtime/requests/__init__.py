@@ -7,7 +7,18 @@ from typing import Final
 import msgspec
 
 from pykeepalived.runtime.control import Answer, Request
-from pykeepalived.runtime.requests import drain, events, identity, reload, status
+from pykeepalived.runtime.requests import (
+    checks_run,
+    drain,
+    events,
+    explain,
+    identity,
+    reload,
+    scripts,
+    standby,
+    status,
+    weight,
+)
 from pykeepalived.runtime.requests.row import Desk, RequestRow
 
 __all__ = ["ROWS", "Desk", "RequestRow", "dispatch"]
@@ -18,6 +29,12 @@ ROWS: Final = {
         identity.ROW,
         status.ROW,
         events.ROW,
+        explain.ROW,
+        scripts.ROW,
+        standby.STANDBY,
+        standby.RESUME,
+        weight.ROW,
+        checks_run.ROW,
         drain.DRAIN,
         drain.UNDRAIN,
         drain.DRAINS,

@@ -1,0 +1,76 @@
+"""What the checker process does for the control socket: drains, `weight`, `checks`, `explain` of real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pykeepalived.lvs.events import LvsEvent
+from pykeepalived.lvs.health import CheckHealth, ServerHealth
+from pykeepalived.lvs.pool import Pool
+from pykeepalived.runtime.check_followers import Follower
+from pykeepalived.runtime.lvs_drain import DrainKeeper, Refused, find_servers
+from pykeepalived.runtime.lvs_explain import explain_server
+from pykeepalived.runtime.probes import Subscription
+
+Subscriptions = Mapping[CheckHealth, Subscription | Follower]
+
+
+class CheckerCommands:
+    """`tell` and `show`: what to do with events and changed pools."""
+
+    def __init__(
+        self,
+        pools: Mapping[str, Pool],
+        drains: DrainKeeper,
+        *,
+        subscriptions: Callable[[], Subscriptions],
+        tell: Callable[[Iterable[LvsEvent]], None],
+        show: Callable[[Pool], None],
+    ) -> None:
+        self._pools = pools
+        self._drains = drains
+        self._subscriptions = subscriptions
+        self._tell = tell
+        self._show = show
+
+    def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer; `error` says why there is none."""
+        try:
+            if name in {"drain", "undrain", "drains"}:
+                return self._drains.command(name, arguments)
+            found = self._found(arguments)
+            if name == "weight":
+                self._weigh(found, arguments.get("weight"))
+            elif name == "checks-run":
+                self._run(found)
+            elif name != "explain":
+                return {"error": f"unknown command {name!r}"}
+        except Refused as refused:
+            return {"error": str(refused)}
+        return {"servers": [self._explained(pool, health) for pool, health in found]}
+
+    def _explained(self, pool: Pool, health: ServerHealth) -> dict[str, Any]:
+        return explain_server(
+            pool,
+            health,
+            self._subscriptions(),
+            drain=str(self._drains.state(pool, health)["state"]),
+            operator_weight=self._drains.operator_weight(pool, health),
+        )
+
+    def _found(self, arguments: Mapping[str, Any]) -> list[tuple[Pool, ServerHealth]]:
+        return find_servers(self._pools, str(arguments.get("service") or ""), str(arguments.get("server") or ""))
+
+    def _weigh(self, found: Iterable[tuple[Pool, ServerHealth]], weight: int | None) -> None:
+        for pool, health in found:
+            self._tell(self._drains.weigh(pool, health, weight))
+            self._show(pool)
+
+    def _run(self, found: Iterable[tuple[Pool, ServerHealth]]) -> None:
+        subscriptions = self._subscriptions()
+        for _pool, health in found:
+            for check in health.checks:
+                subscription = subscriptions.get(check)
+                if subscription is not None:
+                    subscription.check_now()
