@@ -19,6 +19,10 @@ COMMANDS: Final = {
     "checks": ("pykeepalived.cli.ctl.checks", "`checks run`: ask real servers now."),
     "scripts": ("pykeepalived.cli.ctl.scripts", "The last runs of scripts: exit status, duration, output."),
     "events": ("pykeepalived.cli.ctl.events", "What happened, numbered, and with --follow what happens."),
+    "doctor": (
+        "pykeepalived.cli.ctl.doctor",
+        "What this director or real server lacks, and the command that mends it.",
+    ),
     "lint": ("pykeepalived.cli.ctl.lint", "Faults of a configuration, and combinations that are rarely meant."),
     "show-config": ("pykeepalived.cli.ctl.show_config", "The effective configuration of a file, with every default."),
     "explain-word": ("pykeepalived.cli.ctl.explain_word", "What a keyword of either language means."),

@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,7 +18,8 @@ from pykeepalived.runtime.requests import ROWS
 from pykeepalived.tools.lab import Lab, wait_until
 
 pytestmark = pytest.mark.netns
-PATIENCE_S = 60
+PATIENCE_S = 120
+ROOT = Path(__file__).parents[2]
 
 FILE = """\
 vrrp_script fails {
@@ -51,7 +54,7 @@ class Director:
         self.here.address("eth0", "10.9.0.1/24")
         self.file = into / "k.conf"
         self.log = into / "log"
-        self.env = os.environ | {"PYKEEPALIVED_STATE_DIRECTORY": str(into / "state")}
+        self.env = os.environ | {"PYKEEPALIVED_STATE_DIRECTORY": tempfile.mkdtemp(prefix="operating")}
         self.write(FILE)
         self.start()
 
@@ -64,7 +67,7 @@ class Director:
         files = [word for flag in pids for word in (flag, str(self.into / f"{flag[1]}.pid"))]
         self.process = self.lab.popen(
             self.here, sys.executable, "-c", DAEMON, "-n", "-l", "-D", "-f", str(self.file), *files,
-            log=self.log, env=self.env,
+            log=self.log, env=self.env, cwd=ROOT,
         )  # fmt: skip
 
     def stop(self):
@@ -78,6 +81,7 @@ class Director:
             capture_output=True,
             text=True,
             check=False,
+            cwd=ROOT,
             timeout=PATIENCE_S,
         )
         assert done.returncode == code, (words, done.stdout, done.stderr, self.log.read_text())
@@ -153,7 +157,7 @@ def test_events_can_be_followed_from_where_a_reader_stopped(director):
     assert [item["seq"] for item in first["events"]] == list(range(1, first["last"] + 1))
     follower = subprocess.Popen(
         [sys.executable, "-c", CTL, "events", "--follow", "--json", "--since", str(first["last"])],
-        env=director.env, stdout=subprocess.PIPE, text=True,
+        env=director.env, cwd=ROOT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         director.ctl("standby", "VI_1")
