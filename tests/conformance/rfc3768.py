@@ -179,6 +179,6 @@ CLAUSES: tuple[Clause, ...] = (
         "The source MAC is the virtual MAC",
         None,
         None,
-        "kept with `use_vmac`; without it the interface's own, as in keepalived",
+        "kept with `use_vmac` (test_interop_vrrp_vmac.py); without it the interface's own, as in keepalived",
     ),
 )

@@ -447,7 +447,7 @@ CLAUSES: tuple[Clause, ...] = (
         "The source MAC is the virtual MAC",
         None,
         None,
-        "kept with `use_vmac`; without it the interface's own, as in keepalived",
+        "kept with `use_vmac` (test_interop_vrrp_vmac.py); without it the interface's own, as in keepalived",
     ),
     _row(
         "8.1.2",
@@ -455,7 +455,7 @@ CLAUSES: tuple[Clause, ...] = (
         "ARP answers carry the virtual MAC",
         None,
         None,
-        "kept with `use_vmac`; without it the interface's own, as in keepalived",
+        "kept with `use_vmac` (test_interop_vrrp_third_host.py); else the interface's own, as in keepalived",
     ),
     _row(
         "8.2.2",
@@ -463,6 +463,6 @@ CLAUSES: tuple[Clause, ...] = (
         "Neighbour advertisements carry the virtual MAC",
         None,
         None,
-        "kept with `use_vmac`; without it the interface's own, as in keepalived",
+        "kept with `use_vmac` (test_interop_vrrp_vmac.py); without it the interface's own, as in keepalived",
     ),
 )

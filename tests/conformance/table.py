@@ -25,7 +25,7 @@ from `tests/conformance/` by `python -m tests.conformance.table`.
 
 The rules of BFD stand below with the tests of the core (`tests/bfd/test_bfd_session.py`) that show them and that must
 not trigger them, and with one of whole daemons (`tests/interop/test_interop_bfd.py`: between two of ours, with Debian's
-keepalived or with FRR's bfdd).
+keepalived or with FRR's bfdd; `tests/interop/test_interop_bfd_wire.py`: with a neighbour made by hand).
 """
 
 

@@ -146,6 +146,9 @@ def test_election_failover_failback_and_a_clean_end(pair):
 
 def test_a_killed_vrrp_process_is_replaced_and_nobody_is_master_twice(pair):
     a, b = pair
+    for router in pair:
+        # The successor has to be there before the other one has waited for long enough.
+        router.write(("advert_int 0.1", "advert_int 1"))
     a.start()
     b.start()
     settled(pair)
