@@ -96,6 +96,8 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     """Ours: auto, ipvs or nftables."""
     lvs_repair_interval_us: int = 60 * SECOND_US
     """Ours: how often the kernel's table is compared with what it should hold; 0: never."""
+    lvs_check_workers: int | None = None
+    """Ours: processes that make the health checks, 0 to 64; None: by the load. As at start, whatever a reload says."""
     lvs_nftables_masquerade: bool = False
     """Ours: nftables hides clients behind the director's address."""
     lvs_nftables_removed: str = "drain"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from typing import Final
 import msgspec
 
 from pykeepalived.model.common import Script, User
-from pykeepalived.processes import runner_process, wire
+from pykeepalived.processes import helper, runner_process, wire
 from pykeepalived.processes.history import History
 from pykeepalived.processes.scripts import RunResult
 from pykeepalived.reactor import READ, WRITE, Reactor, Timer
@@ -70,19 +69,7 @@ class Runner:
 
     def start(self) -> None:
         """Fork the runner process. Raises OSError when the system has no room for one."""
-        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for end in (near, far):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * wire.PACKET_LIMIT)
-        near.setblocking(False)
-        # No signal may find the child with our handlers: all are blocked until it has set up its own.
-        old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            pid = os.fork()
-            if pid == 0:
-                runner_process.main(far)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
-        far.close()
+        pid, near = helper.fork(runner_process.main, send_buffer=2 * wire.PACKET_LIMIT)
         self._pid = pid
         self._channel = near
         self._forked_us = self._reactor.now_us()

@@ -33,8 +33,7 @@ from pykeepalived.lvs.table import DestinationKey, Entry, ServiceKey, Table
 from pykeepalived.lvs.voice import Voice
 from pykeepalived.model.config import Config
 from pykeepalived.model.lvs import PacketMarks, RealServer
-from pykeepalived.runtime.check_followers import Follower
-from pykeepalived.runtime.lvs_checks import Checks
+from pykeepalived.runtime.lvs_checks import Asked, Checks
 from pykeepalived.runtime.lvs_commands import CheckerCommands
 from pykeepalived.runtime.lvs_drain import DrainKeeper
 from pykeepalived.runtime.lvs_dump import checker_data
@@ -45,7 +44,7 @@ from pykeepalived.runtime.lvs_observer import LvsObserver
 from pykeepalived.runtime.lvs_status import result_events, services_status
 from pykeepalived.runtime.lvs_table import TableKeeper
 from pykeepalived.runtime.namespaces import inside
-from pykeepalived.runtime.probes import ProbeResult, Subscription
+from pykeepalived.runtime.probes import ProbeResult
 from pykeepalived.runtime.program import FIRST_PART, Context, StatusPart
 from pykeepalived.runtime.sync_daemon import SyncDaemons, run_both
 from pykeepalived.units import SECOND_US
@@ -149,6 +148,7 @@ class CheckerProgram:
             return
         for word, old, new in (
             ("lvs_dataplane", self._config.globals.lvs_dataplane, config.globals.lvs_dataplane),
+            ("lvs_check_workers", self._config.globals.lvs_check_workers, config.globals.lvs_check_workers),
             ("nftables_ipvs", self._config.globals.packet_marks, config.globals.packet_marks),
         ):
             if old != new:
@@ -208,7 +208,7 @@ class CheckerProgram:
             return None
         return checker_data(self._config, list(self._pools.values()), self._subscriptions())
 
-    def _subscriptions(self) -> Mapping[CheckHealth, Subscription | Follower]:
+    def _subscriptions(self) -> Mapping[CheckHealth, Asked]:
         return {} if self._checks is None else self._checks.subscriptions
 
     def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the servers keep the state that they had.
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -16,16 +17,20 @@ import msgspec
 from pykeepalived.lvs.events import CheckingStarted, CheckingSuspended, LvsEvent
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.pool import Pool
+from pykeepalived.model.checks import CheckerSpec
 from pykeepalived.model.config import Config
 from pykeepalived.model.daemon import DaemonSettings
 from pykeepalived.netio import netlink
 from pykeepalived.netio.links import Monitor
 from pykeepalived.reactor import READ, Timer
+from pykeepalived.runtime.capabilities import keep_only, of_checkers
 from pykeepalived.runtime.check_followers import Follower, Followers, follows
+from pykeepalived.runtime.check_workers import CheckWorkers, Remote, handed_over, workers_for
 from pykeepalived.runtime.probes import ProbeEngine, ProbeResult, Subscription
 from pykeepalived.runtime.program import Context
 from pykeepalived.units import SECOND_US
 
+Asked = Subscription | Follower | Remote
 Result = Callable[[Pool, ServerHealth, CheckHealth, ProbeResult], None]
 #: A kernel that does not tell its addresses is asked again.
 _AGAIN_US: Final = 5 * SECOND_US
@@ -38,19 +43,26 @@ class Checks:
         self._tell = tell
         self._result = result
         self._engine = ProbeEngine(context.reactor, context.log, context.scripts, random.Random(random.getrandbits(64)))
+        self._context = context
+        self._workers: CheckWorkers | None = None
+        self._hears_all = False
+        self._configured = False
         self._followers = Followers(context)
         self._addresses = AddressWatch(context, self._look)
         self._numbers = itertools.count(1)
         self._suspended: dict[str, tuple[Pool, frozenset[str]]] = {}
         """By service key: the pools with ha_suspend, with their addresses."""
-        self.subscriptions: dict[CheckHealth, Subscription | Follower] = {}
+        self.subscriptions: dict[CheckHealth, Asked] = {}
 
     def hear_all(self) -> None:
         """Equal successes are delivered too (ldirectord's monitorfile has a line for each check)."""
-        self._engine.every_result = True
+        self._engine.every_result = self._hears_all = True
 
     def configure(self, config: Config) -> None:
         """Follow the files and sessions of this generation; before its checks begin."""
+        if not self._configured:
+            self._configured = True
+            self._start_workers(config)
         self._followers.update(config)
         self._addresses.settings = config.globals.daemon
 
@@ -81,12 +93,30 @@ class Checks:
         self.end(check for health in pool.servers for check in health.checks)
 
     def status(self) -> dict[str, Any]:
-        return self._engine.status()
+        own = self._engine.status()
+        if self._workers is None:
+            return own
+        counts = self._workers.counts()
+        return {name: own[name] + counts[name] for name in own} | {"workers": self._workers.pids}
 
     def stop(self) -> None:
         self._addresses.close()
         self._followers.close()
         self._engine.stop()
+        if self._workers is not None:
+            self._workers.close()
+
+    def _start_workers(self, config: Config) -> None:
+        count = 0 if self._hears_all else workers_for(config)
+        if not count:
+            return
+
+        def confine() -> None:
+            if os.geteuid() == 0:
+                keep_only(of_checkers(config.globals, other_namespace=False))
+
+        self._context.log.info(f"{count} processes make the health checks")
+        self._workers = CheckWorkers(self._context.reactor, self._context.log, count, confine)
 
     def _subscribe(self, pool: Pool) -> None:
         for health in pool.servers:
@@ -99,8 +129,7 @@ class Checks:
                     spec = msgspec.structs.replace(spec, timing=timing)
                 name = f"{pool.service.key} {pool.service.server_name(health.server)} {next(self._numbers)}"
                 self._tell(CheckingStarted(pool.service, health.server, check.spec))
-                asker: Followers | ProbeEngine = self._followers if follows(spec) else self._engine
-                self.subscriptions[check] = asker.subscribe(
+                self.subscriptions[check] = self._asker(spec).subscribe(
                     name,
                     spec,
                     lambda result, pool=pool, health=health, check=check: self._result(  # type: ignore[misc]
@@ -108,6 +137,13 @@ class Checks:
                     ),
                     initially_up=check.up,
                 )
+
+    def _asker(self, spec: CheckerSpec) -> Followers | ProbeEngine | CheckWorkers:
+        if follows(spec):
+            return self._followers
+        if self._workers is not None and handed_over(spec):
+            return self._workers
+        return self._engine
 
     def _suspend(self, pool: Pool) -> None:
         for health in pool.servers:

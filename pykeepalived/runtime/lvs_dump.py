@@ -21,17 +21,14 @@ from pykeepalived.model.lvs import (
     VirtualServer,
     VirtualServerGroup,
 )
-from pykeepalived.runtime.check_followers import Follower
+from pykeepalived.runtime.lvs_checks import Asked
 from pykeepalived.runtime.lvs_dump_checks import check_lines
-from pykeepalived.runtime.probes import Subscription
 
 _CHECKSUMS = {"nocsum": "no checksum", "csum": "checksum", "remcsum": "remote checksum"}
 _FAMILIES = (("IPv4", Family.INET), ("IPv6", Family.INET6))
 
 
-def checker_data(
-    config: Config, pools: Sequence[Pool], subscriptions: Mapping[CheckHealth, Subscription | Follower]
-) -> str:
+def checker_data(config: Config, pools: Sequence[Pool], subscriptions: Mapping[CheckHealth, Asked]) -> str:
     """The whole file."""
     lines = ["------< Global definitions >------", *_globals(config), "------< LVS Topology >------"]
     lines.append(" System is compiled with LVS v1.2.1")

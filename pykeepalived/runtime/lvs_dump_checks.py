@@ -20,8 +20,7 @@ from pykeepalived.model.checks import (
     TcpCheck,
     UdpCheck,
 )
-from pykeepalived.runtime.check_followers import Follower
-from pykeepalived.runtime.probes import Subscription
+from pykeepalived.runtime.lvs_checks import Asked
 from pykeepalived.units import SECOND_US
 
 _KINDS = {
@@ -36,9 +35,7 @@ _KINDS = {
 }
 
 
-def check_lines(
-    pool: Pool, health: ServerHealth, check: CheckHealth, subscription: Subscription | Follower | None
-) -> Iterator[str]:
+def check_lines(pool: Pool, health: ServerHealth, check: CheckHealth, subscription: Asked | None) -> Iterator[str]:
     """What is asked, when, and what came of it so far."""
     question = check.spec.question
     yield f" {pool.service.name} -> {pool.service.server_name(health.server)}"

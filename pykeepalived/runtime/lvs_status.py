@@ -10,15 +10,15 @@ from pykeepalived.lvs.events import CheckFailed, CheckSucceeded, LvsEvent, SoftF
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.pool import Pool
 from pykeepalived.lvs.table import ServiceKey
-from pykeepalived.runtime.check_followers import Follower
-from pykeepalived.runtime.probes import ProbeResult, Subscription
+from pykeepalived.runtime.lvs_checks import Asked
+from pykeepalived.runtime.probes import ProbeResult
 from pykeepalived.runtime.program import StatusPart
 
 
 def services_status(
     pools: Mapping[str, Pool],
     keys: Mapping[str, Sequence[ServiceKey]],
-    subscriptions: Mapping[CheckHealth, Subscription | Follower],
+    subscriptions: Mapping[CheckHealth, Asked],
     part: StatusPart,
 ) -> dict[str, Any]:
     """One page of virtual servers, the number of the first one of the next page, and counts of all."""
@@ -44,9 +44,7 @@ def services_status(
     }
 
 
-def service_status(
-    pool: Pool, subscriptions: Mapping[CheckHealth, Subscription | Follower], *, served: bool
-) -> dict[str, Any]:
+def service_status(pool: Pool, subscriptions: Mapping[CheckHealth, Asked], *, served: bool) -> dict[str, Any]:
     """JSON-able picture of one virtual server. `served`: the kernel's table holds it."""
     server = pool.service.server
     sorry = server.sorry_server
@@ -69,9 +67,7 @@ def service_status(
     }
 
 
-def server_status(
-    pool: Pool, health: ServerHealth, subscriptions: Mapping[CheckHealth, Subscription | Follower]
-) -> dict[str, Any]:
+def server_status(pool: Pool, health: ServerHealth, subscriptions: Mapping[CheckHealth, Asked]) -> dict[str, Any]:
     server = health.server
     return {
         "name": pool.service.server_name(server),

@@ -18,7 +18,7 @@ _PLAIN: Final = (
     "router_id", "enable_script_security", "multicast_group4", "multicast_group6", "startup_delay_us",
     "delay_after_boot_us", "garp_interval_us", "gna_interval_us", "rx_bufs_policy", "rx_bufs_multiplier",
     "startup_script_timeout_us", "shutdown_script_timeout_us", "lvs_flush", "lvs_dataplane", "lvs_repair_interval_us",
-    "lvs_nftables_masquerade", "lvs_nftables_removed",
+    "lvs_check_workers", "lvs_nftables_masquerade", "lvs_nftables_removed",
     "checker_log_all_failures", "rs_init_notifies", "vrrp_rt_priority", "vrrp_no_swap", "vrrp_priority",
     "checker_rt_priority", "checker_no_swap", "checker_priority", "bfd_rt_priority", "bfd_no_swap",
     "bfd_priority", "umask", "log_unknown_vrids",

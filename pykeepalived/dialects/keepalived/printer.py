@@ -237,6 +237,8 @@ class _Globals:
             self._writer.line("lvs_dataplane", self._settings.lvs_dataplane)
         if self._settings.lvs_repair_interval_us != plain.lvs_repair_interval_us:
             self._writer.seconds("lvs_repair_interval", self._settings.lvs_repair_interval_us)
+        if self._settings.lvs_check_workers is not None:
+            self._writer.line("lvs_check_workers", str(self._settings.lvs_check_workers))
         self._writer.flag("lvs_nftables_masquerade", self._settings.lvs_nftables_masquerade)
         if self._settings.lvs_nftables_removed != plain.lvs_nftables_removed:
             self._writer.line("lvs_nftables_removed", self._settings.lvs_nftables_removed)

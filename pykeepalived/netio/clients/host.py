@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import importlib
 import os
 import signal
@@ -20,7 +19,7 @@ import msgspec
 
 from pykeepalived.checkers.negotiate_client import Answer
 from pykeepalived.netio.clients import wire
-from pykeepalived.processes import names
+from pykeepalived.processes import helper
 from pykeepalived.reactor import READ, Reactor, Timer
 
 RUNNING_LIMIT: Final = 64
@@ -150,16 +149,7 @@ def main(channel: socket.socket) -> NoReturn:
     """Serve until the daemon closes its end."""
     status = 1
     try:
-        # The parent's objects are of no use here, and collecting them would only copy their pages.
-        gc.freeze()
-        names.close_descriptors([0, 1, 2, channel.fileno()])
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            with contextlib.suppress(OSError, ValueError):
-                signal.signal(number, signal.SIG_DFL)
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        _end_with_parent()
+        helper.settle(channel)
         _Host(channel, Reactor()).serve()
         status = 0
     finally:

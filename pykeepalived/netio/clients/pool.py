@@ -11,6 +11,7 @@ from typing import Final
 
 from pykeepalived.checkers.conversation import AskClient, ConversationError, FailureKind
 from pykeepalived.netio.clients import host, wire
+from pykeepalived.processes import helper
 from pykeepalived.reactor import READ, Reactor
 
 #: Questions under way; one more is not asked and does not count.
@@ -93,26 +94,11 @@ class ClientHost:
 
     def _start(self) -> None:
         try:
-            near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            started = helper.fork(host.main, send_buffer=8 * wire.PACKET_LIMIT)
         except OSError as error:
             raise ConversationError(FailureKind.EXHAUSTED, f"client process: {error.strerror}") from None
-        for end in (near, far):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 * wire.PACKET_LIMIT)
-        near.setblocking(False)
-        # No signal may find the child with our handlers: all are blocked until it has set up its own.
-        old_mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        try:
-            pid = os.fork()
-            if pid == 0:
-                host.main(far)
-        except OSError as error:
-            near.close()
-            raise ConversationError(FailureKind.EXHAUSTED, f"client process: {error.strerror}") from None
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, old_mask)
-            far.close()
-        self.pid, self._channel = pid, near
-        self._reactor.watch(near.fileno(), READ, self._ready)
+        self.pid, self._channel = started
+        self._reactor.watch(self._channel.fileno(), READ, self._ready)
 
     def _drop(self) -> None:
         channel, self._channel = self._channel, None

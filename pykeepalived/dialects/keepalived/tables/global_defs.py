@@ -187,6 +187,8 @@ GENERAL_ROWS: Final[tuple[Row, ...]] = (
           help="what balances the load: the kernel's IPVS, nftables, or the first of them that is there"),
     value("lvs_repair_interval", Duration(0, 86_400 * SECOND_US), field="lvs_repair_interval_us", default="60",
           ours=True, help="how often IPVS is compared with what it should hold and put right; 0: never"),
+    value("lvs_check_workers", Integer(0, 64), field="lvs_check_workers", ours=True,
+          help="processes that make the health checks; 0: the checker by itself; without it: by the load"),
     flag("lvs_nftables_masquerade", field="lvs_nftables_masquerade", ours=True,
          help="without IPVS: real servers see the director's address instead of the client's"),
     value("lvs_nftables_removed", Choice(("drain", "reset")), field="lvs_nftables_removed", default="drain", ours=True,
