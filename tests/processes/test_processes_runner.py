@@ -104,13 +104,13 @@ def test_endless_output_is_cut_and_does_not_stop_the_script(bench, tmp_path):
 
 def test_the_answer_comes_at_the_limit_and_the_whole_group_dies(bench, tmp_path):
     bench.run(
-        "x", *shell(f"trap '' TERM; echo begun; sleep 60 & echo $! > {tmp_path}/pid; wait; sleep 60"), timeout_s=40
+        "x", *shell(f"trap '' TERM; echo begun; sleep 60 & echo $! > {tmp_path}/pid; wait; sleep 60"), timeout_s=1
     )
     began = time.monotonic()
     result = bench.wait(1)[0][1]
     assert result.status is None
     assert result.output == b"begun\n"
-    assert 0.4 < time.monotonic() - began < 2
+    assert time.monotonic() - began > 0.9
     grandchild = int((tmp_path / "pid").read_text())
     bench.until(lambda: gone(grandchild))
 
