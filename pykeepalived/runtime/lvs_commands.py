@@ -8,12 +8,11 @@ from typing import Any
 from pykeepalived.lvs.events import LvsEvent
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.pool import Pool
-from pykeepalived.runtime.check_followers import Follower
+from pykeepalived.runtime.lvs_checks import Asked
 from pykeepalived.runtime.lvs_drain import DrainKeeper, Refused, find_servers
 from pykeepalived.runtime.lvs_explain import explain_server
-from pykeepalived.runtime.probes import Subscription
 
-Subscriptions = Mapping[CheckHealth, Subscription | Follower]
+Subscriptions = Mapping[CheckHealth, Asked]
 
 
 class CheckerCommands:

@@ -7,12 +7,11 @@ from typing import Any
 
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.pool import Pool
-from pykeepalived.reactor import monotonic_us
-from pykeepalived.runtime.check_followers import Follower
+from pykeepalived.runtime.lvs_checks import Asked
 from pykeepalived.runtime.lvs_status import server_status
 from pykeepalived.runtime.probes import Subscription
 
-Subscriptions = Mapping[CheckHealth, Subscription | Follower]
+Subscriptions = Mapping[CheckHealth, Asked]
 
 
 def explain_server(
@@ -30,7 +29,7 @@ def explain_server(
     return body
 
 
-def _check(check: CheckHealth, subscription: Subscription | Follower | None) -> dict[str, Any]:
+def _check(check: CheckHealth, subscription: Asked | None) -> dict[str, Any]:
     timing = check.spec.timing
     status = {} if subscription is None else subscription.status()
     polled = subscription if isinstance(subscription, Subscription) else None
@@ -43,7 +42,7 @@ def _check(check: CheckHealth, subscription: Subscription | Follower | None) -> 
         "rise_left": 0 if check.up else max(0, timing.rise - (polled.verdict.successes if polled else 0)),
         "weight_change": check.weight_change,
         "delay_loop_us": timing.delay_loop_us,
-        "next_in_us": None if polled is None else max(0, polled.due_us - monotonic_us()),
+        "next_in_us": None if polled is None else polled.next_in_us,
     }
 
 
@@ -92,7 +91,7 @@ def _word(check: CheckHealth) -> str:
     return str(check.spec.question.__struct_config__.tag)
 
 
-def _said(check: CheckHealth, subscription: Subscription | Follower | None) -> str:
+def _said(check: CheckHealth, subscription: Asked | None) -> str:
     name = _word(check)
     last = None if subscription is None else subscription.last
     if last is None:

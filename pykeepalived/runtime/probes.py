@@ -138,6 +138,10 @@ class ProbeEngine:
 
     # ---- the schedule ----
 
+    def now_us(self) -> int:
+        """On the clock of the schedule (see `probe_slots`)."""
+        return self._slots.now_us()
+
     def _schedule_fresh(self) -> None:
         fresh, self._fresh = self._fresh, []
         now_us = self._slots.now_us()

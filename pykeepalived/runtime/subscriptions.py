@@ -80,6 +80,12 @@ class Subscription:
     def answers(self) -> int:
         return self.heard + self.probe.rounds
 
+    @property
+    def next_in_us(self) -> int | None:
+        """Until its next start; None before the first one is planned."""
+        due_us = self.due_us if self.probe.steady is None else self.probe.due_us
+        return None if due_us == NEVER_US else max(0, due_us - self._engine.now_us())
+
     def close(self) -> None:
         """End the interest; no result is delivered afterwards. Idempotent."""
         self._engine.unsubscribe(self)
@@ -120,6 +126,8 @@ class Engine(Protocol):
     def unsubscribe(self, subscription: Subscription) -> None: ...
 
     def schedule(self, probe: Probe) -> None: ...
+
+    def now_us(self) -> int: ...
 
 
 class Probe:
