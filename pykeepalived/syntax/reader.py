@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from pykeepalived.diagnostics import Findings, Label, Span
+from pykeepalived.diagnostics import ExitClass, Findings, Label, Span
 from pykeepalived.syntax.folding import FoldedStatement, Folds
 from pykeepalived.syntax.limits import Limits
 from pykeepalived.syntax.opener import Opener
@@ -91,6 +91,8 @@ class Reader:
         self._open: list[_Open] = []
         self._opener = Opener(findings, limits)
         self._generated = 0
+        #: The block at root level in which a `${NAME}` was undefined last.
+        self._fell_apart = -1
         self._generated_characters = 0
         self._tree = TreeBuilder(findings, limits)
 
@@ -237,15 +239,22 @@ class Reader:
                 return
 
     def _without_undefined(self, line: Line, text: Mapped) -> Mapped:
-        """An undefined `${NAME}` would fall apart at its braces; its name is taken as a word instead."""
+        """An undefined `${NAME}` would fall apart at its braces; its name is taken as a word instead.
+
+        keepalived reads the name as a keyword of its own, without a word behind it (`interface ${interface}` ends it
+        with 2); for the first one of a block that still is a keyword of the block.
+        """
         while (found := self.variables.undefined(text)) is not None:
             start, end, name = found
             column, end_column = text.columns(start, end)
+            alone = self._fell_apart != len(self._tree.root) and text.text.split(maxsplit=1)[0] == name
+            self._fell_apart = len(self._tree.root)
             self._opener.say(
                 "undefined-variable",
                 f"`${{{name}}}` is not defined",
                 Span(line.source.name, line.number, column + 1, end_column + 1, line.text),
                 help=f"define it above, `${name}=…`",
+                exit_class=ExitClass.MISSING_WORD if alone else ExitClass.GENERAL,
             )
             text = text.replaced(start, end, name, ())
         return text

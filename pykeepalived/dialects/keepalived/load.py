@@ -176,7 +176,7 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     missing = any(item.id == "no-such-interface" and item.exit_class for item in context.findings.items)
     if missing or not root.get("instances"):
         # keepalived's VRRP pass ends there, before it looks at scripts; without an instance there is no such pass.
-        context.findings.demote({"script-security", "script-unsafe"})
+        context.findings.demote({"script-security", "script-unsafe", "script-not-found"})
         scripts.forget_use()
     virtual_groups = build_virtual_groups(context, root)
     servers = ServerBuilder(

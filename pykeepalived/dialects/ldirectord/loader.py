@@ -21,7 +21,8 @@ from pykeepalived.dialects.ldirectord.host import Host, SystemHost
 from pykeepalived.dialects.ldirectord.report import Reporter, quote
 from pykeepalived.dialects.ldirectord.rows import GLOBAL
 from pykeepalived.dialects.ldirectord.scan import Scanned, Scanner, Section, Statement
-from pykeepalived.dialects.ldirectord.section import Defaults, SectionBuilder
+from pykeepalived.dialects.ldirectord.section import SectionBuilder
+from pykeepalived.dialects.ldirectord.section_words import Defaults
 from pykeepalived.dialects.ldirectord.values import Found, Places, Values
 from pykeepalived.model.common import Family
 from pykeepalived.model.config import Config, LdirectordSettings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -12,7 +12,6 @@ from pykeepalived.dialects.ldirectord.addresses import (
     BRACKETS,
     METHODS,
     AddressError,
-    Fallback,
     Header,
     Resolver,
     addresses_of,
@@ -25,9 +24,8 @@ from pykeepalived.dialects.ldirectord.readers import ReadError
 from pykeepalived.dialects.ldirectord.realline import RealOptions, read_options
 from pykeepalived.dialects.ldirectord.rows import VIRTUAL
 from pykeepalived.dialects.ldirectord.scan import Section, Statement
-from pykeepalived.dialects.ldirectord.services import SERVICE_OF_PORT
-from pykeepalived.dialects.ldirectord.values import Found, Places, Values
-from pykeepalived.model.checks import TlsOptions
+from pykeepalived.dialects.ldirectord.section_words import Defaults, SectionWords, Target
+from pykeepalived.dialects.ldirectord.values import Places, Values
 from pykeepalived.model.common import Family
 from pykeepalived.model.lvs import (
     AddressSelector,
@@ -46,30 +44,6 @@ _FLAG_BITS: Final = {
 }  # fmt: skip
 
 
-class Defaults(msgspec.Struct, frozen=True):
-    """What sections inherit from the global part."""
-
-    values: Values
-    fallback: Fallback | None
-    fallback6: Fallback | None
-    hostname: str
-    strict: bool = False
-    """compat=strict"""
-
-
-class Target(msgspec.Struct, frozen=True):
-    """What a section's header became."""
-
-    selector: AddressSelector | FwmarkSelector
-    protocol: Protocol | None
-    family: Family
-
-    @property
-    def port(self) -> int:
-        """0 for marks."""
-        return self.selector.port if isinstance(self.selector, AddressSelector) else 0
-
-
 class SectionBuilder:
     """Builds one virtual server; faults are reported, and what is well is kept for further findings."""
 
@@ -82,6 +56,7 @@ class SectionBuilder:
         self._report = places.report
         self._resolver = resolver
         self._values = Values(places, later_noted)
+        self._words = SectionWords(self._values, defaults, places, resolver)
         self._family = Family.INET6 if section.header.name == "virtual6" else Family.INET
 
     def build(self) -> VirtualServer | None:
@@ -111,8 +86,8 @@ class SectionBuilder:
             alpha=True,
             virtualhost=values.value("virtualhost") or None,
             real_servers=tuple(reals),
-            cleanstop=self._inherited("cleanstop", True),
-            fallback_command=self._inherited("fallbackcommand", None),
+            cleanstop=self._words.inherited("cleanstop", True),
+            fallback_command=self._words.inherited("fallbackcommand", None),
             monitor_file=self._monitor_file(),
             mail=self._mail(),
             service_name=values.value("servicename") or None,
@@ -158,10 +133,11 @@ class SectionBuilder:
         word = found.value if found else None
         if header.mark is not None:
             if found and word != "fwm":
-                self._fault(found, "bad-protocol", f"a firewall mark has the protocol `fwm`, not `{word}`")
+                self._words.fault(found, "bad-protocol", f"a firewall mark has the protocol `fwm`, not `{word}`")
             return None
         if found and word == "fwm":
-            self._fault(found, "bad-protocol", "an address with a port has the protocol `tcp` or `udp`, not `fwm`")
+            text = "an address with a port has the protocol `tcp` or `udp`, not `fwm`"
+            self._words.fault(found, "bad-protocol", text)
             return None
         if word is None:
             word = "udp" if header.port_text in {"53", "domain"} else "tcp"
@@ -172,7 +148,7 @@ class SectionBuilder:
     def _reals(self, target: Target) -> list[RealServer]:
         six = self._family is Family.INET6
         wanted, other = ("real6", "real") if six else ("real", "real6")
-        settings = self._check_settings(target)
+        settings = self._words.check_settings(target)
         servers: dict[tuple[str, int], RealServer] = {}
         first_lines: dict[tuple[str, int], Statement] = {}
         for found in self._values.all("real", "real6"):
@@ -232,7 +208,7 @@ class SectionBuilder:
             forwarding=METHODS[options.method],
             upper_threshold=options.upper,
             lower_threshold=options.lower,
-            inhibit_on_failure=self._inherited("quiescent", False),
+            inhibit_on_failure=self._words.inherited("quiescent", False),
             alpha=True,
             virtualhost=settings.virtualhost,
             checkers=(checker_for(settings, host, own_port, options.request, options.receive),),
@@ -243,84 +219,7 @@ class SectionBuilder:
         name = monitor_name(settings, server, options.request, options.receive)
         return msgspec.structs.replace(server, monitor_name=name)
 
-    def _check_settings(self, target: Target) -> CheckSettings:
-        values, mark = self._values, isinstance(target.selector, FwmarkSelector)
-        explicit = values.value("service")
-        service = explicit or ("none" if mark else SERVICE_OF_PORT.get(target.port, "none"))
-        mail_like = f"ldirectord@{self._defaults.hostname}"
-        strict = self._defaults.strict
-        # ldirectord forgets these where the port tells the service, and then asks with an empty name.
-        named = (explicit or "") if strict else service
-        login = {"ftp": "anonymous", "sip": mail_like}.get(named, "")
-        password = mail_like if named == "ftp" else ""
-        selector = target.selector
-        return CheckSettings(
-            check_type=values.value("checktype", "negotiate"),
-            service=service,
-            protocol=target.protocol,
-            check_port=values.value("checkport"),
-            check_timeout_s=self._timeout("checktimeout", "negotiatetimeout", 5),
-            negotiate_timeout_s=self._timeout("negotiatetimeout", "checktimeout", 30),
-            check_count=self._inherited("checkcount", 1),
-            failure_count=self._inherited("failurecount", 1),
-            interval_s=self._interval(),
-            request=values.value("request"),
-            receive=values.value("receive", ""),
-            virtualhost=values.value("virtualhost") or None,
-            httpmethod=values.value("httpmethod", "GET"),
-            login=values.value("login", login),
-            password=values.value("passwd", password),
-            database=values.value("database", ""),
-            secret=values.value("secret", ""),
-            command=values.value("checkcommand", "/bin/true"),
-            virtual_address=selector.address if isinstance(selector, AddressSelector) else str(selector.fwmark),
-            virtual_port=target.port,
-            tls=self._tls(),
-            service_written=explicit is not None,
-            monitored=values.value("monitorfile") is not None,
-            strict=strict,
-        )
-
-    def _tls(self) -> TlsOptions:
-        for name in ("tlsca", "tlscert", "tlskey"):
-            found = self._values.get(name)
-            problem = found and self._resolver.host.read_problem(str(found.value))
-            if found and problem:
-                self._fault(found, "unreadable-file", f"cannot read `{found.value}`: {problem}")
-        return TlsOptions(
-            verify=self._inherited("tlsverify", False),
-            ca_file=self._inherited("tlsca", None),
-            certificate_file=self._inherited("tlscert", None),
-            key_file=self._inherited("tlskey", None),
-            server_name=self._values.value("tlsservername"),
-        )
-
-    def _timeout(self, name: str, other: str, default: int) -> int:
-        """The section's own, the section's other, the global one, the global other (ldirectord's order)."""
-        own, above = self._values, self._defaults.values
-        for values in (own, above):
-            for word in (name, other):
-                found = values.get(word)
-                if found:
-                    return int(found.value)
-        return default
-
-    def _interval(self) -> int:
-        found = self._values.get("checkinterval")
-        if found and self._defaults.values.value("fork", False):
-            return int(found.value)
-        if found:
-            self._report.warning(
-                "interval-without-fork",
-                "`checkinterval` of a section counts with `fork=yes` only, the global one is taken",
-                self._places.name(found.statement),
-            )
-        return int(self._defaults.values.value("checkinterval", 10))
-
     # ---- the rest ----
-
-    def _inherited(self, name: str, default: Any) -> Any:
-        return self._values.value(name, self._defaults.values.value(name, default))
 
     def _sorry(self, target: Target) -> SorryServer | None:
         six = self._family is Family.INET6
@@ -368,11 +267,12 @@ class SectionBuilder:
         if self._family is Family.INET6:
             match = re.match(r"[0-9]{1,4}", text)
             if match is None or not 1 <= int(match[0]) <= 128:
-                self._fault(found, "bad-netmask", "`netmask` of a virtual6 section takes a prefix length from 1 to 128")
+                wrong = "`netmask` of a virtual6 section takes a prefix length from 1 to 128"
+                self._words.fault(found, "bad-netmask", wrong)
                 return None
             return int(match[0])
         if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+", text):
-            self._fault(
+            self._words.fault(
                 found, "bad-netmask", "`netmask` takes a dotted quad such as 255.255.255.0, and nothing behind it"
             )
             return None
@@ -391,18 +291,18 @@ class SectionBuilder:
             return None
         problem = self._resolver.host.append_problem(str(found.value))
         if problem:
-            self._fault(found, "unwritable-file", f"cannot write `{found.value}`: {problem}")
+            self._words.fault(found, "unwritable-file", f"cannot write `{found.value}`: {problem}")
         return str(found.value)
 
     def _mail(self) -> MailAlert | None:
-        recipients = self._inherited("emailalert", ())
+        recipients = self._words.inherited("emailalert", ())
         if not recipients:
             return None
         return MailAlert(
             recipients=tuple(recipients),
-            frequency_s=self._inherited("emailalertfreq", 0),
-            states=self._inherited("emailalertstatus", ()) or ("all",),
-            smtp=self._inherited("smtp", None),
+            frequency_s=self._words.inherited("emailalertfreq", 0),
+            states=self._words.inherited("emailalertstatus", ()) or ("all",),
+            smtp=self._words.inherited("smtp", None),
         )
 
     # ---- findings ----
@@ -410,9 +310,6 @@ class SectionBuilder:
     def _complain(self, statement: Statement, error: AddressError) -> None:
         span = self._places.value(statement, error.start, error.end)
         self._report.error(error.id, error.text, span, help_text=error.help)
-
-    def _fault(self, found: Found, id_: str, text: str) -> None:
-        self._report.error(id_, text, self._places.value(found.statement))
 
 
 def prefix_of_mask(text: str) -> int | None:

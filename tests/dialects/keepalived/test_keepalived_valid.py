@@ -21,6 +21,7 @@ CASES = sorted(VALID.glob("*.conf"))
 EXPECTED = {
     "addresses-with-tails": ["address-with-tail", "address-with-tail", "address-with-tail", "bad-prefix-length"],
     "includes": ["config-file-missing"],
+    "missing-script-unused": ["script-not-found"],
     "namespace-missing": ["script-security", "script-security"],
     "script-without-instance": ["script-security"],
 }
