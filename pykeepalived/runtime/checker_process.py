@@ -26,18 +26,19 @@ from pykeepalived.lvs.events import (
 )
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.keepalived_voice import KeepalivedVoice
-from pykeepalived.lvs.marks import Marks
 from pykeepalived.lvs.names import ServiceRef
 from pykeepalived.lvs.pool import Policy, Pool
 from pykeepalived.lvs.table import DestinationKey, Entry, ServiceKey, Table
 from pykeepalived.lvs.voice import Voice
 from pykeepalived.model.config import Config
-from pykeepalived.model.lvs import PacketMarks, RealServer
+from pykeepalived.model.lvs import RealServer
 from pykeepalived.runtime.lvs_checks import Asked, Checks
+from pykeepalived.runtime.lvs_claims import Claims, places_of, serves
 from pykeepalived.runtime.lvs_commands import CheckerCommands
 from pykeepalived.runtime.lvs_drain import DrainKeeper
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
+from pykeepalived.runtime.lvs_holds import HoldKeeper
 from pykeepalived.runtime.lvs_kernel import KernelSettings, nftables_options
 from pykeepalived.runtime.lvs_marks import PacketMarker
 from pykeepalived.runtime.lvs_observer import LvsObserver
@@ -82,14 +83,10 @@ class CheckerProgram:
         self._config = Config()
         self._policy = Policy()
         self._pools: dict[str, Pool] = {}
-        self._keys: dict[str, list[ServiceKey]] = {}
-        self._owners: dict[ServiceKey, str] = {}
-        """Which virtual server a service of the kernel belongs to: the first that names it."""
+        self._claims = Claims(context.log)
         self._checks: Checks | None = None
         self._herald = Herald(context)
         self._sync_daemons = SyncDaemons(context.reactor, context.log, context.options.ipvs_namespace)
-        self._packet_marks: PacketMarks | None = None
-        self._marks = Marks(None)
         self._marker = PacketMarker(context.reactor, context.log)
         self._drains = DrainKeeper(
             context.reactor, self._pools, places=self._places_of, tell=self._tell_all, show=self._show
@@ -98,8 +95,7 @@ class CheckerProgram:
             self._pools, self._drains, subscriptions=self._subscriptions, tell=self._tell_all, show=self._show
         )
         self._keeper: TableKeeper | None = None
-        self._some_refused = False
-        """Once a service was not served: then every reload looks at all of them again."""
+        self.holds = HoldKeeper(self._pools, tell=self._tell_all, show=self._show)
         self._settings: KernelSettings | None = None
         self._stopped = False
 
@@ -122,8 +118,7 @@ class CheckerProgram:
         self._keeper = TableKeeper(context.reactor, self._dataplane, self._tell, self._repair_interval_us(config))
         self._keeper.leave_absent(config.ldirectord is not None and not config.ldirectord.readd_quiescent)
         self._drains.dataplane = self._dataplane
-        self._packet_marks = self._wanted_marks(config)
-        self._marks = Marks(None if self._packet_marks is None else self._packet_marks.first)
+        self._claims.begin(self._dataplane, config.globals.packet_marks)
         self._checks = Checks(context, self._tell, self._result)
         if self._observer is not None:
             self._checks.hear_all()
@@ -139,7 +134,7 @@ class CheckerProgram:
         self._keeper.adopt(found)
         self._purge_strangers()
         self._keeper.flush()
-        self._marker.update(self._packet_marks, self._marks)
+        self._marker.update(self._claims.packet_marks, self._claims.marks)
         self._keeper.watch_drift()
         run_both(self._sync_daemons, config)
 
@@ -155,7 +150,7 @@ class CheckerProgram:
                 self._log.error(f"Cannot change {word} at a reload - please restart keepalived")
         if self._settings is not None:
             self._settings.configure(nftables_options(config))
-        alike = not self._some_refused and _same_but_servers(self._config, config)
+        alike = not self._claims.some_refused and _same_but_servers(self._config, config)
         self._take(config)
         if self._checks is not None:
             self._checks.configure(config)
@@ -175,7 +170,7 @@ class CheckerProgram:
             self._settings.set_buffers(config.globals.daemon)
             self._settings.set_timeouts(config.globals.lvs_timeouts)
         self._keeper.flush()
-        self._marker.update(self._packet_marks, self._marks)
+        self._marker.update(self._claims.packet_marks, self._claims.marks)
         run_both(self._sync_daemons, config)
 
     def stop(self) -> None:
@@ -200,7 +195,7 @@ class CheckerProgram:
             "table": {} if self._keeper is None else self._keeper.status(),
             "mails": self._herald.mail_status(),
             "probes": {} if self._checks is None else self._checks.status(),
-            **services_status(self._pools, self._keys, self._subscriptions(), part),
+            **services_status(self._pools, self._claims.keys, self._subscriptions(), part),
         }
 
     def dump(self, kind: str) -> str | None:
@@ -217,29 +212,8 @@ class CheckerProgram:
 
     def _places_of(self, pool: Pool, server: RealServer) -> list[tuple[ServiceKey, DestinationKey]]:
         """Where the table holds a server."""
-        alone = msgspec.structs.replace(pool.service.server, real_servers=(server,), sorry_server=None)
-        named = named_destinations(alone)
-        return [
-            (key, place)
-            for key in self._keys[pool.service.key]
-            for place in entry(alone, key, named, marks_keep_ports=self._is_ldirectord).destinations
-        ]
-
-    # ---- holds, for the control socket and ldirectord's maintenance directory ----
-
-    def hold(self, matches: Iterable[tuple[str, str, int]], reason: str, text: str) -> None:
-        """Take servers out until `release`; each is (service key, address, port). Unknown ones are ignored."""
-        for pool, health in self._find(matches):
-            if reason not in health.holds:
-                self._tell_all(pool.hold(health, reason, text))
-                self._show(pool)
-
-    def release(self, matches: Iterable[tuple[str, str, int]], reason: str) -> None:
-        """Take back what `hold` did."""
-        for pool, health in self._find(matches):
-            if reason in health.holds:
-                self._tell_all(pool.release(health, reason))
-                self._show(pool)
+        keys = self._claims.keys[pool.service.key]
+        return places_of(pool.service, server, keys, marks_keep_ports=self._is_ldirectord)
 
     # ---- configuration ----
 
@@ -266,22 +240,22 @@ class CheckerProgram:
 
     def _begin(self, ref: ServiceRef, found: Table, cause: Cause) -> None:
         """Start a virtual server: its pool, its services in the table, its checks."""
-        keys = self._claim(ref)
+        keys = self._claims.claim(ref, self._config.virtual_server_groups)
         pool = self._pools[ref.key] = Pool(ref, self._policy)
         existed = any(key in found for key in keys)
         differs = any(key in found and found[key].service != self._entry(pool, key).service for key in keys)
         self._tell(ServiceAdded(ref, cause, existed))
         if differs:
             self._tell(ServiceChanged(ref, cause))
-        self._tell_all(pool.start(lambda server: _serves(server, keys, found)))
+        self._tell_all(pool.start(lambda server: serves(server, keys, found)))
         self._show(pool)
         self._start_checks(pool)
 
     def _change(self, key: str, pool: Pool, ref: ServiceRef) -> None:
         """Change a virtual server to a new configuration in place."""
-        old_keys, old_server = self._keys[key], pool.service.server
-        self._disown(key)
-        keys = self._claim(ref)
+        old_keys, old_server = self._claims.keys[key], pool.service.server
+        self._claims.disown(key)
+        keys = self._claims.claim(ref, self._config.virtual_server_groups)
         gone = [check for health in pool.servers for check in health.checks]
         events = pool.reload(ref)
         before = [self._keeper.wanted(kept) for kept in keys] if self._keeper else []
@@ -292,7 +266,7 @@ class CheckerProgram:
         if old_server != ref.server and services_before != services_after:
             self._tell(ServiceChanged(ref, Cause.RELOAD))
         for kept in old_keys:
-            if kept not in self._owners and self._keeper is not None:
+            if not self._claims.is_claimed(kept) and self._keeper is not None:
                 self._keeper.unwant(kept)
         remaining = {check for health in pool.servers for check in health.checks}
         if self._checks is not None:
@@ -302,61 +276,18 @@ class CheckerProgram:
     def _end(self, key: str) -> None:
         """A virtual server is in the configuration no more."""
         pool = self._pools.pop(key)
-        self._marks.forget(key)
         self._tell_all(pool.leave(Cause.RELOAD))
         if self._checks is not None:
             self._checks.forget(pool)
-        for kept in self._keys.pop(key):
-            if self._owners.get(kept) == key:
-                del self._owners[kept]
-                if self._keeper is not None:
-                    self._keeper.unwant(kept)
-
-    def _claim(self, ref: ServiceRef) -> list[ServiceKey]:
-        """The kernel services of a virtual server that no other one has claimed and that the dataplane can do."""
-        keys: list[ServiceKey] = []
-        for key in self._marks.keys(ref, self._config.virtual_server_groups):
-            owner = self._owners.get(key)
-            if owner is not None:
-                self._some_refused = True
-                self._log.error(f"VS {ref.name} is not served: VS {owner} has the same address and port")
-            elif not self._refused_by_dataplane(ref, key):
-                self._owners[key] = ref.key
-                keys.append(key)
-        self._keys[ref.key] = keys
-        return keys
-
-    def _wanted_marks(self, config: Config) -> PacketMarks | None:
-        """Whether groups are served by marks; as at start, whatever a reload says."""
-        settings = config.globals.packet_marks
-        if settings is not None and self._dataplane is not None and self._dataplane.name == "nftables":
-            self._log.info("nftables_ipvs is not needed: nftables balances the addresses of groups itself")
-            return None
-        return settings
-
-    def _disown(self, key: str) -> None:
-        for kept in self._keys[key]:
-            if self._owners.get(kept) == key:
-                del self._owners[kept]
-
-    def _refused_by_dataplane(self, ref: ServiceRef, key: ServiceKey) -> bool:
-        assert self._dataplane is not None
-        whole = {key: entry(ref.server, key, named_destinations(ref.server))}
-        reasons = [reason for _, reason in self._dataplane.unsupported(whole)]
-        for reason in reasons:
-            self._some_refused = True
-            self._log.error(f"VS {ref.name} is not served: {reason}")
-        if not reasons:
-            remarks = getattr(self._dataplane, "remarks", None)
-            for _, remark in remarks(whole) if remarks is not None else ():
-                self._log.info(f"VS {ref.name}: {remark}")
-        return bool(reasons)
+        for kept in self._claims.forget(key):
+            if self._keeper is not None:
+                self._keeper.unwant(kept)
 
     # ---- checks ----
 
     def _start_checks(self, pool: Pool) -> None:
         assert self._checks is not None
-        self._checks.begin(pool, [key.address for key in self._keys[pool.service.key] if not key.fwmark])
+        self._checks.begin(pool, [key.address for key in self._claims.keys[pool.service.key] if not key.fwmark])
 
     def _result(self, pool: Pool, health: ServerHealth, check: CheckHealth, result: ProbeResult) -> None:
         if self._observer is not None:
@@ -373,7 +304,7 @@ class CheckerProgram:
     def _show(self, pool: Pool) -> None:
         """Hand a pool's present wishes to the keeper."""
         assert self._keeper is not None
-        for key in self._keys[pool.service.key]:
+        for key in self._claims.keys[pool.service.key]:
             wanted = self._entry(pool, key)
             named = entry(
                 pool.service.server, key, named_destinations(pool.service.server), marks_keep_ports=self._is_ldirectord
@@ -400,7 +331,7 @@ class CheckerProgram:
         if self._config.ldirectord is None or self._keeper is None:
             return
         for pool in self._pools.values():
-            for key in self._keys[pool.service.key]:
+            for key in self._claims.keys[pool.service.key]:
                 strangers = self._keeper.foreign(key)
                 self._keeper.purge(key, strangers)
                 for kept in strangers:
@@ -410,7 +341,7 @@ class CheckerProgram:
         """Take our services away as the configuration says (keepalived-behaviour 10.4)."""
         how = self._config.globals.lvs_flush_on_stop
         for pool in self._pools.values():
-            keys = self._keys[pool.service.key]
+            keys = self._claims.keys[pool.service.key]
             if not pool.service.server.cleanstop:
                 for key in keys:
                     if self._keeper is not None:
@@ -445,27 +376,7 @@ class CheckerProgram:
         for event in events:
             self._tell(event)
 
-    # ---- showing ----
-
-    def _find(self, matches: Iterable[tuple[str, str, int]]) -> Iterable[tuple[Pool, ServerHealth]]:
-        for key, address, port in matches:
-            pool = self._pools.get(key)
-            for health in pool.servers if pool is not None else ():
-                if health.key == (address, port):
-                    assert pool is not None
-                    yield pool, health
-
 
 def _same_but_servers(old: Config, new: Config) -> bool:
     """Whether what stays of the virtual servers means the same as before."""
     return msgspec.structs.replace(old, virtual_servers=()) == msgspec.structs.replace(new, virtual_servers=())
-
-
-def _serves(server: RealServer, keys: Iterable[ServiceKey], found: Table) -> bool:
-    """Whether an earlier run left a server in the table with a weight."""
-    place = DestinationKey(server.address, server.port)
-    for key in keys:
-        held = found[key].destinations.get(place) if key in found else None
-        if held is not None and held.weight > 0:
-            return True
-    return False

@@ -139,7 +139,7 @@ class Daemon:
             if self._exit_code is not None:
                 ready(self._log.last_error or "the checks cannot be started")
                 return self._exit_code
-            self._companions.start(self._program)
+            self._companions.start(self._program.holds)
             self._desk.program = self._program
             control = self._open_control()
             self._look_later()

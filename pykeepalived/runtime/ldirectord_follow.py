@@ -81,7 +81,7 @@ class FollowingProgram:
         self._served = present.virtual_servers
         self._companions.prepare(present)
         self._following.start(present)
-        self._companions.start(self._following)
+        self._companions.start(self._following.holds)
 
     def reload(self, config: Config) -> None:
         self._config = config

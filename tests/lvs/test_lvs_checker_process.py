@@ -387,9 +387,9 @@ def test_dump_has_the_original_labels(stage: Stage, one: Backend) -> None:
 def test_a_held_server_is_out_until_it_is_released(stage: Stage, one: Backend, two: Backend) -> None:
     stage.program.start(config(virtual_server(real_server(one, 3), real_server(two, 2))))
     where = (f"[{VIP}]:tcp:80", one.address, one.port)
-    stage.program.hold([where], "drain", "drained by the operator")
+    stage.program.holds.hold([where], "drain", "drained by the operator")
     stage.until_weights({at(two): 2})
-    stage.program.release([where], "drain")
+    stage.program.holds.release([where], "drain")
     stage.until_weights({at(one): 3, at(two): 2})
 
 
