@@ -6,12 +6,14 @@ import importlib
 from typing import Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from pykeepalived import __version__
 
 #: Command → its module, and the line that the overview shows. A command's module is loaded when it is used.
 COMMANDS: Final = {
     "status": ("pykeepalived.cli.ctl.status", "Instances, virtual servers and real servers of a running daemon."),
+    "watch": ("pykeepalived.cli.ctl.watch", "The status, live, with keys to sort and filter."),
     "explain": ("pykeepalived.cli.ctl.explain", "Why an instance is MASTER or not, why a real server is up or not."),
     "standby": ("pykeepalived.cli.ctl.standby", "Hand MASTER over on purpose, and stay out until resume."),
     "resume": ("pykeepalived.cli.ctl.resume", "Take part in elections again."),
@@ -28,9 +30,11 @@ COMMANDS: Final = {
     "explain-word": ("pykeepalived.cli.ctl.explain_word", "What a keyword of either language means."),
     "convert": ("pykeepalived.cli.ctl.convert", "One language into the other; Heartbeat, Piranha and ipvsadm too."),
     "fix": ("pykeepalived.cli.ctl.fix", "Repair a configuration that lost its indentation."),
+    "plan": ("pykeepalived.cli.ctl.plan", "What a reload would do, before it does it."),
     "drain": ("pykeepalived.cli.ctl.drain", "Take a real server out when its connections have ended."),
     "undrain": ("pykeepalived.cli.ctl.undrain", "Put a drained real server back."),
     "ipvs": ("pykeepalived.cli.ctl.ipvs", "The kernel's table of virtual services, with ipvsadm's options."),
+    "completion": ("pykeepalived.cli.ctl.completion", "The completion file for bash, zsh or fish."),
     "demo": ("pykeepalived.cli.ctl.demo", "Show a cluster at work on this machine."),
 }
 
@@ -46,6 +50,11 @@ class _Group(click.Group):
             return None
         command = importlib.import_module(COMMANDS[cmd_name][0]).command
         return command if isinstance(command, click.Command) else None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The names alone: a press of the tabulator key loads no command."""
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -366,3 +366,7 @@ class ScriptRuns(Shape):
 
 class Scripts(Shape):
     scripts: list[ScriptRuns]
+
+
+class RunningConfig(Identity, kw_only=True):
+    config: dict[str, Any]

@@ -45,13 +45,14 @@ def refusal(old: Loaded, new: Loaded) -> list[str]:
     if new.missing:
         return ["the file is missing"]
     known = {_identity(finding) for finding in old.findings}
-    fresh = [finding for finding in _errors(new.findings) if _identity(finding) not in known]
+    fresh = [finding for finding in errors(new.findings) if _identity(finding) not in known]
     if new.exit_class is ExitClass.MISSING_WORD and old.exit_class is not ExitClass.MISSING_WORD and not fresh:
         return ["a keyword lacks its parameter"]
     return [short(finding) for finding in fresh]
 
 
-def _errors(findings: Iterable[Diagnostic]) -> Iterable[Diagnostic]:
+def errors(findings: Iterable[Diagnostic]) -> Iterable[Diagnostic]:
+    """Those that may keep a file from being used."""
     return (
         finding for finding in findings if finding.severity is Severity.ERROR and finding.id not in _ABOUT_THE_MACHINE
     )

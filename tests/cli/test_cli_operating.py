@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 from pathlib import Path
 
 import msgspec
@@ -191,3 +193,46 @@ def test_answers_have_the_documented_shape(director):
                            ("events", ("events",)), ("scripts", ("scripts",))):  # fmt: skip
         if words:
             msgspec.convert(director.json(*words), ROWS[command].answer)
+
+
+def test_a_plan_is_what_a_reload_then_does(director):
+    director.until("MASTER")
+    fresh = director.into / "fresh.conf"
+    text = director.file.read_text()
+    fresh.write_text(text.replace("10.9.0.9/24", "10.9.0.8/24"))
+    answer = director.json("plan", str(fresh))
+    (change,) = answer["changes"]
+    assert (change["name"], change["verb"]) == ("VI_1", "change")
+    assert change["details"] == ["addresses: - 10.9.0.9/24", "addresses: + 10.9.0.8/24"]
+    assert director.json("plan")["changes"] == []
+    assert "(now MASTER)" in director.ctl("plan", str(fresh))
+    fresh.write_text(text.replace("virtual_router_id 51", "virtual_router_id none"))
+    director.ctl("plan", str(fresh), code=1)
+
+
+def test_watch_on_a_terminal_of_60_columns(director):
+    near, far = pty.openpty()
+    termios.tcsetwinsize(far, (20, 60))
+    process = subprocess.Popen(
+        [sys.executable, "-c", CTL, "watch"], env=director.env | {"TERM": "xterm"}, cwd=ROOT,
+        stdin=far, stdout=far, stderr=far, start_new_session=True,
+    )  # fmt: skip
+    os.close(far)
+    os.set_blocking(near, False)
+    seen = bytearray()
+
+    def shown(word):
+        with contextlib.suppress(BlockingIOError, OSError):
+            seen.extend(os.read(near, 65536))
+        return word in seen
+
+    try:
+        wait_until(lambda: shown(b"VI_1"), PATIENCE_S, "the instance")
+        os.write(near, b"s")
+        wait_until(lambda: shown(b"sort: name"), PATIENCE_S, "another order")
+        os.write(near, b"q")
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(near)

@@ -67,6 +67,11 @@ def print_json(body: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(body)).decode())
 
 
+def print_line(body: Any) -> None:
+    """One line of JSON."""
+    click.echo(msgspec.json.encode(body))
+
+
 def clean(text: object) -> str:
     """Text from the network or a file must not steer the terminal."""
     return "".join(char if char.isprintable() else "?" for char in str(text))

@@ -7,7 +7,6 @@ import time
 from typing import Any, Final
 
 import click
-import msgspec
 
 from pykeepalived.cli.ctl import common
 
@@ -38,7 +37,7 @@ def command(follow: bool, since: int, as_json: bool, path: str | None) -> None:
         for answer in common.stream(path, "events", arguments):
             if as_json:
                 for event in answer.get("events", ()):
-                    click.echo(msgspec.json.encode(event))
+                    common.print_line(event)
             else:
                 _show(answer)
 

@@ -9,6 +9,7 @@ import msgspec
 from pykeepalived.runtime.control import Answer, Request
 from pykeepalived.runtime.requests import (
     checks_run,
+    config,
     drain,
     events,
     explain,
@@ -39,6 +40,7 @@ ROWS: Final = {
         drain.UNDRAIN,
         drain.DRAINS,
         reload.ROW,
+        config.ROW,
     )
 }
 
