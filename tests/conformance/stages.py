@@ -216,7 +216,7 @@ class Network:
         """End the daemon in order; everything that it still said."""
         self._seen.clear()
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(40)
+        self.process.wait(120)
         time.sleep(0.2)
         return [packet for packets in self._seen.values() for packet in packets]
 
@@ -261,7 +261,7 @@ def network(program: str, cases: Sequence[Case], into: Path) -> Iterator[Network
     with Lab("conformance") as lab:
         stage = Network(lab, program, cases, into)
         try:
-            wait_until(lambda: "STATE" in stage.log.read_text(), 40, "the daemon runs")
+            wait_until(lambda: "STATE" in stage.log.read_text(), 120, "the daemon runs")
             yield stage
         finally:
             stage.close()

@@ -45,7 +45,7 @@ class Sized:
         self._write(*words)
         options = ["-n", "-l", "-P", "-f", self._file, "-p", "/run/k", "-r", "/run/v"]
         self._daemon = self._lab.popen(self._space, sys.executable, "-c", OURS, *options, log=self._log, cwd=ROOT)
-        wait_until(lambda: "MASTER STATE" in self._log.read_text(), 40, "MASTER")
+        wait_until(lambda: "MASTER STATE" in self._log.read_text(), 120, "MASTER")
 
     def reload(self, *words: str) -> None:
         self._write(*words)
@@ -75,9 +75,9 @@ def test_netlink_sockets_have_the_size_of_the_file(tmp_path: Path) -> None:
         beyond = LIMIT + 1_000_000
         words = ("vrrp_netlink_cmd_rcv_bufs", "vrrp_netlink_monitor_rcv_bufs")
         sized.reload(f"{words[0]} {beyond}", f"{words[0]}_force", f"{words[1]} {beyond + 1}", f"{words[1]}_force true")
-        wait_until(lambda: {2 * beyond, 2 * beyond + 2} <= set(sized.sizes()), 40, "sizes of the reload")
+        wait_until(lambda: {2 * beyond, 2 * beyond + 2} <= set(sized.sizes()), 120, "sizes of the reload")
         sized.reload(f"{words[0]} {beyond}", f"{words[1]} {beyond}")
-        wait_until(lambda: sized.sizes().count(2 * LIMIT) >= 2, 40, "without force the system's limit holds")
+        wait_until(lambda: sized.sizes().count(2 * LIMIT) >= 2, 120, "without force the system's limit holds")
 
 
 class Quiet:

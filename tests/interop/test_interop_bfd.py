@@ -74,7 +74,7 @@ class Site:
     def log(self, space):
         return (self.directory / f"{space.name}.log").read_text()
 
-    def wait_log(self, space, text, times=1, limit_s=40):
+    def wait_log(self, space, text, times=1, limit_s=120):
         wait_until(lambda: self.log(space).count(text) >= times, limit_s, f"{text!r} in the log of {space.name}")
 
     def status(self):
@@ -83,7 +83,7 @@ class Site:
     def session(self):
         return self.status()["bfd"]["sessions"][0]
 
-    def wait_state(self, state, limit_s=40):
+    def wait_state(self, state, limit_s=120):
         wait_until(lambda: self.session()["state"] == state, limit_s, f"session {state}: {self.log(self.here)[-1500:]}")
 
 
@@ -150,7 +150,7 @@ def test_debians_keepalived_hears_our_reload_and_our_stop(site):
     path.write_text(path.read_text().replace("min_tx 50", "min_tx 100"))
     pid = int(site.here.run("cat", "/run/keepalived.pid").stdout)
     os.kill(pid, 1)
-    wait_until(lambda: site.session()["tx_interval_us"] == 100_000, 40, "the slower rate")
+    wait_until(lambda: site.session()["tx_interval_us"] == 100_000, 120, "the slower rate")
     assert site.session()["times_up"] == 1
     # Out of the file: administratively down.
     path.write_text(
@@ -207,7 +207,7 @@ def frr(site, text):
             )  # fmt: skip
         wait_until(
             lambda name=name: site.there.run("test", "-e", f"/run/frr/{name}.vty", check=False).returncode == 0,
-            40,
+            120,
             f"{name} is there",
         )
     return started
@@ -257,7 +257,7 @@ def test_the_process_has_its_pid_file_and_dump_and_is_started_again(site):
     os.kill(int(site.here.run("cat", "/run/vrrp.pid").stdout), 9)
     site.wait_log(site.here, "instance peer is in state Up", 3)
     site.processes[site.here.name].terminate()
-    assert site.processes[site.here.name].wait(40) == 0
+    assert site.processes[site.here.name].wait(120) == 0
     assert "my-bfd.pid" not in site.here.run("ls", "/run").stdout
 
 
@@ -312,7 +312,7 @@ for number in range(10000):
     for ttl in ("255", "254"):
         undisturbed(site, lambda ttl=ttl: site.there.run(sys.executable, "-c", script, ttl))
     reasons = {"short", "multipoint", "unknown-session", "state-without-discriminator", "ttl"}
-    wait_until(lambda: reasons <= set(site.status()["bfd"]["refused"]), 40, f"refused: {sorted(reasons)}")
+    wait_until(lambda: reasons <= set(site.status()["bfd"]["refused"]), 120, f"refused: {sorted(reasons)}")
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def read_until(monitor: Monitor, address: str, *, present: bool) -> None:
         monitor.read()
         return monitor.has_address("eth0", address, 32) is present
 
-    wait_until(reached, 40, f"{address} present: {present}", interval_s=0)
+    wait_until(reached, 120, f"{address} present: {present}", interval_s=0)
 
 
 def index_in(monitor: Monitor) -> Any:
@@ -232,12 +232,12 @@ def test_the_monitor_sees_what_others_do(lab: Lab, monitor: Monitor) -> None:
     one.ip("addr", "del", "192.0.2.77/24", "dev", "eth0")
     assert [item.present for item in monitor.read() if isinstance(item, AddressUpdate)] == [False]
     one.down("eth0")
-    wait_until(lambda: any(isinstance(item, LinkUpdate) for item in monitor.read()), 40, "link down")
+    wait_until(lambda: any(isinstance(item, LinkUpdate) for item in monitor.read()), 120, "link down")
     link = monitor.link("eth0")
     assert link is not None
     assert not link.up
     one.up("eth0")
-    wait_until(lambda: monitor.read() and (link := monitor.link("eth0")) and link.up, 40, "link up")
+    wait_until(lambda: monitor.read() and (link := monitor.link("eth0")) and link.up, 120, "link up")
 
 
 @pytest.mark.netns

@@ -52,7 +52,7 @@ class Side:
             found.extend(self.pool.receive(place))
             return len(found) >= count
 
-        wait_until(enough, 40, f"{count} packets")
+        wait_until(enough, 120, f"{count} packets")
         return found
 
 
@@ -127,7 +127,7 @@ def test_one_reading_takes_a_bounded_number_of_packets(sides: tuple[Side, Side])
     two.want(GROUP)
     for _ in range(BURST + 10):
         one.pool.send(FOUR, advert(GROUP), GROUP)
-    wait_until(lambda: len(two.pool.receive(FOUR)) == BURST, 40, "a full burst")
+    wait_until(lambda: len(two.pool.receive(FOUR)) == BURST, 120, "a full burst")
 
 
 def test_an_interface_under_another_index_gets_other_sockets(lab: Lab, sides: tuple[Side, Side]) -> None:
@@ -174,7 +174,9 @@ def test_frames_reach_the_neighbours_cache(lab: Lab) -> None:
         sender = FrameSender()
     mac = bytes.fromhex("020000000001")
     sender.send("eth0", AnnouncementCache().frame(mac, "192.0.2.9", router=False))
-    wait_until(lambda: "02:00:00:00:00:01" in two.ip("neigh", "show", "192.0.2.9"), 40, "the cache has the new address")
+    wait_until(
+        lambda: "02:00:00:00:00:01" in two.ip("neigh", "show", "192.0.2.9"), 120, "the cache has the new address"
+    )
     with pytest.raises(OSError, match="No such device"):
         sender.send("nowhere0", b"\0" * 60)
     sender.close()

@@ -34,7 +34,7 @@ class Postbox:
         """Subject and body of each."""
         return [(str(mail["Subject"]), mail.get_content().strip()) for mail in self.messages()]
 
-    def until(self, condition: Callable[[], bool], limit_s: float = 40) -> None:
+    def until(self, condition: Callable[[], bool], limit_s: float = 120) -> None:
         deadline = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < deadline, self.texts()

@@ -36,7 +36,7 @@ class Desk:
         self.log = Log()
         self.mailer = Mailer(self.reactor, self.log)
 
-    def until(self, condition: Callable[[], bool], limit_s: float = 40) -> None:
+    def until(self, condition: Callable[[], bool], limit_s: float = 120) -> None:
         deadline = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < deadline, (self.mailer.status(), self.log.errors)

@@ -97,13 +97,13 @@ class Chaos:
             _kill(pid, signal.SIGKILL)
         if what == "keepalived":
             assert node.process is not None
-            node.process.wait(40)
+            node.process.wait(120)
             wait_until(
-                lambda: not node.holds(), 40, f"no address on the dead {node.space.name} after {self.story[-3:]}"
+                lambda: not node.holds(), 120, f"no address on the dead {node.space.name} after {self.story[-3:]}"
             )
         elif what == "all":
             assert node.process is not None
-            node.process.wait(40)
+            node.process.wait(120)
         self.rest()
 
     def rest(self) -> None:

@@ -110,7 +110,7 @@ class Soak:
         assert node.log.count("Entering MASTER STATE") == masters, "it became MASTER again"
         assert listener.resigned == 0, "it resigned"
         assert "removing VIPs" not in node.log.split("Entering MASTER STATE")[-1], "addresses went"
-        wait_until(lambda: node.log.count("Reload complete") > 0, 40, "reloads")
+        wait_until(lambda: node.log.count("Reload complete") > 0, 120, "reloads")
 
 
 def main() -> None:

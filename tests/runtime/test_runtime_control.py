@@ -54,7 +54,7 @@ class Bench:
         for _ in range(count):
             self.reactor.turn(2000)
 
-    def until(self, done, limit_s=30):
+    def until(self, done, limit_s=120):
         """Turn until `done()` says so."""
         deadline = time.monotonic() + limit_s
         while not done():

@@ -66,7 +66,7 @@ def test_a_syslog_that_does_not_read_stops_nobody_and_the_loss_is_told(tmp_path,
     began = time.monotonic()
     for number in range(3000):
         logger.info(f"line {number}")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30, "one that waits would do so for ever"
     syslog.setblocking(False)
     with pytest.raises(BlockingIOError):
         while True:

@@ -183,7 +183,7 @@ def test_scripts_get_the_other_groups_of_their_user_only_when_asked(monkeypatch,
     reader, writer = os.pipe()
     run = wire.Run(1, (b"/usr/bin/id", b"-G"), User("nobody", account.pw_uid, account.pw_gid), None, None, all_groups)
     process: subprocess.Popen[bytes] = runner_process.spawn(run, writer)
-    assert process.wait(40) == 0
+    assert process.wait(120) == 0
     os.close(writer)
     groups = os.read(reader, 100).split()
     os.close(reader)

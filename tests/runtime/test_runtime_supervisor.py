@@ -66,7 +66,7 @@ class Daemon:
     def pid(self, name: str) -> int:
         return int((self.directory / f"{name}.pid").read_text())
 
-    def wait(self, condition, limit_s: float = 40) -> None:
+    def wait(self, condition, limit_s: float = 120) -> None:
         deadline = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < deadline, f"waited in vain; log:\n{self.log}\ntrace: {self.trace}"
@@ -82,7 +82,7 @@ class Daemon:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def end(self, limit_s: float = 40) -> int:
+    def end(self, limit_s: float = 120) -> int:
         assert self.process is not None
         return self.process.wait(limit_s)
 
@@ -493,7 +493,7 @@ def test_status_shows_processes_and_does_not_wait_for_one_that_hangs(daemon):
     daemon.start()
     began = time.monotonic()
     status = control.ask(daemon.control, "status")
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 40, "it hangs for a minute"
     assert status["vrrp"] == {"error": "no answer"}
     assert status["checker"] == {"generations": [""]}
     assert [(each["name"], each["pid"]) for each in status["processes"]] == [

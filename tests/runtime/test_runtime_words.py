@@ -101,7 +101,7 @@ class Started:
         return self.log_path.read_text()
 
     def wait_log(self, text: str, times: int = 1) -> None:
-        wait_until(lambda: self.log.count(text) >= times, 40, f"{text!r} in the log")
+        wait_until(lambda: self.log.count(text) >= times, 120, f"{text!r} in the log")
 
     def pid(self, name: str) -> int:
         return int(self.space.run("cat", f"/run/{name}.pid").stdout)
@@ -164,7 +164,7 @@ def test_buffers_names_dumps_and_fifos(lab, tmp_path):
                 return os.read(reader, 4096)
             return b""
 
-        wait_until(lambda: b'INSTANCE "VI_1" MASTER 100\n' in line(), 40, "the state in the FIFO")
+        wait_until(lambda: b'INSTANCE "VI_1" MASTER 100\n' in line(), 120, "the state in the FIFO")
     finally:
         os.close(reader)
 
@@ -176,7 +176,7 @@ def test_buffers_names_dumps_and_fifos(lab, tmp_path):
     assert "Stopping" not in daemon.log
 
     daemon.process.send_signal(signal.SIGRTMIN + 2)
-    wait_until((tmp_path / "keepalived.json").exists, 40, "the dump")
+    wait_until((tmp_path / "keepalived.json").exists, 120, "the dump")
     whole = json.loads((tmp_path / "keepalived.json").read_text())
     assert [each["data"]["iname"] for each in whole["vrrp"]] == ["VI_1"]
     (process,) = whole["track_process"]
@@ -200,12 +200,12 @@ def test_scheduling_and_ipvs_in_another_namespace(lab, tmp_path):
     assert limits.split()[3:5] == ["300000", "10000000"]
     daemon.wait_log("(VI_1) Entering MASTER STATE")
     assert space.has_address("10.8.0.100")
-    wait_until(lambda: "10.8.0.100" in other.run("nft", "list", "ruleset").stdout, 40, "the table in namespace b")
+    wait_until(lambda: "10.8.0.100" in other.run("nft", "list", "ruleset").stdout, 120, "the table in namespace b")
     assert "10.8.0.100" not in space.run("nft", "list", "ruleset").stdout
     os.kill(vrrp, signal.SIGXCPU)
     daemon.wait_log("VRRP process has used too much CPU time, vrrp_rlimit_rttime may need to be increased")
     daemon.process.send_signal(signal.SIGTERM)
-    assert daemon.process.wait(40) == 0
+    assert daemon.process.wait(120) == 0
     assert "10.8.0.100" not in other.run("nft", "list", "ruleset").stdout
 
 
@@ -218,9 +218,9 @@ def test_another_namespace_and_modes_of_files(lab, tmp_path):
     space.run("mount", "--bind", f"/proc/{other.pid}/ns/net", "/run/netns/b")
     fifo = tmp_path / "all"
     daemon = Started(lab, tmp_path, f"umask 037\nnotify_fifo {fifo}", root="net_namespace b")
-    wait_until(lambda: other.has_address("10.8.0.100"), 40, "the address in namespace b")
+    wait_until(lambda: other.has_address("10.8.0.100"), 120, "the address in namespace b")
     assert not space.has_address("10.8.0.100")
     assert fifo.stat().st_mode & 0o777 == 0o640
     daemon.process.send_signal(signal.SIGTERM)
-    assert daemon.process.wait(40) == 0
+    assert daemon.process.wait(120) == 0
     assert not other.has_address("10.8.0.100")

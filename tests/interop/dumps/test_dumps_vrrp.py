@@ -51,7 +51,7 @@ def dumped(lab: Lab, path: Path, directory: Path) -> str:
                     return text
         finally:
             process.terminate()
-            process.wait(40)
+            process.wait(120)
     raise AssertionError((directory / "log").read_text())
 
 

@@ -58,13 +58,13 @@ def test_readers_hear_everything(tmp_path: Path, daemon: str) -> None:
         arguments = [*DAEMONS[daemon], "-n", "-l", "-D", "-f", str(tmp_path / "conf")]
         process = space.popen(*arguments, stdout=log, stderr=subprocess.STDOUT)
         heard = [tmp_path / "all.heard", tmp_path / "vrrp.heard"]
-        wait_until(lambda: all(one.exists() and one.read_text() == LINES for one in heard), 40, "both lines in both")
+        wait_until(lambda: all(one.exists() and one.read_text() == LINES for one in heard), 120, "both lines in both")
         assert sorted((tmp_path / "arguments").read_text().splitlines()) == [
             f"{tmp_path}/all",
             f"extra {tmp_path}/vrrp",
         ]
         process.send_signal(signal.SIGTERM)
-        process.wait(40)
+        process.wait(120)
 
 
 @pytest.mark.shows("global_defs.{lvs_notify_fifo_script,lvs_notify_fifo}")

@@ -70,7 +70,7 @@ def running(daemon: str, space: Namespace, directory: Path, port: int, text: str
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(40)
+        process.wait(120)
 
 
 def mails(daemon: str, directory: Path, extra: str, faults: int) -> Postbox:
@@ -87,7 +87,7 @@ def mails(daemon: str, directory: Path, extra: str, faults: int) -> Postbox:
                 far.down("eth0")
                 # Without mails about it, it must still be seen: the kernel keeps a short loss to itself.
                 log = directory / f"{daemon}.log"
-                wait_until(lambda: log.read_text().count("Entering FAULT STATE") >= 2, 40, "both are in FAULT")
+                wait_until(lambda: log.read_text().count("Entering FAULT STATE") >= 2, 120, "both are in FAULT")
                 box.until(lambda: len(box.mails) == 4 + faults)
                 far.up("eth0")
                 box.until(lambda: len(box.mails) == 8 + faults)
@@ -140,5 +140,5 @@ def test_a_silent_mail_server_and_a_group_of_its_own_mind(tmp_path: Path, daemon
             with running(daemon, space, tmp_path, port, text):
                 log = tmp_path / f"{daemon}.log"
                 words = "Timeout reading data to remote SMTP server"
-                wait_until(lambda: log.read_text().count(words) >= 2, 40, "two mails given up")
+                wait_until(lambda: log.read_text().count(words) >= 2, 120, "two mails given up")
                 assert log.read_text().count(" connected.") <= 2, "the instance's, not the group's"

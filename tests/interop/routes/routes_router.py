@@ -12,7 +12,7 @@ from typing import Any
 
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
 
-PATIENCE_S = 90.0
+PATIENCE_S = 120.0
 OURS = "pykeepalived"
 THEIRS = "keepalived"
 _PROGRAMS = {OURS: str(Path(sys.executable).parent / "pykeepalived"), THEIRS: shutil.which("keepalived") or ""}

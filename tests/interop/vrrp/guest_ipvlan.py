@@ -74,18 +74,18 @@ def run(program: str, text: str, into: Path, masters: int) -> Seen:
             capture = into / f"{program}-{ifname}.pcap"
             command = ("tcpdump", "-i", ifname, "--immediate-mode", "-U", "-w", capture, "proto 112 or ip6 proto 112")
             dumps[capture] = router.lab.popen(router.peer, *command, stdout=subprocess.DEVNULL)
-            wait_until(capture.exists, 40, "the capture runs")
+            wait_until(capture.exists, 120, "the capture runs")
         router.start()
-        router.wait_said("Entering MASTER STATE", count=masters, timeout_s=40)
-        wait_until(lambda: router.virtual_links() and _settled(router), 40, "all addresses are there")
+        router.wait_said("Entering MASTER STATE", count=masters, timeout_s=120)
+        wait_until(lambda: router.virtual_links() and _settled(router), 120, "all addresses are there")
         seen = Seen(links=router.virtual_links(), modes=modes(router), left={}, frames=[])
-        wait_until(lambda: all(capture.stat().st_size > 100 for capture in dumps), 40, "adverts on both cables")
+        wait_until(lambda: all(capture.stat().st_size > 100 for capture in dumps), 120, "adverts on both cables")
         router.stop()
         seen.links = {name: (*link[:3], *link[4:]) for name, link in seen.links.items()}  # the address is the base's
         seen.left = router.virtual_links()
         for capture, dump in dumps.items():
             dump.terminate()
-            dump.wait(40)
+            dump.wait(120)
             seen.frames += adverts(capture)
         return seen
 
@@ -121,7 +121,7 @@ def test_words_that_are_newer(tmp_path: Path) -> None:
     with single("ours", NEWER, tmp_path) as router:
         router.start()
         router.wait_said("(V1) Entering MASTER STATE")
-        wait_until(lambda: router.here.has_address("10.9.0.100", "eth0"), 40, "the address")
+        wait_until(lambda: router.here.has_address("10.9.0.100", "eth0"), 120, "the address")
         links = router.virtual_links()["apart0"]
         assert links[4] == "77"
         assert modes(router) == {"apart0": "l2 vepa"}
@@ -145,21 +145,21 @@ def test_an_instance_in_a_vrf(tmp_path: Path) -> None:
         capture = tmp_path / "vrf.pcap"
         command = ("tcpdump", "-i", "eth1", "--immediate-mode", "-U", "-w", capture, "src 10.8.0.1 and proto 112")
         dump = router.lab.popen(router.peer, *command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(capture.exists, 40, "the capture runs")
+        wait_until(capture.exists, 120, "the capture runs")
         router.start()
         router.wait_said("(V1) Entering MASTER STATE")
-        wait_until(lambda: router.here.has_address("10.8.0.100", "eth1"), 40, "the address")
-        wait_until(lambda: capture.stat().st_size > 100, 40, "adverts reach the peer")
+        wait_until(lambda: router.here.has_address("10.8.0.100", "eth1"), 120, "the address")
+        wait_until(lambda: capture.stat().st_size > 100, 120, "adverts reach the peer")
         file = tmp_path / "peer.conf"
         file.write_text(PEER)
         file.chmod(0o600)
         words = ("keepalived", "-n", "-l", "-D", "-f", file, "-p", "/run/p.pid", "-r", "/run/q.pid", "-P")
         peer = router.lab.popen(router.peer, *words, log=tmp_path / "peer.log")
         router.wait_said("(V1) Entering BACKUP STATE\n")
-        wait_until(lambda: not router.here.has_address("10.8.0.100", "eth1"), 40, "the address went")
+        wait_until(lambda: not router.here.has_address("10.8.0.100", "eth1"), 120, "the address went")
         peer.terminate()
-        assert peer.wait(40) == 0
+        assert peer.wait(120) == 0
         router.wait_said("(V1) Entering MASTER STATE", count=2)
         router.stop()
         dump.terminate()
-        dump.wait(40)
+        dump.wait(120)

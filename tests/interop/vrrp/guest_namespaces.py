@@ -48,9 +48,9 @@ def test_the_table_is_where_the_file_says(program: str, words: str, tmp_path: Pa
             router.here.ip("-n", name, "link", "set", "lo", "up")
         router.start(options=("-C",))
         expected = {name: [line.strip() for line in TABLE] if name == CASES[words] else [] for name in SPACES}
-        wait_until(lambda: _stripped(tables(router)) == expected, 40, f"{expected}: {tables(router)}\n{router.said()}")
+        wait_until(lambda: _stripped(tables(router)) == expected, 120, f"{expected}: {tables(router)}\n{router.said()}")
         router.stop()
-        wait_until(lambda: not any(tables(router).values()), 40, "the table is empty")
+        wait_until(lambda: not any(tables(router).values()), 120, "the table is empty")
 
 
 def _stripped(found: dict[str, list[str]]) -> dict[str, list[str]]:

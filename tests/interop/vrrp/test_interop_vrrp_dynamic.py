@@ -31,12 +31,12 @@ def live(program: str, option: str, into: Path) -> list[object]:
     with single(program, TEXT.replace("@OPTION@", option), into) as router:
         router.start()
         router.wait_said("Entering MASTER STATE", count=2)
-        wait_until(lambda: "10.77.0.0" in router.here.ip("route"), 40, "the route")
+        wait_until(lambda: "10.77.0.0" in router.here.ip("route"), 120, "the route")
 
         def note(masters: int) -> None:
             router.wait_said("Entering MASTER STATE", count=masters)
-            wait_until(lambda: router.here.has_address("10.8.0.100", "eth1"), 40, "the address of V2")
-            wait_until(lambda: router.here.has_address("10.7.0.1", "eth1"), 40, "the static address")
+            wait_until(lambda: router.here.has_address("10.8.0.100", "eth1"), 120, "the address of V2")
+            wait_until(lambda: router.here.has_address("10.7.0.1", "eth1"), 120, "the static address")
             # Nobody puts a route back that is not tracked.
             seen.append((router.addresses("eth1")[:-1], "10.77.0.0" in router.here.ip("route")))
 
@@ -55,7 +55,7 @@ def live(program: str, option: str, into: Path) -> list[object]:
         note(5)
         bridge(router, "late0", "10.6.0.1/24")
         router.wait_said("(V3) Entering MASTER STATE")
-        wait_until(lambda: router.here.has_address("10.6.0.100", "late0"), 40, "the address of V3")
+        wait_until(lambda: router.here.has_address("10.6.0.100", "late0"), 120, "the address of V3")
         router.stop()
         found = re.findall(r"\((V\d)\) Entering ([A-Z]+) STATE(?! \(init)", router.said())
         seen += [[state for name, state in found if name == each] for each in ("V1", "V2", "V3")]

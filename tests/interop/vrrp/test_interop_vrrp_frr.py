@@ -20,7 +20,7 @@ from pykeepalived.tools.lab import Lab, Namespace, wait_until
 FRR = Path("/usr/lib/frr")
 ROOT = Path(__file__).parents[3]
 OURS = "import sys; from pykeepalived.cli.keepalived import main; sys.exit(main())"
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0
 VRID = 51
 pytestmark = [
     pytest.mark.netns,

@@ -40,7 +40,7 @@ def test_the_groups_of_a_script(word: str, tmp_path: Path) -> None:
         text = "#!/bin/sh\nid -G >/run/seen/new && mv /run/seen/new /run/seen/groups\n"
         router.here.run("sh", "-c", "cat >/run/check && chmod 755 /run/check", input=text)
         router.start()
-        found = wait_until(lambda: noted(router), 40, "the script ran")
+        found = wait_until(lambda: noted(router), 120, "the script ran")
         assert found[0] == "65534"
         assert ("64444" in found) is (word == "set_supplementary_groups")
         router.stop()
@@ -59,7 +59,7 @@ def test_iptables_is_run_by_the_script_runner(tmp_path: Path) -> None:
     with single("ours", IPTABLES, tmp_path) as router:
         router.start(env={**os.environ, "PATH": f"{shadows}:{os.environ['PATH']}"})
         router.wait_said("Entering MASTER STATE", count=3)
-        wait_until(lambda: router.here.has_address("10.9.0.103"), 40, "the last address")
+        wait_until(lambda: router.here.has_address("10.9.0.103"), 120, "the last address")
         assert "keepalived-in" in router.ruleset()
         router.stop()
     assert set(parents.read_text().split()) == {"script-runner"}
@@ -102,19 +102,19 @@ def test_settings_of_the_packet_filter_change_on_a_reload(tmp_path: Path) -> Non
     with single("ours", f"global_defs {{\n nftables first\n}}\n{rest}", tmp_path) as router:
         router.start()
         router.wait_said("Entering MASTER STATE", count=3)
-        wait_until(lambda: blocks(router, "table ip first", "10.9.0.101", gone="second"), 40, "everything is blocked")
+        wait_until(lambda: blocks(router, "table ip first", "10.9.0.101", gone="second"), 120, "everything is blocked")
         router.write(f"global_defs {{\n nftables second\n nftables_priority -9\n nftables_counters\n}}\n{rest}")
         router.reload()
         texts = ("table ip second", "10.9.0.101", "filter - 9", "counter packets")
-        wait_until(lambda: blocks(router, *texts, gone="first"), 40, f"the new table: {texts}")
+        wait_until(lambda: blocks(router, *texts, gone="first"), 120, f"the new table: {texts}")
         router.write(IPTABLES)
         router.reload()
-        wait_until(lambda: blocks(router, "keepalived-in", gone="second"), 40, "chains of iptables")
-        wait_until(lambda: "10.9.0.101" in router.here.run("ipset", "list").stdout, 40, "the sets are filled")
+        wait_until(lambda: blocks(router, "keepalived-in", gone="second"), 120, "chains of iptables")
+        wait_until(lambda: "10.9.0.101" in router.here.run("ipset", "list").stdout, 120, "the sets are filled")
         router.write(f"global_defs {{\n nftables third\n}}\n{rest}")
         router.reload()
-        wait_until(lambda: blocks(router, "table ip third", gone="keepalived-in"), 40, "a table again")
-        wait_until(lambda: sets(router) == "", 40, "the sets are gone")
+        wait_until(lambda: blocks(router, "table ip third", gone="keepalived-in"), 120, "a table again")
+        wait_until(lambda: sets(router) == "", 120, "the sets are gone")
         assert router.said().count("Entering MASTER STATE") == 3
         router.stop()
         assert "third" not in router.ruleset()

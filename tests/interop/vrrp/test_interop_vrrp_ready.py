@@ -48,7 +48,7 @@ def link_local(router: Single) -> list[bool]:
 def test_a_tentative_address_is_waited_for(tmp_path: Path) -> None:
     with single("ours", IPV6, tmp_path) as router:
         detect(router, 8)
-        wait_until(lambda: link_local(router) == [True], 40, "a tentative address")
+        wait_until(lambda: link_local(router) == [True], 120, "a tentative address")
         router.start()
         router.wait_said("Startup complete")
         assert link_local(router) == [True], "it was too slow to see a tentative address"
@@ -65,7 +65,7 @@ def test_a_tentative_address_is_waited_for(tmp_path: Path) -> None:
         router.here.ip("addr", "flush", "dev", "eth0", "scope", "link")
         router.here.run("sh", "-c", "ip link set eth0 down; ip link set eth0 up")
         router.peer.up("eth0")
-        wait_until(lambda: link_local(router) == [True], 40, "a tentative address again")
+        wait_until(lambda: link_local(router) == [True], 120, "a tentative address again")
         router.wait_said("(V1) Entering MASTER STATE", count=2)
         assert link_local(router).count(True) == 0
         assert "cannot send" not in router.said()
@@ -80,7 +80,7 @@ def test_an_address_that_somebody_else_has_is_a_fault(tmp_path: Path) -> None:
         router.here.ip("addr", "flush", "dev", "eth0", "scope", "link")
         router.peer.address("eth0", "fe80::77/64")
         router.here.ip("addr", "add", "fe80::77/64", "dev", "eth0")
-        wait_until(lambda: "dadfailed" in router.here.ip("addr", "show", "dev", "eth0"), 40, "a duplicate")
+        wait_until(lambda: "dadfailed" in router.here.ip("addr", "show", "dev", "eth0"), 120, "a duplicate")
         router.start()
         router.wait_said("(V1) Entering FAULT STATE (init)")
         router.stop()

@@ -39,7 +39,7 @@ def look(program: str, text: str, into: Path) -> tuple[Any, ...]:
         router.start()
         router.wait_said("Entering MASTER STATE", count=9)
         for address in ("10.9.0.56", "10.8.0.59", "10.9.0.57"):
-            wait_until(lambda address=address: router.here.has_address(address), 40, f"{address} is there")
+            wait_until(lambda address=address: router.here.has_address(address), 120, f"{address} is there")
         seen = (router.virtual_links(), NEWER.sub("", router.ruleset()), router.addresses("eth0"))
         router.stop()
         return seen

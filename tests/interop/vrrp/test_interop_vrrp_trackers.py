@@ -71,7 +71,7 @@ class Machine:
         return [line.partition(": ")[2] for line in lines]
 
     def wait(self, text: str, times: int = 1) -> None:
-        wait_until(lambda: self.log_path.read_text().count(text) >= times, 40, f"{times} times {text!r}")
+        wait_until(lambda: self.log_path.read_text().count(text) >= times, 120, f"{times} times {text!r}")
 
     def state_lines(self) -> list[str]:
         words = ("Changing effective", "FAULT", "Entering", "Quorum")

@@ -70,7 +70,7 @@ def run(program: str, text: str, into: Path, masters: int) -> Seen:
         )  # fmt: skip
         router.start()
         router.wait_said("Entering MASTER STATE", count=masters)
-        wait_until(lambda: router.here.has_address("10.8.0.150"), 40, "the last address")
+        wait_until(lambda: router.here.has_address("10.8.0.150"), 120, "the last address")
         seen = Seen(
             links=router.virtual_links(),
             settings=router.settings(),
@@ -83,9 +83,9 @@ def run(program: str, text: str, into: Path, masters: int) -> Seen:
             frames=[],
         )
         router.stop()
-        wait_until(lambda: sum("\t0\t" in line for line in adverts(capture)) >= 6, 40, "every last advert is captured")
+        wait_until(lambda: sum("\t0\t" in line for line in adverts(capture)) >= 6, 120, "every last advert is captured")
         dump.terminate()
-        dump.wait(40)
+        dump.wait(120)
         seen.after, seen.left_links, seen.left_ruleset = router.settings(), router.virtual_links(), router.ruleset()
         seen.frames = adverts(capture)
         return seen
@@ -172,7 +172,7 @@ def block(program: str, into: Path, text: str = BLOCKING) -> tuple[str, dict[str
         router.here.address("eth0", "2001:db8::1/64")
         router.start()
         router.wait_said("Entering MASTER STATE", count=3)
-        wait_until(lambda: router.here.has_address("10.9.0.103"), 40, "the last address")
+        wait_until(lambda: router.here.has_address("10.9.0.103"), 120, "the last address")
         targets = ("10.9.0.100", "10.9.0.101", "10.9.0.103", "10.9.0.1", "2001:db8::99", "2001:db8::1", "fe80::99%eth0")
         with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
             found = pool.map(lambda each: answers(router, each), targets)
@@ -206,7 +206,7 @@ def test_a_killed_routers_interfaces_are_used_again(tmp_path: Path) -> None:
         before = router.settings()
         router.start()
         router.wait_said("Entering MASTER STATE", count=2)
-        wait_until(lambda: router.here.has_address("10.9.0.102"), 40, "the last address")
+        wait_until(lambda: router.here.has_address("10.9.0.102"), 120, "the last address")
         index = {item["ifname"]: item["ifindex"] for item in router.links()}
         router.kill()
         assert "vips" in router.ruleset()
@@ -214,7 +214,7 @@ def test_a_killed_routers_interfaces_are_used_again(tmp_path: Path) -> None:
         router.start()
         router.wait_said("(V1) Found matching interface vrrp.51")
         router.wait_said("(V1) Entering MASTER STATE", count=2)
-        wait_until(lambda: router.here.has_address("10.9.0.100"), 40, "the address")
+        wait_until(lambda: router.here.has_address("10.9.0.100"), 120, "the address")
         again = {item["ifname"]: item["ifindex"] for item in router.links()}
         assert again["vrrp.51"] == index["vrrp.51"]
         assert "vrrp.52" not in again
@@ -236,8 +236,8 @@ def test_a_reload_adds_and_removes_interfaces(tmp_path: Path) -> None:
         assert router.settings()["ipv4/conf/eth1/arp_ignore"] == "1"
         router.write(first)
         router.reload()
-        wait_until(lambda: set(router.virtual_links()) == {"vrrp.51"}, 40, "only the first interface is left")
-        wait_until(lambda: router.settings()["ipv4/conf/eth1/arp_ignore"] == "0", 40, "the setting is put back")
+        wait_until(lambda: set(router.virtual_links()) == {"vrrp.51"}, 120, "only the first interface is left")
+        wait_until(lambda: router.settings()["ipv4/conf/eth1/arp_ignore"] == "0", 120, "the setting is put back")
         assert router.said().count("(V1) Entering") == 2
         router.stop()
 
@@ -252,7 +252,7 @@ def test_a_virtual_interface_comes_and_goes_with_its_base(tmp_path: Path) -> Non
         router.here.ip("link", "del", "vrrp.51")
         router.wait_said("(V1): Success creating VMAC interface vrrp.51", count=2)
         router.wait_said("(V1) Entering MASTER STATE", count=2)
-        wait_until(lambda: router.here.has_address("10.9.0.100", "vrrp.51"), 40, "the address is back")
+        wait_until(lambda: router.here.has_address("10.9.0.100", "vrrp.51"), 120, "the address is back")
         router.stop()
 
 
@@ -269,7 +269,7 @@ def test_words_about_interfaces_do_the_same(tmp_path: Path) -> None:
         with single(program, given, tmp_path) as router:
             router.start()
             router.wait_said("(V1) Entering MASTER STATE")
-            wait_until(lambda: router.here.has_address("10.9.0.100"), 40, "the address")
+            wait_until(lambda: router.here.has_address("10.9.0.100"), 120, "the address")
             seen = (router.virtual_links(), router.addresses("eth1"), router.settings()[IGMP])
             router.stop()
             return seen
@@ -343,7 +343,7 @@ def test_interfaces_that_send_no_adverts_announce_themselves(word: str, tmp_path
         router.start()
         router.wait_said("Entering MASTER STATE", count=2)
         first = "00:00:5e:00:01:33\t10.9.0.100"
-        wait_until(lambda: capture.exists() and announced(capture).get(first, 0) >= 3, 40, "three announcements")
+        wait_until(lambda: capture.exists() and announced(capture).get(first, 0) >= 3, 120, "three announcements")
         assert announced(capture)["00:00:5e:00:01:34\t10.9.0.102"] == 1
         router.stop()
         dump.terminate()

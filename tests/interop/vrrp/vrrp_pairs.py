@@ -37,7 +37,7 @@ from pykeepalived.tools.lab import Lab, Namespace, wait_until
 Program = Literal["ours", "theirs", "process"]
 ROOT = Path(__file__).parents[3]
 #: Seconds that one step may take on a loaded machine; the longest that is due is 3.6 s (VRRPv2).
-PATIENCE_S = 90.0
+PATIENCE_S = 120.0
 OURS = "import sys; from pykeepalived.cli.keepalived import main; sys.exit(main())"
 
 
