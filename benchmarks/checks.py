@@ -133,10 +133,10 @@ def checker(space: Namespace, file: Path, preload: Path | None) -> Iterator[int]
         return 0
 
     try:
-        yield wait_until(found, 20, f"the checker runs\n{file.with_suffix('.log')}")
+        yield wait_until(found, 120, f"the checker runs\n{file.with_suffix('.log')}")
     finally:
         daemon.send_signal(signal.SIGTERM)
-        daemon.wait(20)
+        daemon.wait(60)
 
 
 def measure(space: Namespace, backend: Backend, file: Path, preload: Path | None, seconds: float) -> tuple[float, int]:

@@ -3,16 +3,20 @@
  *
  *     gcc -shared -fPIC -O2 -o ipvs_answers.so ipvs_answers.c -ldl
  *
+ * With the name of a FIFO in IPVS_ANSWERS_SAY, a byte is written there for each destination that is changed.
+ *
  * Only sockets of NETLINK_GENERIC are watched. Each request of theirs is answered from here: the question for the
  * family IPVS with a number of our own, requests of that family with an acknowledgement or an empty list.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/genetlink.h>
 #include <linux/ip_vs.h>
 #include <linux/netlink.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -86,11 +90,24 @@ static void end(struct answers *to, struct nlmsghdr *message)
     message->nlmsg_len = (uint32_t)(to->data + to->length - (char *)message);
 }
 
+static void say(void)
+{
+    const char *name = getenv("IPVS_ANSWERS_SAY");
+    int fd = name ? open(name, O_WRONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        if (write(fd, "x", 1) < 0)
+            errno = 0;
+        close(fd);
+    }
+}
+
 static void answer(struct answers *to, const struct nlmsghdr *ask)
 {
     const struct genlmsghdr *command = NLMSG_DATA(ask);
     struct nlmsghdr *message = NULL;
     struct genlmsghdr head = {.cmd = command->cmd, .version = 1};
+    if (ask->nlmsg_type == FAMILY && command->cmd == IPVS_CMD_SET_DEST)
+        say();
     if (ask->nlmsg_type == GENL_ID_CTRL) {
         uint16_t family = FAMILY;
         head.cmd = CTRL_CMD_NEWFAMILY;
