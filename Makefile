@@ -5,8 +5,8 @@
 # make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
 # make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
 # make fuzz [PACKETS=N]                             a million hostile packets against the VRRP cores
-# make chaos [KILLS=200]                            kills at random moments under supervision: 20 minutes
-# make soak [SECONDS=600]                           ten reloads a second for ten minutes: adverts, memory, state
+# make chaos [KILLS=200]                            kills at random moments under supervision and traffic: 20 minutes
+# make soak [SECONDS=600]                           ten reloads a second for ten minutes: adverts, connections, memory, state
 # make simulate [HOURS=100] [SEED=N]                VRRP clusters in virtual time, then planted faults: 5 minutes
 # make lint                                         formatting, types, layers
 # make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages

@@ -35,7 +35,7 @@ from pykeepalived.tools.lab import Lab, Namespace, wait_until
 
 SERVERS: Final = 37_205
 LIMIT_S: Final = 0.25
-_PATIENCE_S: Final = 60.0
+_PATIENCE_S: Final = 300.0
 _REST_S: Final = 3.0
 #: nf_tables: every commit ends with a message to this group.
 _NETFILTER, _COMMITS = 12, 7

@@ -14,8 +14,8 @@ pytestmark = [
 ]
 
 
-def test_ten_kills_at_random_moments():
-    chaos.run(10, seed=8)
+def test_kills_at_random_moments():
+    assert chaos.run(8, seed=8).users.answered > 0
 
 
 def test_reloads_without_end_disturb_nothing(tmp_path):
