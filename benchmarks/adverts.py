@@ -113,10 +113,14 @@ def pair(argv: list[str], instances: int) -> Iterator[tuple[Daemon, Daemon]]:
                 daemon.close()
 
 
-def measure(argv: list[str], instances: int, seconds: float) -> dict[str, float]:
-    """Microseconds per advert, and KiB per instance."""
+def alone_kib(argv: list[str]) -> int:
+    """Private memory with one instance."""
     with pair(argv, 1) as (_, alone):
-        base_kib = alone.private_kib()
+        return alone.private_kib()
+
+
+def measure(argv: list[str], instances: int, seconds: float, base_kib: int) -> dict[str, float]:
+    """Microseconds per advert, and KiB per instance."""
     with pair(argv, instances) as (master, backup):
         before = master.cpu_s(), backup.cpu_s()
         ticks = master.kernel_share(), backup.kernel_share()
@@ -188,17 +192,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--instances", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--many", type=int, nargs="?", const=MANY)
     options = options_of(parser)
     if options.many:
         many(OURS, options.many)
         return 0
     sizes = [options.instances // 4, options.instances // 2, options.instances]
+    base_kib = {name: alone_kib(argv) for name, argv in programs().items()}
     found: dict[str, dict[int, list[dict[str, float]]]] = {name: {size: [] for size in sizes} for name in programs()}
     for size in sizes:
-        for _ in range(2 if size == options.instances else 1):
+        for _ in range(options.rounds if size == options.instances else 1):
             for name, argv in programs().items():
-                found[name][size].append(measure(argv, size, options.seconds))
+                found[name][size].append(measure(argv, size, options.seconds, base_kib[name]))
     print(
         "| program | instances | CPU per advert sent, µs | of it system calls, % | per advert heard, µs | of that, %"
         " | private memory per instance, KiB |"
@@ -218,7 +224,7 @@ def main() -> int:
         ):
             rows.append(
                 Row(
-                    group="adverts" if most else "memory",
+                    group=("adverts" if last else "growth") if most else "memory",
                     what=f"{what}, {size} instances",
                     unit="µs" if most else "KiB",
                     ours=[values[key] for values in found["ours"][size]],

@@ -41,17 +41,17 @@ class Question(NamedTuple):
 
 
 QUESTIONS = (
-    Question("config_load", "--runs 2", 30, "--runs 5", 60),
+    Question("config_load", "--runs 2", 12, "--runs 5", 25),
     Question("start", "--rounds 3", 20, "--rounds 5", 35),
-    Question("failover", "--rounds 10", 130, "--rounds 20 --stress", 390),
-    Question("adverts", "--seconds 5", 60, "--seconds 15", 90),
-    Question("storm", None, 0, "--seconds 60", 190),
-    Question("checks", "--seconds 4 --rounds 2", 110, "--seconds 10 --rounds 3", 330),
-    Question("syscalls", "--seconds 4", 35, "--seconds 10", 60),
-    Question("programming", "", 90, "", 90),
-    Question("nftables", "--rounds 3", 35, "--rounds 7", 65),
-    Question("reload", "", 30, "", 60),
-    Question("pace", "--seconds 30", 60, "--seconds 600", 640),
+    Question("failover", "--rounds 10", 85, "--rounds 15 --stress", 200),
+    Question("adverts", "--seconds 5", 95, "--seconds 10 --rounds 2", 165),
+    Question("storm", None, 0, "--seconds 60", 180),
+    Question("checks", "--seconds 3 --rounds 2", 90, "--seconds 6 --rounds 3", 235),
+    Question("syscalls", "--seconds 3", 42, "--seconds 5", 50),
+    Question("programming", "", 110, "", 110),
+    Question("nftables", "--rounds 3", 25, "--rounds 7", 60),
+    Question("reload", "--rounds 2", 50, "--rounds 5", 90),
+    Question("pace", "--seconds 20", 40, "--seconds 600", 620),
     Question("ldirectord_pace", "--seconds 15", 20, "--seconds 20", 25),
     Question("detection", None, 0, "", 360),
 )
@@ -235,7 +235,7 @@ def main() -> int:
             if book.answers[-1].problem:
                 print(f"{question.name}: {book.answers[-1].problem}", file=sys.stderr, flush=True)
     options.write.mkdir(parents=True, exist_ok=True)
-    (options.write / "benchmarks.json").write_bytes(msgspec.json.format(msgspec.json.encode(book), indent=1) + b"\n")
+    (options.write / "benchmarks.json").write_bytes(msgspec.json.encode(book) + b"\n")
     curves = draw(book, options.write / "benchmarks")
     (options.write / "benchmarks.md").write_text(page(book, curves))
     return conclude(book)

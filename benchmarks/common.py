@@ -93,10 +93,16 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
     return parser.parse_args()
 
 
+def rounded(row: Row) -> Row:
+    """Four digits are more than any of these figures is worth."""
+    ours, theirs = ([float(f"{value:.4g}") for value in values] for values in (row.ours, row.theirs))
+    return msgspec.structs.replace(row, ours=ours, theirs=theirs)
+
+
 def finish(rows: Sequence[Row], options: argparse.Namespace) -> int:
     """Write the rows where they are wanted; the exit code."""
     if options.json is not None:
-        options.json.write_bytes(msgspec.json.format(msgspec.json.encode(list(rows)), indent=1))
+        options.json.write_bytes(msgspec.json.encode([rounded(row) for row in rows]))
     missed = [row for row in rows if row.holds is False]
     for row in missed:
         print(f"missed: {row.what}: {row.promise}", file=sys.stderr)

@@ -25,7 +25,7 @@ SERVERS, SILENT = 200, 60
 TARGET = 30.0
 _LIMIT_S = 400.0
 _RESULT = "result: "
-_DAEMONS = {
+DAEMONS = {
     "ours": [sys.executable, "-m", "pykeepalived.cli.ldirectord"],
     "ldirectord": ["/usr/sbin/ldirectord"],
 }
@@ -54,7 +54,7 @@ def detect(lab: Lab, name: str, file: Path) -> float:
     # Who accepts connections does not matter, nor that nobody reads them.
     code = "import socket; s = socket.create_server(('', 80), backlog=4096)\nwhile True: s.accept()[0].close()"
     space.popen(sys.executable, "-c", code)
-    daemon = space.popen(*_DAEMONS[name], "-d", str(file), "start", log=file.with_name(f"{name}.log"))
+    daemon = space.popen(*DAEMONS[name], "-d", str(file), "start", log=file.with_name(f"{name}.log"))
     try:
         wait_until(lambda: in_table(space) == SERVERS, 120, f"{name} has all servers", interval_s=0.1)
         time.sleep(3)
@@ -74,7 +74,7 @@ def inside() -> int:
     with tempfile.TemporaryDirectory(prefix="bench-detection-") as directory, Lab("detection") as lab:
         file = Path(directory) / "ldirectord.cf"
         file.write_text(configuration())
-        times = {name: detect(lab, name, file) for name in _DAEMONS}
+        times = {name: detect(lab, name, file) for name in DAEMONS}
     print(_RESULT + json.dumps(times))
     return 0
 

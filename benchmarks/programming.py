@@ -2,7 +2,10 @@
 
     python benchmarks/programming.py [--json FILE]
 
-Runs in the test kernel (about 90 s), in two network namespaces: ours is measured from the desired table to the last
+Then both daemons that read an ldirectord.cf program 400 real servers that nobody checks: the time from the first entry
+in the table to the last one, looked at every 10 ms.
+
+Runs in the test kernel (about 2 minutes), in network namespaces: ours is measured from the desired table to the last
 acknowledgement, with the program's own dataplane. Both are done three times in turn, the medians count.
 """
 
@@ -13,18 +16,23 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from common import Row, finish, options_of
+from detection import DAEMONS, in_table
 
 from pykeepalived.tools.guest import run_in_guest
-from pykeepalived.tools.lab import Lab
+from pykeepalived.tools.lab import Lab, wait_until
 
 SERVICES, SERVERS = 100, 100
 ROUNDS = 3
 #: Part of ipvsadm's time; milliseconds for one change.
 RATIO, ONE_CHANGE_MS = 0.25, 20.0
+#: Real servers of the ldirectord.cf; how many times faster than ldirectord.
+BY_DAEMON, TIMES = 400, 20.0
+_LOOK_S = 0.01
 _RESULT = "result: "
 
 
@@ -35,6 +43,27 @@ def rules() -> str:
         lines.append(f"-A -t 10.1.{service}.1:80 -s wlc")
         lines += [f"-a -t 10.1.{service}.1:80 -r 10.2.{service}.{n + 1}:80 -m -w 1" for n in range(SERVERS)]
     return "\n".join(lines) + "\n"
+
+
+def by_daemon(lab: Lab, name: str, directory: Path) -> float:
+    """Seconds from the first entry to the last."""
+    file = directory / "ldirectord.cf"
+    reals = "".join(f"        real=10.3.{n // 200}.{n % 200 + 1}:80 masq\n" for n in range(BY_DAEMON))
+    file.write_text(
+        "checktimeout=2\ncheckinterval=60\nautoreload=no\nvirtual=10.9.255.1:80\n"
+        f"{reals}        checktype=on\n        scheduler=wlc\n        protocol=tcp\n"
+    )
+    space = lab.namespace(name)
+    daemon = space.popen(*DAEMONS[name], "-d", str(file), "start", log=directory / f"{name}.log")
+    try:
+        wait_until(lambda: in_table(space) > 0, 120, f"{name} begins", interval_s=_LOOK_S)
+        begun = time.monotonic()
+        wait_until(lambda: in_table(space) == BY_DAEMON, 240, f"{name} has all servers", interval_s=_LOOK_S)
+        # Who is done before the first look is taken to have needed the time between two.
+        return max(_LOOK_S, time.monotonic() - begun)
+    finally:
+        daemon.kill()
+        daemon.wait()
 
 
 def inside() -> int:
@@ -82,6 +111,10 @@ def inside() -> int:
                 assert dataplane.apply(diff(changed, wanted)) == []
                 times["change"].append(time.perf_counter() - begun)
                 subprocess.run(["ipvsadm", "-C"], check=True)
+    if Path(DAEMONS["ldirectord"][0]).exists():
+        with tempfile.TemporaryDirectory(prefix="bench-programming-") as directory, Lab("programming") as lab:
+            for name in DAEMONS:
+                times[f"daemon, {name}"] = [by_daemon(lab, name, Path(directory))]
     print(_RESULT + json.dumps(times))
     return 0
 
@@ -115,6 +148,9 @@ def main() -> int:
                 theirs=samples["ipvsadm"], peer="ipvsadm -R", most_ratio=RATIO),
             Row(group="one change", what="one server's change among 10,000", unit="ms",
                 ours=[1000 * value for value in samples["change"]], most=ONE_CHANGE_MS),
+            Row(group="by daemon", what=f"{BY_DAEMON} servers of an ldirectord.cf, first entry to last", unit="s",
+                ours=samples.get("daemon, ours", []), theirs=samples.get("daemon, ldirectord", []),
+                peer="ldirectord", least_times=TIMES),
         ],
         options,
     )  # fmt: skip
