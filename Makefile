@@ -143,6 +143,8 @@ format: $(VENV)/.dev
 man: $(VENV)/.dev
 	$(BIN)/python -m pykeepalived.tools.manpages
 	$(BIN)/python -m pykeepalived.tools.keywords_doc
+	$(BIN)/python -m pykeepalived.tools.control_doc
+	$(BIN)/python -m pykeepalived.cli.page
 
 editors: $(VENV)/.dev
 	$(BIN)/python -m pykeepalived.tools.editors
