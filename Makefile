@@ -4,6 +4,7 @@
 # make differential [CONFIGURATIONS=DIR]            130 LVS configurations (or those in DIR) beside keepalived: 20 minutes
 # make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
 # make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
+# make watchers [SECONDS=60]                        100 clients on the control socket: adverts, memory: 2 minutes
 # make fuzz [PACKETS=N]                             a million hostile packets against the VRRP cores
 # make chaos [KILLS=200]                            kills at random moments under supervision and traffic: 20 minutes
 # make soak [SECONDS=600]                           ten reloads a second for ten minutes: adverts, connections, memory, state
@@ -20,7 +21,7 @@ SHELL := /bin/sh
 # Hundreds of tests start the programs, and every worker reads every test: where the environment forbids byte code, each
 # of them would compile it all again.
 export PYTHONDONTWRITEBYTECODE =
-.PHONY: help demo test test-unit test-network test-kernel bench differential interop storm fuzz simulate chaos soak lint format man editors install clean packages-demo packages-test
+.PHONY: help demo test test-unit test-network test-kernel bench differential interop storm watchers fuzz simulate chaos soak lint format man editors install clean packages-demo packages-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -113,6 +114,10 @@ interop: packages-test
 storm: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.run
 	$(BIN)/python benchmarks/storm.py
+
+watchers: packages-test
+	@$(MAKE) --no-print-directory $(VENV)/.run
+	$(BIN)/python benchmarks/watchers.py --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
 
 simulate: $(VENV)/.dev
 	@echo 'clusters in virtual time: a minute of CPU time or two for each 100 simulated hours; then each planted fault, 3 minutes'

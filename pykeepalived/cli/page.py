@@ -41,10 +41,10 @@ def _command(name: str, command: click.Command, context: click.Context) -> Itera
     arguments = " ".join(_argument(param, context) for param in command.params if isinstance(param, click.Argument))
     yield f".It Ic {name}" + (f' Ar "\\&{_plain(arguments)}"' if arguments else "")
     for number, paragraph in enumerate((command.help or "").split("\n\n")):
-        if number and not paragraph.startswith("\b"):
-            yield ".Pp"
         # click: what stands below a backspace keeps its lines.
         flowing, mark, literal = paragraph.partition("\b")
+        if number and flowing.strip():
+            yield ".Pp"
         if flowing.strip():
             yield from _sentences(flowing)
         if mark:

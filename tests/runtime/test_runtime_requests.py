@@ -116,6 +116,20 @@ def test_an_older_answer_is_not_told(monkeypatch):
     assert answer.result["vrrp"] == {"n": 2}
 
 
+def test_who_takes_long_to_answer_is_asked_less_often(monkeypatch):
+    desk = Desk("vrrp")
+    clock = [1_000_000]
+    monkeypatch.setattr(status, "monotonic_us", lambda: clock[0])
+    asked(desk, "status")
+    clock[0] += 50_000
+    desk.running[0].asked[0]({"n": 1})
+    clock[0] += 900_000
+    assert asked(desk, "status").result["vrrp"] == {"n": 1}
+    clock[0] += 200_000
+    asked(desk, "status")
+    assert len(desk.running[0].asked) == 2
+
+
 def test_events_are_numbered_and_bounded_and_say_what_is_lost():
     desk = Desk()
     for number in range(1, 9):

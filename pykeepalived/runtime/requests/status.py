@@ -1,4 +1,5 @@
-"""`status`: everything at a glance. The children are asked at most every 200 ms, however many clients watch."""
+"""`status`: everything at a glance. The children are asked at most every 200 ms, however many clients watch, and less
+often when an answer takes them long."""
 
 from __future__ import annotations
 
@@ -11,9 +12,13 @@ from pykeepalived.runtime.control import Answer
 from pykeepalived.runtime.control_shapes import Status
 from pykeepalived.runtime.program import StatusPart
 from pykeepalived.runtime.requests.row import Desk, RequestRow
-from pykeepalived.units import MILLISECOND_US
+from pykeepalived.units import MILLISECOND_US, SECOND_US
 
 FRESH_US: Final = 200 * MILLISECOND_US
+
+#: What the children need for an answer may take this part of the time, for which an older answer is told.
+SHARE: Final = 20
+LONGEST_FRESH_US: Final = 5 * SECOND_US
 
 Given = Callable[[dict[str, Any]], None]
 
@@ -24,15 +29,18 @@ class _Shared:
     def __init__(self) -> None:
         self.bodies: dict[str, Any] | None = None
         self.taken_us = 0
+        self.asked_us = 0
+        self.fresh_us = FRESH_US
         self.waiting: list[Given] = []
 
     def ask(self, desk: Desk, part: StatusPart, given: Given) -> None:
-        if self.bodies is not None and monotonic_us() - self.taken_us < FRESH_US:
+        if self.bodies is not None and monotonic_us() - self.taken_us < self.fresh_us:
             given(self.bodies)
             return
         self.waiting.append(given)
         if len(self.waiting) > 1:
             return
+        self.asked_us = monotonic_us()
         children = list(desk.children())
         missing = {child.word for child in children}
         bodies: dict[str, Any] = {}
@@ -50,6 +58,8 @@ class _Shared:
 
     def _done(self, bodies: dict[str, Any]) -> None:
         self.bodies, self.taken_us = bodies, monotonic_us()
+        # Thousands of instances take time to write down, which their adverts have to wait for: it may be a small part.
+        self.fresh_us = max(FRESH_US, min(LONGEST_FRESH_US, (self.taken_us - self.asked_us) * SHARE))
         waiting, self.waiting = self.waiting, []
         for given in waiting:
             given(bodies)
