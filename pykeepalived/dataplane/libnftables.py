@@ -7,6 +7,7 @@ faster than starting the program. Both speak the same text; one call is one tran
 from __future__ import annotations
 
 import ctypes
+import socket
 import subprocess
 from typing import Any, Final, Protocol
 
@@ -15,6 +16,7 @@ from pykeepalived.dataplane import DataplaneUnavailable
 LIBRARY: Final = "libnftables.so.1"
 PROGRAM: Final = "nft"
 _PROGRAM_LIMIT_S: Final = 30
+_NETLINK_NETFILTER: Final = 12
 _FLAG_JSON, _FLAG_NUMERIC_PROTO, _FLAG_NUMERIC_SYMBOL = 16, 128, 512
 
 
@@ -52,11 +54,13 @@ def quiet_runner() -> Runner:
 
 
 class LibraryRunner:
-    """libnftables by ctypes. Raises OSError when the library is not installed."""
+    """libnftables by ctypes. Raises OSError when the library is not installed or the kernel has no such netlink."""
 
     name = "libnftables"
 
     def __init__(self) -> None:
+        # Where the kernel refuses this socket, the library ends the whole process.
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER).close()
         library = ctypes.CDLL(LIBRARY)
         library.nft_ctx_new.restype = ctypes.c_void_p
         library.nft_ctx_new.argtypes = [ctypes.c_uint32]

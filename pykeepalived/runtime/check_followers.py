@@ -7,6 +7,7 @@ is scheduled: no delay_loop, no retry (keepalived-behaviour 11).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any, Final
 
 from pykeepalived.checkers.conversation import Outcome
@@ -27,16 +28,30 @@ def follows(spec: CheckerSpec) -> bool:
     return isinstance(spec.question, FileCheck | BfdCheck)
 
 
-def file_outcome(question: FileCheck, config: TrackFile, content: int) -> Outcome:
+class Read(Enum):
+    """When a content was read."""
+
+    AT_START = "at start"
+    AT_RELOAD = "at reload"
+    CHANGED = "changed"
+
+
+def file_outcome(question: FileCheck, config: TrackFile, content: int, read: Read = Read.CHANGED) -> Outcome:
     """What the content of a file means for a server.
 
     Weight 0: any other content than 0 is a failure, reversed 0 is. Otherwise content times weight is added to the
     server's weight, and a product at the lower end of 32 bits is a failure.
+
+    keepalived (2.2.7 and 2.4.3, seen) does not look at `reverse` while it starts, and leaves a server up whose content
+    is 0 when it reloads; so it is here.
     """
     weight = config.weight if question.weight is None else question.weight
     reverse = config.reverse if question.weight is None else question.reverse
     if weight == 0:
-        well = (content != 0) is reverse
+        zero = content == 0
+        well = zero is not reverse or (read is Read.AT_RELOAD and zero)
+        if read is Read.AT_START:
+            well = zero
         return Outcome(well, f"content is {content}", "" if well else "content")
     product = content * (-weight if reverse else weight)
     if product <= -WEIGHT_LIMIT:
@@ -102,17 +117,23 @@ class Followers:
         self._reactor = context.reactor
         self._files: dict[str, TrackFile] = {}
         self._contents: dict[str, int] = {}
+        self._read: dict[str, Read] = {}
         self._sessions: dict[str, bool] = {}
         self._followers: list[Follower] = []
         self._watcher = FileWatcher(context.reactor, context.log, self._file_changed)
         self._listener = BfdListener(context.reactor, context.bfd.get("checker"), self._session_changed)
         self._soon: Timer | None = None
+        self._configured = False
 
     def update(self, config: Config) -> None:
         """Follow what this configuration asks for; subscriptions that exist hear of what it changes."""
         wanted = set(_followed_files(config))
         self._files = {item.name: item for item in config.track_files}
+        # No configuration before this one: the daemon starts.
+        read = Read.AT_RELOAD if self._configured else Read.AT_START
+        self._configured = True
         self._contents = self._watcher.update(item for item in config.track_files if item.name in wanted)
+        self._read = dict.fromkeys(self._contents, read)
         self._listener.ask()
         self._hear_soon()
 
@@ -142,6 +163,7 @@ class Followers:
 
     def _file_changed(self, name: str, content: int) -> None:
         self._contents[name] = content
+        self._read[name] = Read.CHANGED
         self._hear(lambda question: isinstance(question, FileCheck) and question.track_file == name)
 
     def _session_changed(self, name: str, up: bool) -> None:
@@ -160,7 +182,8 @@ class Followers:
         if isinstance(question, FileCheck):
             config = self._files.get(question.track_file)
             content = self._contents.get(question.track_file, 0)
-            return None if config is None else file_outcome(question, config, content)
+            read = self._read.get(question.track_file, Read.CHANGED)
+            return None if config is None else file_outcome(question, config, content, read)
         if isinstance(question, BfdCheck):
             up = self._sessions.get(question.name)
             return None if up is None else Outcome(up, f"session is {'Up' if up else 'Down'}", "" if up else "session")

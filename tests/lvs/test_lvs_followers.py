@@ -9,7 +9,7 @@ from pykeepalived.dialects.keepalived.load import load
 from pykeepalived.model.checks import FileCheck
 from pykeepalived.model.vrrp import TrackFile
 from pykeepalived.runtime.bfd_link import BfdLinks, BfdTeller
-from pykeepalived.runtime.check_followers import file_outcome
+from pykeepalived.runtime.check_followers import Read, file_outcome
 from tests.lvs.stage import Stage
 
 
@@ -36,6 +36,16 @@ def test_what_a_file_means_for_a_server(content, words, ok, weight):
     found = file_outcome(FileCheck(track_file="f", **words), TrackFile(name="f", path="/f", weight=2), content)
     assert isinstance(found, Outcome)
     assert (found.ok, found.weight) == (ok, weight)
+
+
+@pytest.mark.parametrize(
+    ("read", "content", "ok"),
+    [(Read.AT_START, 0, True), (Read.AT_START, 1, False), (Read.AT_RELOAD, 0, True), (Read.AT_RELOAD, 1, True)],
+)
+def test_a_reversed_file_at_start_and_reload(read: Read, content: int, ok: bool) -> None:
+    """As keepalived 2.2.7 and 2.4.3 were seen to do on a real IPVS."""
+    file = TrackFile(name="f", path="/f", weight=0, reverse=True)
+    assert file_outcome(FileCheck(track_file="f"), file, content, read).ok is ok
 
 
 SERVER = """

@@ -26,10 +26,12 @@ class Case(msgspec.Struct, frozen=True):
     """False where a reload itself is known to differ (docs/compatibility.md)."""
     quick: bool = False
     """One of the few that every test run does."""
+    told: bool = True
+    """False where scripts and FIFO are known to differ from 2.2.7, not from 2.4.3."""
 
 
 def case(name: str, *parts: str, change: tuple[tuple[str, str], ...] = (), quick: bool = False, reloads: bool = True,
-         globals: str = "") -> Case:  # fmt: skip
+         told: bool = True, globals: str = "") -> Case:  # fmt: skip
     """A case of parts; the usual head comes first."""
     head = "global_defs {\n    script_user root\n    lvs_notify_fifo @DIRECTORY@/fifo\n    router_id lb1\n"
     head += "".join(f"    {line}\n" for line in globals.split("; ") if line) + "}\n"
@@ -39,7 +41,7 @@ def case(name: str, *parts: str, change: tuple[tuple[str, str], ...] = (), quick
         if old not in changed:
             raise ValueError(f"{name}: nothing to change: {old}")
         changed = changed.replace(old, new)
-    return Case(name, text, changed, reloads, quick)
+    return Case(name, text, changed, reloads, quick, told)
 
 
 def from_file(path: Path) -> Case:

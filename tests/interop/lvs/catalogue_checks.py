@@ -127,11 +127,12 @@ OTHERS: tuple[Case, ...] = (
       for name, own, words in (("file", "weight 0", ""), ("file-reverse", "weight 0 reverse", ""),
                                ("file-weight", "weight 1", "weight 2"), ("file-minus", "", "weight -1"),
                                ("file-of-track", "weight 3", ""))),
-    case("bfd", *(block(f"bfd_instance b{number} {{ neighbor_ip 192.168.0.{number}; source_ip 10.0.0.6 }}")
+    case("bfd", *(block(f"bfd_instance b{number} {{ neighbor_ip 192.0.2.{number}; source_ip 10.0.0.6 }}")
                   for number in NUMBERS),
          virtual(f"{V} 80", NAT, three(check=TCP, called="s") + real(
              "192.168.0.12 81", "weight 7", "BFD_CHECK { name b12 }"), called="q"),
-         virtual(f"{V} 81", NAT, three(check=f"BFD_CHECK {{ name b@N@; alpha }} {TCP}", called="t"), called="r")),
+         virtual(f"{V} 81", NAT, three(check=f"BFD_CHECK {{ name b@N@; alpha }} {TCP}", called="t"), called="r"),
+         told=False),
     one("misc-and-tcp", f'MISC_CHECK {{ misc_path "@DIRECTORY@/answer @N@"; misc_timeout 2 }} {TCP}', port=8080),
     one("udp", f"UDP_CHECK {{ {_TIMES} }}", port=9, words="lb_algo rr; lb_kind NAT; protocol UDP", quick=True),
     one("udp-reply", f"UDP_CHECK {{ {_TIMES}; payload 0102; require_reply 01xx; min_reply_length 2; "

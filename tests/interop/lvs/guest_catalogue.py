@@ -134,7 +134,7 @@ class Course:
     def differences(self) -> list[str]:
         """What differs, for people."""
         theirs, ours = self.records
-        found = differences(self.fates, theirs, ours)
+        found = differences(self.fates, theirs, ours, told=self.case.told)
         if not any(theirs.tables[0]) or len({tuple(table) for table in theirs.tables}) < 2:
             found.append("  nothing happened: keepalived's table never changed")
         if found:
@@ -183,7 +183,7 @@ def by_service(lines: list[str]) -> dict[str, list[str]]:
     }
 
 
-def differences(fates: Sequence[Fate], theirs: Record, ours: Record) -> list[str]:
+def differences(fates: Sequence[Fate], theirs: Record, ours: Record, *, told: bool = True) -> list[str]:
     """What differs, for people."""
     found: list[str] = []
     for number, (fate, _, _) in enumerate(fates):
@@ -192,9 +192,11 @@ def differences(fates: Sequence[Fate], theirs: Record, ours: Record) -> list[str
             # keepalived starts its scripts side by side: within one rest their order is chance.
             ("scripts", sorted(theirs.notes[number]), sorted(ours.notes[number])),
         ):
-            if left != right:
+            if left != right and (told or what == "table"):
                 found += [f"  {what} after `{fate}`", *_diff(left, right)]
         left_fifo, right_fifo = theirs.fifos[number], ours.fifos[number]
+        if not told:
+            continue
         if by_object(left_fifo) != by_object(right_fifo) or by_service(left_fifo) != by_service(right_fifo):
             found += [f"  FIFO after `{fate}`", *_diff(left_fifo, right_fifo)]
     if theirs.code != ours.code:

@@ -121,10 +121,10 @@ def test_the_same_connections() -> None:
             for words in (["-Lnc"], ["-Lnc", "--persistent-conn"]):
                 wanted = run(space, "ipvsadm", *words).stdout
                 assert _without_times(ours_here(space, *words).stdout) == _without_times(wanted)
+            # /proc is that of the process: the program as a whole sees the same.
+            assert _without_times(run(space, *OURS, "-Lnc", "--persistent-conn").stdout) == _without_times(wanted)
         assert wanted.count("ESTABLISHED") == 1
         assert "sip                two-0123456789-0123456789@host.example" in wanted
-        # /proc is that of the process: the program as a whole sees the same.
-        assert _without_times(run(space, *OURS, "-Lnc", "--persistent-conn").stdout) == _without_times(wanted)
 
 
 def test_the_same_sync_daemons() -> None:

@@ -48,8 +48,12 @@ class Machine:
             f"for a in {' '.join(_OWN)} "
             + " ".join(f"192.168.0.{n}/32 2001:db8:1::{n}/128" for n in NUMBERS)
             + "; do ip addr add $a dev lo nodad 2>/dev/null || ip addr add $a dev lo; done\n"
-            # A dummy interface answers nobody, so nobody may be asked for.
-            "ip link set hole arp off; echo 0 1000 >/proc/sys/net/ipv4/ping_group_range",
+            # A dummy interface answers nobody, so nobody may be asked for. Behind it are BFD neighbours.
+            "ip link set hole arp off; ip route add 192.0.2.0/24 dev hole\n"
+            "echo 0 1000 >/proc/sys/net/ipv4/ping_group_range\n"
+            # A check from a port of its own finds it taken for a second after the last one, by whichever side closed
+            # first. That is chance, so here nothing lingers.
+            "echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets",
         )
         for name, text in _SCRIPTS.items():
             script = self.directory / name

@@ -18,7 +18,7 @@ def test_tables_and_logs_are_keepalived_s() -> None:
     tests = "tests/interop/lvs/guest_differential.py"
     result = run_patiently(
         f"python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra {tests}",
-        timeout_s=240,
+        timeout_s=600,
         directory=ROOT,
         memory_mb=1024,
     )

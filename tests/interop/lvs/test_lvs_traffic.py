@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 def test_connections_reach_the_servers_and_outlive_reloads() -> None:
     result = run_patiently(
         "python -m pytest -q -p no:cacheprovider -p no:xdist --tb=short -ra tests/interop/lvs/guest_traffic.py",
-        timeout_s=240,
+        timeout_s=600,
         modules=(*USUAL_MODULES, "ipip", "ip6_tunnel"),
         directory=ROOT,
     )
