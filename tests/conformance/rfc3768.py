@@ -125,7 +125,7 @@ def _row(section: str, level: Level, rule: str, obeys: Case | None, beside: Case
 M, S = Level.MUST, Level.SHOULD
 CLAUSES: tuple[Clause, ...] = (
     _row("5.2.3", M, "A packet whose TTL is not 255 is discarded", discarded(ttl=254), believed()),
-    _row("5.2.3", M, "Adverts are sent with TTL 255", v2_fields, None),
+    _row("5.2.3", M, "Adverts are sent with TTL 255", v2_fields, v2_password),
     _row("5.3.2", M, "A packet of an unknown type is discarded", discarded(kind=3), believed()),
     _row("5.3.6", M, "An unknown or other authentication type is discarded", discarded(auth_type=3), believed()),
     _row("5.3.6", M, "Authentication type 0 is sent", v2_fields, v2_password),

@@ -253,11 +253,19 @@ def _row(section: str, level: Level, rule: str, obeys: Case | None, beside: Case
 
 M, N, S = Level.MUST, Level.MUST_NOT, Level.SHOULD
 CLAUSES: tuple[Clause, ...] = (
-    _row("5.1.1.1", M, "IPv4 adverts come from the interface's primary address", sends_ipv4_headers_right, None),
-    _row("5.1.1.3", M, "IPv4 adverts are sent with TTL 255", sends_ipv4_headers_right, None),
+    _row(
+        "5.1.1.1",
+        M,
+        "IPv4 adverts come from the interface's primary address",
+        sends_ipv4_headers_right,
+        sends_ipv6_headers_right,
+    ),
+    _row("5.1.1.3", M, "IPv4 adverts are sent with TTL 255", sends_ipv4_headers_right, sends_ipv6_headers_right),
     _row("5.1.1.3", M, "An IPv4 advert whose TTL is not 255 is discarded", discarded(ttl=254), believed()),
-    _row("5.1.2.1", M, "IPv6 adverts come from a link-local address", sends_ipv6_headers_right, None),
-    _row("5.1.2.3", M, "IPv6 adverts are sent with hop limit 255", sends_ipv6_headers_right, None),
+    _row(
+        "5.1.2.1", M, "IPv6 adverts come from a link-local address", sends_ipv6_headers_right, sends_ipv4_headers_right
+    ),
+    _row("5.1.2.3", M, "IPv6 adverts are sent with hop limit 255", sends_ipv6_headers_right, sends_ipv4_headers_right),
     _row(
         "5.1.2.3",
         M,
@@ -270,7 +278,7 @@ CLAUSES: tuple[Clause, ...] = (
     _row("5.2.4", M, "The owner sends priority 255", an_owner_sends_255, nobody_else_sends_255),
     _row("5.2.4", M, "Backups have priorities 1 to 254", nobody_else_sends_255, an_owner_sends_255),
     _row("5.2.5, erratum 8299", M, "An advert without an address is discarded", discarded(count=0), believed()),
-    _row("5.2.6", M, "The reserved bits are sent as zero", sends_fields_right, None),
+    _row("5.2.6", M, "The reserved bits are sent as zero", sends_fields_right, believed(reserved=15)),
     _row("5.2.6", M, "The reserved bits are ignored on receipt", believed(reserved=15), discarded(ttl=1)),
     _row("5.2.7, erratum 8301", M, "An interval of zero is refused", discarded(interval=0), believed(interval=10)),
     _row("5.2.8", M, "A wrong checksum makes an advert be discarded", discarded(checksum=0x1234), believed()),
@@ -430,7 +438,7 @@ CLAUSES: tuple[Clause, ...] = (
         S,
         "Other addresses are logged and the advert is used",
         other_addresses_are_noted_and_used,
-        None,
+        believed(),
     ),
     _row(
         "7.1",
@@ -440,7 +448,7 @@ CLAUSES: tuple[Clause, ...] = (
         None,
         "tests/vrrp/test_vrrp_receive.py, tests/vrrp/test_vrrp_instance.py",
     ),
-    _row("7.2", M, "Fields are filled in as configured", sends_fields_right, None),
+    _row("7.2", M, "Fields are filled in as configured", sends_fields_right, nobody_else_sends_255),
     _row(
         "7.2",
         M,

@@ -229,9 +229,8 @@ def test_it_stops_at_any_moment_and_leaves_nothing(daemon, delay_s):
     daemon.start(wait_for=None)
     time.sleep(delay_s)
     daemon.signal(signal.SIGTERM)
-    began = time.monotonic()
     assert daemon.end() in {0, -signal.SIGTERM}
-    assert time.monotonic() - began < 3
+    assert "does not stop" not in daemon.log
     assert daemon.left() == []
     assert len([line for line in daemon.trace if " start " in line]) == len(
         [line for line in daemon.trace if line.endswith(" stop")]
