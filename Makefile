@@ -11,6 +11,8 @@
 # make simulate [HOURS=100] [SEED=N]                VRRP clusters in virtual time, then planted faults: 5 minutes
 # make lint                                         formatting, types, layers
 # make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages
+# make deb [DIST=dist]                              a Debian package that takes keepalived's and ldirectord's place
+# make wheel [DIST=dist]                            a wheel and a source archive, for pip and pipx
 # make clean                                        what make made, the virtual environment too
 #
 # PYTHON=FILE chooses an interpreter (3.11 or newer), TESTS=PATH a part of the tests, JOBS=N how many run side by side.
@@ -21,7 +23,7 @@ SHELL := /bin/sh
 # Hundreds of tests start the programs, and every worker reads every test: where the environment forbids byte code, each
 # of them would compile it all again.
 export PYTHONDONTWRITEBYTECODE =
-.PHONY: help demo test test-unit test-network test-kernel bench differential interop storm watchers fuzz simulate chaos soak lint format man editors install clean packages-demo packages-test
+.PHONY: help demo test test-unit test-network test-kernel bench differential interop storm watchers fuzz simulate chaos soak lint format man editors install deb wheel clean packages-demo packages-test
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -32,6 +34,7 @@ JOBS ?= 2
 PACKETS ?= 1000000
 KILLS ?= 200
 SECONDS ?= 600
+DIST ?= dist
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -153,10 +156,17 @@ man: $(VENV)/.dev
 
 editors: $(VENV)/.dev
 	$(BIN)/python -m pykeepalived.tools.editors
+	$(BIN)/python -m pykeepalived.cli.completions
 
 # The program and the packages that it needs go into one private directory; nothing is put into the system's Python.
 install: $(VENV)/.run
 	packaging/install-program '$(BIN)/python' '$(PREFIX)' '$(DESTDIR)'
+
+deb: $(VENV)/.run
+	@packaging/build-deb '$(BIN)/python' '$(DIST)'
+
+wheel: $(VENV)/.dev
+	@packaging/build-wheel '$(BIN)/python' '$(DIST)'
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

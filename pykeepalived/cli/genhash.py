@@ -62,7 +62,7 @@ Either long or short options are allowed.
    --timeout         -t       Timeout in seconds
 """
 _SHORT: Final = "Is:p:u:SV:vhm:P:t:"
-_LONG: Final = {
+LONG_OPTIONS: Final = {
     "use-sni": "-I",
     "server=": "-s",
     "port=": "-p",
@@ -121,11 +121,11 @@ def read_arguments(words: tuple[str, ...]) -> Arguments:
     if len(words) < 2:
         _usage()
     try:
-        pairs, rest = getopt.gnu_getopt(list(words), _SHORT, list(_LONG))
+        pairs, rest = getopt.gnu_getopt(list(words), _SHORT, list(LONG_OPTIONS))
     except getopt.GetoptError as error:
         _usage(_option_error(error, words))
     values: dict[str, str] = {}
-    short_of = {f"--{name.removesuffix('=')}": short for name, short in _LONG.items()}
+    short_of = {f"--{name.removesuffix('=')}": short for name, short in LONG_OPTIONS.items()}
     for option, value in pairs:
         short = short_of.get(option, option)
         if short == "-h":

@@ -8,6 +8,7 @@ from pykeepalived.model.bfd import BfdInstance
 from pykeepalived.model.checks import TlsClient
 from pykeepalived.model.common import Script, User
 from pykeepalived.model.daemon import DaemonSettings
+from pykeepalived.model.defaults import Defaults
 from pykeepalived.model.links import FirewallSettings, InterfaceDelay, PolledLink
 from pykeepalived.model.lvs import PacketMarks, SyncDaemon, VirtualServer, VirtualServerGroup
 from pykeepalived.model.routing import VirtualRoute, VirtualRule
@@ -131,6 +132,7 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     bfd_priority: int | None = None
     umask: int | None = None
     daemon: DaemonSettings = DaemonSettings()
+    defaults: Defaults = Defaults()
     log_unknown_vrids: bool = False
     words: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Words that are known, checked and without effect yet, in file order."""

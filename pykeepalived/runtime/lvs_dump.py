@@ -21,6 +21,7 @@ from pykeepalived.model.lvs import (
     VirtualServer,
     VirtualServerGroup,
 )
+from pykeepalived.runtime.global_dump import global_lines
 from pykeepalived.runtime.lvs_checks import Asked
 from pykeepalived.runtime.lvs_dump_checks import check_lines
 
@@ -30,7 +31,7 @@ _FAMILIES = (("IPv4", Family.INET), ("IPv6", Family.INET6))
 
 def checker_data(config: Config, pools: Sequence[Pool], subscriptions: Mapping[CheckHealth, Asked]) -> str:
     """The whole file."""
-    lines = ["------< Global definitions >------", *_globals(config), "------< LVS Topology >------"]
+    lines = ["------< Global definitions >------", *global_lines(config.globals), "------< LVS Topology >------"]
     lines.append(" System is compiled with LVS v1.2.1")
     if config.virtual_server_groups:
         lines.append(" ------< Virtual server group >------")
@@ -59,19 +60,6 @@ def _able(value: bool) -> str:
 def _script(script: Script) -> str:
     user = f", uid:gid {script.user.uid}:{script.user.gid}" if script.user else ""
     return " ".join(f"'{word}'" for word in script.argv) + user
-
-
-def _globals(config: Config) -> Iterator[str]:
-    settings = config.globals
-    yield f" Router ID = {settings.router_id or '[unknown]'}"
-    yield f" LVS flush = {str(settings.lvs_flush).lower()}"
-    flush = {None: "disabled", "all": "full", "VS": "VS"}.get(settings.lvs_flush_on_stop, "disabled")
-    yield f" LVS flush on stop = {flush}"
-    if settings.lvs_timeouts is not None:
-        tcp_s, tcpfin_s, udp_s = settings.lvs_timeouts
-        yield f" LVS timeouts = tcp {tcp_s}, tcpfin {tcpfin_s}, udp {udp_s}"
-    yield f" rs_init_notifies = {int(settings.rs_init_notifies)}"
-    yield f" Checkers log all failures = {str(settings.checker_log_all_failures).lower()}"
 
 
 def _group(group: VirtualServerGroup) -> Iterator[str]:

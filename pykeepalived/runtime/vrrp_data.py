@@ -10,6 +10,7 @@ from pykeepalived.model.vrrp import GarpGroup
 from pykeepalived.netio.links import Link
 from pykeepalived.netio.sockets import Place
 from pykeepalived.runtime import tracker_data
+from pykeepalived.runtime.global_dump import global_lines
 from pykeepalived.runtime.vrrp_data_instance import instances, script_lines, tracked_lines
 from pykeepalived.runtime.vrrp_data_routing import static_sections
 from pykeepalived.runtime.vrrp_view import View, number, script_text
@@ -19,7 +20,7 @@ from pykeepalived.units import SECOND_US
 def data(view: View) -> str:
     """The sections of keepalived.data that the VRRP process knows (keepalived-behaviour 5.3)."""
     sections = [
-        ("Global definitions", _global_lines(view.config)),
+        ("Global definitions", global_lines(view.config.globals)),
         *static_sections(view),
         ("Static Track groups", _track_group_lines(view.config)),
         ("VRRP Topology", instances(view)),
@@ -38,23 +39,6 @@ def data(view: View) -> str:
         if inside:
             lines += [f"------< {title} >------", *inside]
     return "".join(f"{line}\n" for line in lines)
-
-
-def _yes(value: bool) -> str:
-    return "true" if value else "false"
-
-
-def _global_lines(config: Config) -> Iterator[str]:
-    settings = config.globals
-    yield f" Network namespace = {settings.net_namespace or '(default)'}"
-    if settings.router_id is not None:
-        yield f" Router ID = {settings.router_id}"
-    yield f" Dynamic interfaces = {_yes(settings.dynamic_interfaces)}"
-    yield f" VRRP IPv4 mcast group = {settings.multicast_group4}"
-    yield f" VRRP IPv6 mcast group = {settings.multicast_group6}"
-    yield f" Script security {'enabled' if settings.enable_script_security else 'disabled'}"
-    if settings.script_user is not None:
-        yield f" Default script uid:gid {settings.script_user.uid}:{settings.script_user.gid}"
 
 
 def _sockpool_lines(view: View) -> Iterator[str]:

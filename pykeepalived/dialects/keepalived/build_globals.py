@@ -10,6 +10,7 @@ from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.model import GlobalDefs, MailSettings, SyncDaemon
 from pykeepalived.model.daemon import DaemonSettings
+from pykeepalived.model.defaults import Defaults
 from pykeepalived.model.lvs import PacketMarks
 from pykeepalived.units import SECOND_US
 
@@ -52,6 +53,7 @@ def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs
         taken["lvs_timeouts"] = (timeouts.get("tcp", 0), timeouts.get("tcpfin", 0), timeouts.get("udp", 0))
     return GlobalDefs(
         daemon=_daemon(draft),
+        defaults=_defaults(draft),
         mail=_mail(draft),
         script_user=scripts.default_user,
         dynamic_interfaces="dynamic_interfaces" in draft.values,
@@ -72,6 +74,15 @@ def _daemon(draft: Draft) -> DaemonSettings:
         elif value is None and name in {"reload_check_config", "reload_file"}:
             taken[name] = ""
     return DaemonSettings(**taken)
+
+
+def _defaults(draft: Draft) -> Defaults:
+    """Fields have the names of the draft's; a switch without its word is on."""
+    taken = {name: draft.values[name] for name in Defaults.__struct_fields__ if draft.values.get(name) is not None}
+    if (extra := draft.get("garp_extra_if")) is not None:
+        every, period_us = extra
+        taken |= {"garp_extra_all": bool(every), "garp_extra_us": period_us or 0}
+    return Defaults(**taken)
 
 
 def _packet_marks(draft: Draft) -> PacketMarks:
