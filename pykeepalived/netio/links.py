@@ -12,7 +12,6 @@ in `ifaddrmsg` (measured).
 
 from __future__ import annotations
 
-import errno
 import socket
 import struct
 from collections.abc import Callable
@@ -24,6 +23,7 @@ import msgspec
 from pykeepalived.model.common import Family
 from pykeepalived.netio import netlink
 from pykeepalived.netio.pyroute import ifaddrmsg, ifinfmsg
+from pykeepalived.netio.reports import Reports
 from pykeepalived.reactor.buffers import follow_words
 
 _RTMGRP_LINK: Final = 0x1
@@ -47,10 +47,6 @@ _ADDRESS: Final = struct.Struct("=BBBBI")
 _U32: Final = struct.Struct("=I")
 
 _RECEIVE_BUFFER: Final = 8 << 20
-_RECEIVE_BYTES: Final = 64 * 1024
-#: Reads per wake-up, so that a flood of events cannot keep the adverts waiting.
-_BURST: Final = 64
-_DISCARD: Final = 4096
 SCOPE_LINK: Final = 253
 
 
@@ -184,9 +180,7 @@ class Monitor:
         """Subscribes first and dumps afterwards, so that nothing falls between. Raises OSError."""
         self._requests = requests
         groups = _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR
-        self._netlink = netlink.open_socket(groups, _RECEIVE_BUFFER)
-        self._socket: socket.socket = self._netlink.socket
-        self._socket.setblocking(False)
+        self._reports = Reports(groups, _RECEIVE_BUFFER)
         self._reader = Reader()
         self._links: dict[int, Link] = {}
         self._names: dict[str, Link] = {}
@@ -195,14 +189,14 @@ class Monitor:
         self.resynchronise()
 
     def fileno(self) -> int:
-        return self._socket.fileno()
+        return self._reports.fileno()
 
     def close(self) -> None:
-        self._netlink.close()
+        self._reports.close()
 
     def set_buffer(self, size: int | None, *, force: bool) -> None:
         """`vrrp_netlink_monitor_rcv_bufs`: bytes, None for our own size; see `reactor.buffers`."""
-        follow_words(self._socket, _RECEIVE_BUFFER, size, force=force)
+        follow_words(self._reports.socket, _RECEIVE_BUFFER, size, force=force)
 
     # ---- the picture ----
 
@@ -247,14 +241,8 @@ class Monitor:
     def read(self) -> list[Update]:
         """Take in what the kernel has reported, at most one burst; returns what changed in the picture."""
         updates: list[Update] = []
-        for _ in range(_BURST):
-            try:
-                data = self._socket.recv(_RECEIVE_BYTES)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
+        for data in self._reports.burst():
+            if data is None:
                 self.overruns += 1
                 updates += self.resynchronise()
                 break
@@ -310,14 +298,7 @@ class Monitor:
     def resynchronise(self) -> list[Update]:
         """Dump everything and make the picture equal to it; returns what changed. Raises OSError."""
         # Events that are still queued are older than the dump, and some of their kin may be lost: they would spoil it.
-        for _ in range(_DISCARD):
-            try:
-                self._socket.recv(_RECEIVE_BYTES)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
+        self._reports.discard()
         links = [parse_link(item) for item in self._requests.dump(netlink.RTM_GETLINK, ifinfmsg())]
         found = self._requests.dump(netlink.RTM_GETADDR, ifaddrmsg(), self._reader)
         addresses = [item["address"] for item in found]

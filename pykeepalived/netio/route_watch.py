@@ -9,7 +9,6 @@ IPv4 routes that go with their interface go without any event; who cares looks a
 
 from __future__ import annotations
 
-import errno
 import socket
 import struct
 from collections.abc import Callable
@@ -21,12 +20,11 @@ from pykeepalived.model.common import Family, IpPrefix
 from pykeepalived.model.routing import PROTOCOL_KEEPALIVED, VirtualRoute, VirtualRule
 from pykeepalived.netio import netlink
 from pykeepalived.netio.pyroute import fibmsg, rtmsg
+from pykeepalived.netio.reports import Reports
 
 #: RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE, RTMGRP_IPV6_ROUTE and the bit of RTNLGRP_IPV6_RULE.
 _GROUPS: Final = 0x40 | 0x80 | 0x400 | 1 << 18
 _RECEIVE_BUFFER: Final = 1 << 20
-_RECEIVE_BYTES: Final = 64 * 1024
-_BURST: Final = 64
 _HEADER: Final = struct.Struct("=IHHII")
 #: Where rtm_protocol stands behind the header.
 _PROTOCOL_AT: Final = 5
@@ -134,36 +132,25 @@ class RouteWatch:
 
     def __init__(self) -> None:
         """Raises OSError."""
-        self._netlink = netlink.open_socket(_GROUPS, _RECEIVE_BUFFER)
-        self._socket: socket.socket = self._netlink.socket
-        self._socket.setblocking(False)
+        self._reports = Reports(_GROUPS, _RECEIVE_BUFFER)
         try:
             self._requests = netlink.Requests(strict=True)
         except BaseException:
-            self._netlink.close()
+            self._reports.close()
             raise
 
     def fileno(self) -> int:
-        return self._socket.fileno()
+        return self._reports.fileno()
 
     def close(self) -> None:
-        self._netlink.close()
+        self._reports.close()
         self._requests.close()
 
     def suspicious(self) -> bool:
         """Take in what was reported, one burst at most; whether a line of ours may have gone. Raises OSError."""
         found = False
-        for _ in range(_BURST):
-            try:
-                data = self._socket.recv(_RECEIVE_BYTES)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
-                found = True
-                continue
-            found = found or _names_a_loss(data)
+        for data in self._reports.burst():
+            found = found or data is None or _names_a_loss(data)
         return found
 
     def present(self) -> tuple[frozenset[RouteKey], frozenset[RuleKey]]:

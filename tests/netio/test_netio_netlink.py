@@ -262,7 +262,7 @@ def test_an_interface_that_is_renamed_or_removed_is_gone_under_its_old_name(lab:
 @pytest.mark.netns
 def test_lost_events_are_made_good_by_a_dump(lab: Lab, requests: netlink.Requests, monitor: Monitor) -> None:
     # A receive buffer this small loses events; without the dump the picture would stay wrong.
-    monitor._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    monitor._reports.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     wanted = [AddressChange(True, "eth0", virtual(f"10.6.0.{number}/32")) for number in range(1, 100)]
     assert addresses.apply(requests, index_in(monitor), wanted) == []
     updates = monitor.read()
