@@ -250,6 +250,8 @@ class VrrpScript(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     script: Script
+    question: bool = False
+    """The words are a question that the VRRP process asks itself (`tcp`, `http`, `unix_socket`); nobody is started."""
     interval_us: int = SECOND_US
     timeout_us: int = 0
     """0: the interval."""

@@ -15,6 +15,7 @@ from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance, VrrpState
 from pykeepalived.netio import netlink
 from pykeepalived.netio.links import AddressUpdate, Link, LinkUpdate, Monitor, Update
 from pykeepalived.netio.sockets import SocketPool
+from pykeepalived.netio.track_probe import TrackProbes
 from pykeepalived.reactor import READ
 from pykeepalived.runtime import vrrp_data, vrrp_dump, vrrp_memory
 from pykeepalived.runtime.program import FIRST_PART, Context, RunResult, StatusPart
@@ -96,6 +97,7 @@ class VrrpProgram:
             log=self._log,
             memory=self._context.memory,
         )
+        self._questions = TrackProbes(self._reactor)
         self._preparation = Preparation(self._reactor, self._announcer)
         self._losses = Losses(self._keeper, route_keeper, self._announcer, self._log)
         self._gate = ReadyGate(self._reactor, self._monitor, self._log, self._feed)
@@ -387,12 +389,19 @@ class VrrpProgram:
 
     def _run_script(self, name: str, timeout_us: int) -> None:
         tracked = self._now.scripts.get(name)
-        if tracked is not None:
+        if tracked is None:
+            return
+        if tracked.question:
+            self._questions.ask(
+                name, tracked.script.argv, timeout_us, lambda status: self._on_script(name, RunResult(status))
+            )
+        else:
             done = partial(self._on_script, name)
             self._context.scripts.run(tracked.script, timeout_us=timeout_us, done=done)
 
     def _close(self) -> None:
         self._preparation.close()
+        self._questions.close()
         self._states.close()
         self._gate.close()
         self._performer.extra_garp.close()

@@ -12,6 +12,7 @@ from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.model import (
+    Script,
     TrackBfd,
     TrackedFile,
     TrackedInterface,
@@ -24,6 +25,19 @@ from pykeepalived.model import (
 from pykeepalived.model.vrrp import ParamMatch
 
 _Reference = TypeVar("_Reference", TrackedScript, TrackedFile, TrackedProcess, TrackBfd)
+
+
+def _question(draft: Draft) -> tuple[str, ...] | None:
+    """The words of a question that needs no program; None: a script. The first one of the block counts."""
+    for kind in ("tcp", "http", "unix_socket"):
+        if kind not in draft.values:
+            continue
+        given = draft.values[kind]
+        if kind == "unix_socket":
+            return (kind, str(given))
+        words = (kind, *(str(word) for word in given if word is not None))
+        return words if kind == "tcp" or len(words) > 3 else (*words, "/")
+    return None
 
 
 class Trackers:
@@ -52,12 +66,17 @@ class Trackers:
     # ── definitions ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _script(self, draft: Draft, scripts: Scripts) -> VrrpScript | None:
-        if "script" not in draft.values or not draft.values["script"].argv:
+        question = _question(draft)
+        resolved: Script | None
+        if question is not None:
+            resolved = Script(question)
+        elif "script" not in draft.values or not draft.values["script"].argv:
             self._context.error(
                 "script-missing", f"vrrp_script `{draft.name}` has no script, it is left out", draft.statement, 1
             )
             return None
-        resolved = scripts.resolve(draft.values["script"], draft.get("user"), draft.where.get("user"), tracked=True)
+        else:
+            resolved = scripts.resolve(draft.values["script"], draft.get("user"), draft.where.get("user"), tracked=True)
         if resolved is None:
             return None
         weight, reverse = draft.get("weight", (0, None))
@@ -67,6 +86,7 @@ class Trackers:
         return VrrpScript(
             name=draft.name,
             script=resolved,
+            question=question is not None,
             weight=weight,
             reverse=reverse is not None,
             init_fail=draft.get("init_fail", False),

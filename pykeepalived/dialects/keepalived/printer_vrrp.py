@@ -99,7 +99,10 @@ def lines(writer: Writer, keyword: str, found: Sequence[VirtualRoute | VirtualRu
 
 def vrrp_script(writer: Writer, script: VrrpScript) -> None:
     with writer.block("vrrp_script", script.name):
-        writer.script("script", script.script, with_user=False)
+        if script.question:
+            writer.line(*script.script.argv)
+        else:
+            writer.script("script", script.script, with_user=False)
         users = writer.user_words(script.script.user)
         if users:
             writer.line("user", *users)

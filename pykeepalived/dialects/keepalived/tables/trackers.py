@@ -23,11 +23,13 @@ from pykeepalived.dialects.keepalived.rows import (
     word_list,
 )
 from pykeepalived.dialects.keepalived.tables.common import (
+    ADDRESS,
     COUNT,
     GROUP,
     INTERFACE,
     NAME,
     PATH,
+    PORT,
     STRING,
     USER,
     WEIGHT_253,
@@ -82,6 +84,10 @@ def _interval(context: Context, statement: Statement, draft: Draft, duration_us:
 VRRP_SCRIPT: Final = Table(
     "vrrp_script",
     script("script", field="script", soft=True, help="command; exit code 0 means well"),
+    value("tcp", ADDRESS, PORT, field="tcp", ours=True, help="instead of a script: somebody accepts there"),
+    value("http", ADDRESS, PORT, maybe(PATH), field="http", ours=True,
+          help="instead of a script: GET PATH (default /) answers with a code from 200 to 299"),
+    value("unix_socket", PATH, field="unix_socket", ours=True, help="instead of a script: somebody accepts there"),
     value("interval", _INTERVAL, field="interval_us", default="1", after=_interval, help="time between runs"),
     value("timeout", Duration(1_000, 1000 * 3600 * SECOND_US, places=3), field="timeout_us", default="interval",
           help="time after which a run counts as failed"),
