@@ -27,9 +27,9 @@ syntax keyword keepalivedKeyword fifo_write_vrrp_states_on_reload file flag-1 fl
 syntax keyword keepalivedKeyword full_command fwmark garp_extra_if garp_interval garp_lower_prio_delay
 syntax keyword keepalivedKeyword garp_lower_prio_repeat garp_master_delay garp_master_refresh
 syntax keyword keepalivedKeyword garp_master_refresh_repeat garp_master_repeat gna_interval ha_suspend hashed
-syntax keyword keepalivedKeyword helo_name higher_prio_send_advert hoplimit http_protocol hysteresis idle_tx
-syntax keyword keepalivedKeyword include_check inhibit_on_failure init_fail init_file instance interface
-syntax keyword keepalivedKeyword interval ip_family iproute_etc_dir iproute_usr_dir json_dump_file
+syntax keyword keepalivedKeyword helo_name higher_prio_send_advert hoplimit http http_protocol hysteresis
+syntax keyword keepalivedKeyword idle_tx include_check inhibit_on_failure init_fail init_file instance
+syntax keyword keepalivedKeyword interface interval ip_family iproute_etc_dir iproute_usr_dir json_dump_file
 syntax keyword keepalivedKeyword json_version kernel_rx_buf_size key lb_algo lb_kind linkbeat_use_polling
 syntax keyword keepalivedKeyword log_all_failures log_unknown_vrids lower_prio_no_advert lthreshold
 syntax keyword keepalivedKeyword lvs_check_workers lvs_dataplane lvs_flush lvs_flush_on_stop lvs_method
@@ -62,12 +62,12 @@ syntax keyword keepalivedKeyword snmp_name snmp_rs_stats_update_interval snmp_so
 syntax keyword keepalivedKeyword snmp_vs_stats_update_interval sorry_server sorry_server_inhibit
 syntax keyword keepalivedKeyword sorry_server_lvs_method source_ip startup_script startup_script_timeout state
 syntax keyword keepalivedKeyword state_dump_file stats_dump_file status_code strict_mode
-syntax keyword keepalivedKeyword sync_group_tracking_weight terminate_delay time_window timeout
+syntax keyword keepalivedKeyword sync_group_tracking_weight tcp terminate_delay time_window timeout
 syntax keyword keepalivedKeyword timer_expired_backup tls_compliant tmp_config_directory track_src_ip ttl type
-syntax keyword keepalivedKeyword umask unicast_fault_no_peer unicast_src_ip unicast_ttl use_ipvlan use_pid_dir
-syntax keyword keepalivedKeyword use_symlink_paths use_vmac use_vmac_addr user uthreshold v3_checksum_as_v2
-syntax keyword keepalivedKeyword version virtual_router_id virtualhost vmac_addr_prefix vmac_prefix
-syntax keyword keepalivedKeyword vmac_xmit_base vrf vrrp vrrp_check_unicast_src vrrp_cpu_affinity
+syntax keyword keepalivedKeyword umask unicast_fault_no_peer unicast_src_ip unicast_ttl unix_socket use_ipvlan
+syntax keyword keepalivedKeyword use_pid_dir use_symlink_paths use_vmac use_vmac_addr user uthreshold
+syntax keyword keepalivedKeyword v3_checksum_as_v2 version virtual_router_id virtualhost vmac_addr_prefix
+syntax keyword keepalivedKeyword vmac_prefix vmac_xmit_base vrf vrrp vrrp_check_unicast_src vrrp_cpu_affinity
 syntax keyword keepalivedKeyword vrrp_delay_after_boot vrrp_down_timer_adverts vrrp_garp_extra_if
 syntax keyword keepalivedKeyword vrrp_garp_interval vrrp_garp_lower_prio_delay vrrp_garp_lower_prio_repeat
 syntax keyword keepalivedKeyword vrrp_garp_master_delay vrrp_garp_master_refresh
@@ -89,7 +89,7 @@ syntax keyword keepalivedOption mngtmpaddr mtu multicast nat netlink_notify_msg 
 syntax keyword keepalivedOption noprefixroute noreverse not oif onlink or order overwrite peer port pref
 syntax keyword keepalivedOption preference preferred_lft prepend private prohibit quickack realms remcsum
 syntax keyword keepalivedOption reordering reverse rto_min rtt rttvar scope sport src ssthresh sup_group
-syntax keyword keepalivedOption sup_pl suppress_ifgroup suppress_prefixlength table tc tcp tcpfin throw to tos
+syntax keyword keepalivedOption sup_pl suppress_ifgroup suppress_prefixlength table tc tcpfin throw to tos
 syntax keyword keepalivedOption ttl-propagate tunnel-id udp uidrange unicast unreachable vepa via window
 syntax keyword keepalivedOption xresolve
 syntax keyword keepalivedOld bfd_rlimit_rtime checker_rlimit_rtime enable_snmp_keepalived global_tracking host
