@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterable, Sequence
-from ipaddress import ip_address
 
 from pykeepalived.dataplane import Counters, Failure
 from pykeepalived.lvs.table import (
@@ -104,8 +104,8 @@ def _change_destination(
         return None
     value = operation.destination
     try:
-        ip_address(kept.address)
-    except ValueError:
+        socket.inet_pton(socket.AF_INET6 if ":" in kept.address else socket.AF_INET, kept.address)
+    except (OSError, ValueError):
         return ("invalid", "not an address")
     if value.weight < 0 or value.lower_threshold > value.upper_threshold:
         return ("out-of-range", "weight or thresholds out of range")

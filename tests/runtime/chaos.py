@@ -128,6 +128,7 @@ class Chaos:
         time.sleep(self.random.uniform(0, 0.5))
         self.story.append(f"{node.space.name}: {what}")
         victims = list(pids.values()) if what == "all" else [pids[what]]
+        children = [pid for name, pid in pids.items() if name != "keepalived"]
         holds, instant_s = node.holds(), time.time()
         if what == "all":
             for pid in victims:  # none is left to notice the death of the other
@@ -140,6 +141,8 @@ class Chaos:
             wait_until(
                 lambda: not node.holds(), 120, f"no address on the dead {node.space.name} after {self.story[-3:]}"
             )
+            # A daemon that finds a child of the last one at work does not start.
+            wait_until(lambda: not any(map(_runs, children)), 120, f"the children end after {self.story[-3:]}")
         elif what == "all":
             assert node.process is not None
             node.process.wait(120)
@@ -187,6 +190,13 @@ class Chaos:
             f"{node.space.name} holds {node.holds()}, serves {node.serves()}, last line {node.log.splitlines()[-1:]}"
             for node in self.nodes
         )
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return False
 
 
 def _kill(pid: int, number: int) -> None:
