@@ -235,9 +235,9 @@ def zsh(program: Program) -> str:
     """The file for a directory of zsh's fpath."""
     lines = [f"#compdef {' '.join(_names(program))}", _HEAD.strip()]
     if program.commands:
-        lines += ["local -a commands", "commands=("]
+        lines += ["local -a subcommands", "subcommands=("]
         lines += [f"    '{command.name}:{text}'" for command, text in program.commands]
-        lines += [")", "if (( CURRENT == 2 )); then", "    _describe command commands", "    return", "fi"]
+        lines += [")", "if (( CURRENT == 2 )); then", "    _describe command subcommands", "    return", "fi"]
         lines += ["case $words[2] in"]
         for command, _ in program.commands:
             lines += [f"    {command.name})", "        shift words; (( CURRENT-- ))"]
