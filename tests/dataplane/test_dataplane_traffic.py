@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pykeepalived.dataplane.nft_options import Options
 from pykeepalived.dataplane.nftables import NftablesDataplane
+from pykeepalived.dialects.keepalived import load
+from pykeepalived.lvs.desired import entry, named_destinations, service_keys, services_of
 from pykeepalived.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey
 from pykeepalived.model.common import Family
 from pykeepalived.model.lvs import Forwarding
 from pykeepalived.tools.lab import Lab
-from tests.dataplane.traffic import CLIENTS, PORT, SERVERS, Site, TrafficContract
+from tests.dataplane.traffic import CLIENTS, PORT, SERVERS, SERVERS6, Site, TrafficContract
 
 pytestmark = pytest.mark.netns
 
@@ -74,3 +77,56 @@ def test_clients_are_hidden_only_if_asked(site: Site) -> None:
     site.service("rr", 1)
     with site.connect(CLIENTS[1]):
         assert CLIENTS[1] in site.farm.run("ss", "-Htn", "sport", "=", f":{PORT}").stdout
+
+
+GROUPS = """
+global_defs {{
+    lvs_dataplane nftables
+}}
+virtual_server_group four {{
+    10.9.0.20-22 80
+    fwmark 9
+}}
+virtual_server_group six {{
+    2001:db8:9::20-21 80
+}}
+virtual_server group four {{
+    lb_algo rr
+    lb_kind NAT
+    protocol TCP
+{servers}}}
+virtual_server group six {{
+    lb_algo rr
+    lb_kind NAT
+    protocol TCP
+{servers6}}}
+"""
+
+
+def test_groups_and_ranges(site: Site, tmp_path: Path) -> None:
+    def real_servers(addresses: tuple[str, ...]) -> str:
+        return "".join(f"    real_server {each} {PORT} {{\n        weight 1\n    }}\n" for each in addresses)
+
+    file = tmp_path / "groups.conf"
+    file.write_text(GROUPS.format(servers=real_servers(SERVERS), servers6=real_servers(SERVERS6)))
+    config = load(str(file)).config
+    table = {
+        key: entry(ref.server, key, named_destinations(ref.server))
+        for ref in services_of(config)
+        for key in service_keys(ref.server, config.virtual_server_groups)
+    }
+    assert len(table) == 6
+    addresses = [f"10.9.0.{number}/24" for number in (20, 21, 22)] + [f"2001:db8:9::{n}/64" for n in (20, 21)]
+    site.director.address("eth0", *addresses)
+    rules = "add table ip marker; add chain ip marker pre { type filter hook prerouting priority mangle; }; "
+    site.director.run("nft", rules + "add rule ip marker pre ip daddr 10.9.0.5 tcp dport 80 meta mark set 9")
+    try:
+        site.show(table)
+        # Each address is a service of its own, with its own turn.
+        for vip in (*(each.split("/")[0] for each in addresses), "10.9.0.5"):
+            assert site.spread(3, vip=vip) == [1, 1, 1], vip
+    finally:
+        site.director.run("nft", "delete table ip marker")
+        for each in addresses:
+            site.director.ip("address", "delete", each, "dev", "eth0")
+        site.show({})
