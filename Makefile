@@ -1,7 +1,7 @@
 # make demo [CONF=FILE] [DATAPLANE=ipvs|nftables]   a cluster on this machine, from start to failover, in a minute
 # make test                                         everything: units, namespaces, the test kernel, the originals
 # make bench [LONG=1] [QUESTIONS='checks …']        the benchmark book, docs/benchmarks.md: 10 minutes, or 35
-# make differential [CONFIGURATIONS=DIR]            130 LVS configurations (or those in DIR) beside keepalived: 20 minutes
+# make differential [CONFIGURATIONS=DIR | RANDOM=SEED] 130 LVS configurations (or those in DIR) beside keepalived: 20 minutes
 # make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
 # make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
 # make watchers [SECONDS=60]                        100 clients on the control socket: adverts, memory: 2 minutes
@@ -108,7 +108,8 @@ bench: packages-test
 differential: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev
 	LVS_FEATURES=long $(BIN)/python -m pytest -q -m long $(TESTS)
-	$(BIN)/python -m tests.interop.lvs.differential $(if $(CONFIGURATIONS),--directory '$(CONFIGURATIONS)')
+	$(BIN)/python -m tests.interop.lvs.differential $(if $(CONFIGURATIONS),--directory '$(CONFIGURATIONS)') \
+		$(if $(RANDOM),--random $(RANDOM))
 
 interop: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev

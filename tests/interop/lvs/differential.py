@@ -1,6 +1,6 @@
 """`make differential`: every configuration of the catalogue with keepalived and with ours in the test kernel.
 
-    python -m tests.interop.lvs.differential [--directory DIR] [--at-once N] [--jobs N] [NAME...]
+    python -m tests.interop.lvs.differential [--directory DIR | --random SEED] [--at-once N] [--jobs N] [NAME...]
 
 Without names all of the catalogue; with `--directory` the `*.conf` files in it (see `cases.from_file`). In the
 environment DIFFERENTIAL_KEEPALIVED names another keepalived than Debian's, and DIFFERENTIAL_LOG=N shows the last N
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pykeepalived.tools.guest import USUAL_MODULES, GuestError, GuestResult
 from tests.interop.lvs.catalogue import CASES
+from tests.interop.lvs.chance import random_cases
 from tests.interop.patience import run_patiently
 
 ROOT = Path(__file__).parents[3]
@@ -68,9 +69,12 @@ def main() -> int:
     parser.add_argument("--directory", type=Path)
     parser.add_argument("--at-once", type=int, default=12, help="configurations at a time in one guest")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="guests at a time")
+    parser.add_argument("--random", type=int, metavar="SEED", help="configurations that chance writes")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     known = sorted(path.stem for path in options.directory.glob("*.conf")) if options.directory else list(CASES)
+    if options.random is not None:
+        known = list(random_cases(options.random))
     names = options.names or known
     # Heavy neighbours are spread: those that stand together in the catalogue are alike.
     shares = [names[number :: options.jobs] for number in range(min(options.jobs, len(names)))]

@@ -23,6 +23,7 @@ from pykeepalived.tools.lab import Lab
 from tests.interop.lvs.backends import Loop, make_certificate
 from tests.interop.lvs.cases import Case, from_file
 from tests.interop.lvs.catalogue import CASES
+from tests.interop.lvs.chance import random_cases
 from tests.interop.lvs.machines import DAEMONS, Machine
 
 #: Name, what becomes of which servers, and the least time in seconds until all checks have noticed.
@@ -143,6 +144,15 @@ class Course:
         return found
 
 
+def find(name: str) -> Case:
+    """A case of the catalogue, or the one that chance writes: `random-SEED-NUMBER`."""
+    kind, _, rest = name.partition("-")
+    if kind == "random":
+        seed, number = map(int, rest.split("-"))
+        return random_cases(seed, number + 1)[name]
+    return CASES[name]
+
+
 def befall(machine: Machine, fate: str, states: dict[str, str]) -> None:
     """One event for one machine."""
     for number, state in states.items():
@@ -247,7 +257,7 @@ def main() -> int:
     if options.directory is not None:
         cases = [from_file(options.directory / f"{name}.conf") for name in options.names]
     else:
-        cases = [CASES[name] for name in options.names]
+        cases = [find(name) for name in options.names]
     with tempfile.TemporaryDirectory(prefix="differential-") as directory:
         Path(directory).chmod(0o755)
         different = run(cases, QUICK_FATES if options.quick else FATES, Path(directory), options.at_once)

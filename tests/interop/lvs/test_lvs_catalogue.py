@@ -9,6 +9,7 @@ import pytest
 from pykeepalived.dialects.keepalived.rows import Options, Row, Table
 from pykeepalived.dialects.keepalived.tables.lvs import GROUP_ENTRY, SSL, VIRTUAL_SERVER
 from tests.interop.lvs.catalogue import CASES
+from tests.interop.lvs.chance import COUNT, random_cases
 from tests.interop.lvs.differential import run_batch
 
 #: Words that the other program, 2.2.7, does not know.
@@ -85,3 +86,10 @@ def test_a_dozen_configurations_live_as_with_keepalived() -> None:
     result = run_batch(names, quick=True)
     assert result.exit_code == 0, result.output
     assert result.output.count("same ") == len(names), result.output
+
+
+def test_chance_writes_the_same_configurations_for_the_same_seed() -> None:
+    first, again, other = random_cases(5), random_cases(5), random_cases(6)
+    assert first == again
+    assert len(first) == COUNT
+    assert {case.text for case in first.values()}.isdisjoint(case.text for case in other.values())
