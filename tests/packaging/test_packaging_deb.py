@@ -65,7 +65,7 @@ def test_what_an_administrator_changes_is_a_conffile(content: Path) -> None:
     files = {f"/{path.relative_to(content)}" for path in (content / "etc").rglob("*") if path.is_file()}
     assert listed == {path for path in files if not (content / path[1:]).is_symlink()}
     for name in ("keepalived", "ldirectord"):
-        assert {f"/etc/init.d/{name}", f"/etc/default/{name}", f"/etc/logrotate.d/{name}"} <= listed
+        assert {f"/etc/init.d/{name}", f"/etc/logrotate.d/{name}"} <= listed
 
 
 def test_its_owners_and_modes(package: Path) -> None:
