@@ -25,6 +25,8 @@ class Stage(Protocol):
     """A router under test with one virtual router, and what a stranger sees and does."""
 
     vrid: int
+    late_s: float
+    """How much later than due something may be seen: nothing in virtual time, a lot on a busy machine."""
 
     def hear(self, packet: bytes) -> None:
         """The stranger sends a packet, from the IP header on."""

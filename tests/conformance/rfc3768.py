@@ -60,9 +60,9 @@ def v2_password(stage: Stage) -> None:
 def v2_down_interval(stage: Stage) -> None:
     plays.become_backup(stage, **TWO)
     stage.hear(good(stage))
-    after = plays.takes_over_after(stage, 6)
+    after = plays.takes_over_after(stage, 6 + stage.late_s)
     assert after is not None
-    assert 3.5 < after < 4.1, after
+    assert 3.5 < after < 4.1 + stage.late_s, after
 
 
 @case(**TWO)

@@ -57,6 +57,8 @@ def instance_of(case: Case, vrid: int) -> VrrpInstance:
 class CoreStage:
     """The core with a ladder in front and scapy's packets behind it."""
 
+    late_s = 0.0
+
     def __init__(self, case: Case, vrid: int = 51) -> None:
         self.vrid = vrid
         self._instance = instance_of(case, vrid)
@@ -229,6 +231,8 @@ class Network:
 
 class WireStage:
     """One virtual router of a network."""
+
+    late_s = 4.0
 
     def __init__(self, network: Network, case: Case) -> None:
         self.vrid = network.vrids[case.name]
