@@ -59,7 +59,7 @@ def detect(lab: Lab, name: str, file: Path) -> float:
         wait_until(lambda: in_table(space) == SERVERS, _LIMIT_S, f"{name} has all servers", interval_s=0.1)
         time.sleep(3)
         gone = "; ".join(f"ip route add 10.9.0.{number}/32 dev hole table 7" for number in range(1, SILENT * 3 + 1, 3))
-        space.run("sh", "-ec", f"{gone}; ip rule add pref 10 lookup local; ip rule del pref 0")
+        space.run("sh", "-ec", f"{gone}; ip rule add pref 10 lookup local; ip rule del pref 0", timeout_s=300)
         begun = time.monotonic()
         space.ip("rule", "add", "pref", "5", "lookup", "7")
         wait_until(lambda: in_table(space) == SERVERS - SILENT, _LIMIT_S, f"{name} has noticed", interval_s=0.02)

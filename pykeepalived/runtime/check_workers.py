@@ -32,8 +32,9 @@ from pykeepalived.units import SECOND_US
 _HANDED_OVER: Final = (TcpCheck, HttpCheck, SmtpCheck, DnsCheck, UdpCheck)
 #: CPU of one check in microseconds, roughly: what the automatic choice reckons with.
 _PLAIN_US, _TLS_US = 80, 1000
-#: Up to this share of a processor the checker asks by itself, and a worker is for so much.
-_ALONE: Final = 0.7
+#: Up to this share of a processor the checker asks by itself: with more servers than that, a reload, a look at the
+#: whole table or a crowd of changes would make checks late. And a worker is for so much.
+_ALONE: Final = 0.4
 _FOR_ONE: Final = 0.5
 _SEND_BUFFER: Final = 8 * far.PACKET_LIMIT
 _RESTART_US: Final = SECOND_US
