@@ -3,8 +3,8 @@
     python benchmarks/pace.py [--seconds N] [--servers N] [--json FILE]
 
 The daemon runs in a network namespace with the nftables dataplane, its servers are one nginx behind all addresses. The
-status of the checker process says how many checks began, and how many of them more than 100 ms late. CPU and memory are
-those of the checker and of the workers that it has by the load: all of its pages, and the workers' own.
+status of the checker process says how many checks began, and how many of them more than 100 ms late. CPU and memory
+are those of the checker and of the workers that it has by the load: all of its pages, and the workers' own.
 """
 
 from __future__ import annotations
