@@ -80,7 +80,7 @@ def main() -> int:
     return finish(
         [
             Row(group=group, what="starts at most 100 ms late", unit="%", ours=[punctual * 100], least=PUNCTUAL * 100),
-            Row(group=group, what="memory of the checker with its workers", unit="MiB", ours=[largest], most=MEMORY_MIB),
+            Row(group=group, what="memory, checker and workers", unit="MiB", ours=[largest], most=MEMORY_MIB),
             Row(group=group, what="its memory per server", unit="KiB", ours=[largest * 1024 / options.servers]),
             Row(group=group, what="CPU for a check", unit="µs", ours=[cost_us]),
             Row(group=group, what="checks begun, of those due", unit="%", least=98,
