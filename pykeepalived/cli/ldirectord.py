@@ -136,7 +136,9 @@ def command(debug: bool, strict: bool, config: str | None, action: str) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point. `arguments` None: those of the process."""
     words = list(sys.argv[1:]) if arguments is None else arguments
-    names.adopt_name("ldirectord", words)
+    # A cluster's agent looks for `/usr/sbin/ldirectord CONFIG start` in the process list.
+    by_path = os.path.isabs(sys.argv[0]) and os.path.basename(sys.argv[0]) == "ldirectord"  # noqa: PTH117, PTH119
+    names.adopt_name("ldirectord", words, path=sys.argv[0] if by_path else None)
     try:
         command.main(args=words, prog_name="ldirectord", standalone_mode=False)
     except _UsageError as error:

@@ -31,9 +31,12 @@ def program_of(path: str) -> str | None:
     return PROGRAMS.get(os.path.basename(path))  # noqa: PTH119 - words of the command line, not files
 
 
-def adopt_name(name: str, arguments: Sequence[str] | None = None) -> None:
-    """Be called `name` with these arguments (None: those of `sys.argv`) in the process list."""
+def adopt_name(name: str, arguments: Sequence[str] | None = None, *, path: str | None = None) -> None:
+    """Be called `name` with these arguments (None: those of `sys.argv`) in the process list.
+
+    `path`: what the command line begins with, when that is not the name.
+    """
     if arguments is None:
         arguments = sys.argv[1:]
     names.set_comm(name)
-    names.set_command_line([name, *arguments])
+    names.set_command_line([path or name, *arguments])

@@ -58,6 +58,15 @@ def test_what_stands_in_a_real_line() -> None:
         assert found.forwarding.method is method
 
 
+@pytest.mark.parametrize("method", ["gate", "ipip"])
+def test_a_port_that_the_kernel_forces(method: str) -> None:
+    """ldirectord adds it with one port and looks for it with another, so that it never comes back after a failure."""
+    _, made = table(f"real=10.1.1.1:80 {method}", "quiescent=yes", head="virtual=10.1.0.1:8080")
+    assert [(item.address, item.port) for item in made.destinations] == [("10.1.1.1", 8080)]
+    spec = server(f"real=10.1.1.1:80 {method}", "checktype=connect", head="virtual=10.1.0.1:8080")
+    assert spec.real_servers[0].checkers[0].question.socket.port == 80
+
+
 @pytest.mark.shows("ldirectord.virtual.{scheduler,persistent,netmask,schedflags,protocol,ops}")
 @pytest.mark.parametrize(
     ("lines", "expected"),

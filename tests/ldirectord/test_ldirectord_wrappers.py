@@ -93,6 +93,10 @@ def test_heartbeat_calls_the_program_by_a_link(room: Room, tmp_path: Path, binar
     room.run("ln", "-s", str(binaries / "ldirectord"), resource)
     assert room.run(resource, "web.cf", "status").stdout == "ldirectord is stopped for /etc/ha.d/web.cf\n"
     assert room.run(resource, "web.cf", "start").returncode == 0
+    # How the agent of resource-agents finds a daemon whose file has broken.
+    found = room.run("pgrep", "-f", f"{resource} web.cf start").stdout.split()
+    assert found == room.read("/run/ldirectord.web.cf.pid").split()
+    assert room.run("pidof", "ldirectord").stdout.split() == found
     told = room.run(resource, "web.cf", "status")
     assert (told.returncode, "is running with pid" in told.stderr) == (0, True)
     assert room.run(resource, "web.cf", "stop").returncode == 0
