@@ -161,7 +161,7 @@ class Director:
 
     def in_room(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = ["nsenter", "-t", str(self.room.pid), "-m", "-n", *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     def control(self, action: str) -> list:
         done = self.in_room(PROGRAMS[self.name], self.config, action)
@@ -186,7 +186,7 @@ class Director:
 
 
 def run(*words: str, stdin: str = "") -> str:
-    done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, (words, done.stderr)
     return done.stdout
 

@@ -12,7 +12,7 @@ from pathlib import Path
 PROGRAM = str(Path(sys.executable).parent / "pyldirectord")
 _PREPARE = """
 for place in /run /var/log /etc/ha.d; do mount -t tmpfs none $place || exit 1; done
-ip link set lo up && echo ready && exec sleep 600
+ip link set lo up && echo ready && exec sleep 3600
 """
 
 
@@ -45,9 +45,22 @@ class Room:
     def _command(self, *words: str) -> list[str]:
         return ["nsenter", "-t", self._first, "--mount", "--net", "--pid", "--", *words]
 
-    def run(self, *words: str, cwd: Path | None = None, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, cwd: Path | None = None, stdin: str | None = None, timeout_s: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         command = self._command("env", "-C", str(cwd), *words) if cwd else self._command(*words)
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+    def give_ipvsadm(self) -> None:
+        """Let Debian's ldirectord find a stand-in for ipvsadm, for machines whose kernel has no IPVS."""
+        stand_in = Path(__file__).with_name("ipvsadm_stand_in")
+        assert self.run("mount", "--bind", str(stand_in), "/usr/sbin/ipvsadm").returncode == 0
+
+    @staticmethod
+    def python(script: Path, *words: object) -> list[str]:
+        """The words that run a script of ours with our programs in its PATH."""
+        path = f"PATH={Path(PROGRAM).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
+        return ["env", path, sys.executable, str(script), *(str(word) for word in words)]
 
     def ldirectord(self, *words: str, cwd: Path | None = None) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""
