@@ -67,6 +67,8 @@ class StartTls(msgspec.Struct, frozen=True, kw_only=True):
     """A stream that ends without close-notify fails with TLS; otherwise it is an ordinary end."""
     check_name: bool = False
     """With `verify`: the certificate must be for `server_name`."""
+    valid_days: int = 0
+    """The certificate must be valid for so many days more, verified or not; 0: nobody looks."""
 
 
 class Send(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache
 from typing import Any
 
+from pykeepalived.checkers import json_value
 from pykeepalived.checkers.conversation import (
     Command,
     Connect,
@@ -77,6 +78,9 @@ def _start_tls(check: HttpCheck, url: HttpUrl, compliant: bool) -> StartTls:
     client = check.client or TlsClient()
     return StartTls(
         server_name=server_name(check, url),
+        verify=check.verify,
+        check_name=check.sni_name is not None,
+        valid_days=check.certificate_days,
         require_close_notify=compliant,
         ca_file=client.ca,
         certificate_file=client.certificate,
@@ -98,7 +102,8 @@ def fetch(check: HttpCheck, url: HttpUrl) -> Conversation:
     status = status_of(head.raw)
     if status is None or not any(first <= status <= last for first, last in url.status_codes):
         return Outcome(False, f"HTTP status code error: {status}", "status-code")
-    body = None if url.digest is None and url.regex is None else Judged(url, len(head.raw))
+    looks = url.digest is not None or url.regex is not None or url.json is not None
+    body = Judged(url, len(head.raw)) if looks else None
     failure = yield from read_body(
         head.rest, announced_length(head), None if body is None else body.take, to_end=check.tls and compliant
     )
@@ -165,6 +170,7 @@ class Judged:
 
     def __init__(self, url: HttpUrl, head_size: int) -> None:
         self._url = url
+        self._document = bytearray()
         self._md5: Any = None if url.digest is None else hashlib.md5(usedforsecurity=False)
         self._search: Search | None = None
         self._found = False
@@ -180,6 +186,8 @@ class Judged:
     def take(self, data: bytes) -> Judgement:
         if self._md5 is not None:
             self._md5.update(data)
+        if self._url.json is not None and len(self._document) <= json_value.BODY_LIMIT:
+            self._document += data[: json_value.BODY_LIMIT + 1]
         if self._search is None or self._found:
             return None
         return (yield from self._run(self._search.feed(data)))
@@ -188,6 +196,10 @@ class Judged:
         url = self._url
         if self._md5 is not None and self._md5.hexdigest() != url.digest:
             return Outcome(False, "MD5 digest error", "digest")
+        if url.json is not None:
+            outcome = json_value.judge(bytes(self._document), *url.json)
+            if not outcome.ok or url.regex is None:
+                return outcome
         if url.regex is None:
             return _DIGEST_PASSED
         if self._error is not None:

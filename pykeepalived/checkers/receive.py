@@ -23,6 +23,11 @@ class ReceiveSearch:
             else:
                 self._search = Search(pattern)
 
+    @property
+    def found(self) -> bool:
+        """It matches already, whatever comes."""
+        return self._found
+
     def take(self, data: bytes) -> Judgement:
         if self._search is None or self._found:
             return None

@@ -49,6 +49,10 @@ class TcpCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question", 
     """Connect, close. TCP_CHECK, and ldirectord's `connect`."""
 
     socket: SocketOptions
+    send: str | None = None
+    """Ours: what to say first; with the escapes of C."""
+    expect: str | None = None
+    """Ours: a regular expression that what the server says must match."""
 
 
 class HttpUrl(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,10 +70,12 @@ class HttpUrl(msgspec.Struct, frozen=True, kw_only=True):
     regex_stack: tuple[int, int] | None = None
     """Stack of the compiled matcher in bytes, at first and at most; None: the library's own (32 KiB)."""
     tls_compliant: bool | None = None
+    json: tuple[str, str] | None = None
+    """Ours: a path into the JSON document, and the value that must stand there."""
 
 
 class TlsClient(msgspec.Struct, frozen=True, kw_only=True):
-    """The root block SSL: what SSL_GET shows a server that asks who it is. Servers are not verified."""
+    """The root block SSL: what SSL_GET shows a server that asks who it is. Servers are verified with `verify` only."""
 
     ca: str | None = None
     certificate: str | None = None
@@ -91,6 +97,11 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question",
     sni_name: str | None = None
     fast_recovery: bool = False
     tls_compliant: bool = False
+    verify: bool = False
+    """Ours: the server's certificate must be signed by the SSL block's `ca` (else one that the system trusts), and be
+    for `sni_name` where there is one."""
+    certificate_days: int = 0
+    """Ours: for so many days more it must be valid; 0: nobody looks."""
     client: TlsClient | None = None
     """The same for all checks of a configuration."""
 

@@ -156,8 +156,8 @@ class CheckBuilder:
     # ── one of each ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _tcp(self, kind: str, draft: Draft, chain: list[Draft], target: tuple[str, int]) -> _Question | None:
-        del kind, draft
-        return TcpCheck(socket=self._socket(chain, target))
+        del kind
+        return TcpCheck(socket=self._socket(chain, target), send=draft.get("send"), expect=draft.get("expect"))
 
     def _ping(self, kind: str, draft: Draft, chain: list[Draft], target: tuple[str, int]) -> _Question | None:
         del kind, draft
@@ -246,6 +246,8 @@ class CheckBuilder:
             sni_name=sni,
             fast_recovery=draft.get("fast_recovery", False),
             tls_compliant=draft.get("tls_compliant", False),
+            verify=draft.get("verify", False),
+            certificate_days=draft.get("certificate_days", 0),
         )
 
     def _url(self, draft: Draft) -> HttpUrl | None:
@@ -256,7 +258,7 @@ class CheckBuilder:
         taken = {
             field: draft.values[field]
             for field in ("digest", "status_codes", "virtualhost", "regex_no_match", "regex_min_offset",
-                          "regex_max_offset", "regex_stack", "tls_compliant")
+                          "regex_max_offset", "regex_stack", "tls_compliant", "json")
             if field in draft.values
         }  # fmt: skip
         for field in ("regex_no_match", "regex_options", "regex_min_offset", "regex_max_offset", "regex_stack"):

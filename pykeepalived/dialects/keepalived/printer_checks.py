@@ -102,6 +102,9 @@ def checker(writer: Writer, spec: CheckerSpec, server: RealServer, inherited: In
         timing(writer, spec, kind, inherited, alpha=server.alpha, log_all=log_all)
         if isinstance(question, HttpCheck):
             _http(writer, question, server)
+        elif isinstance(question, TcpCheck):
+            writer.value("send", question.send)
+            writer.value("expect", question.expect)
         elif isinstance(question, SmtpCheck):
             # Empty: what global_defs says, or the name of the host.
             writer.value("helo_name", question.helo_name or None)
@@ -172,6 +175,8 @@ def _http(writer: Writer, found: HttpCheck, server: RealServer) -> None:
     writer.switch("fast_recovery", found.fast_recovery)
     if found.tls:
         writer.switch("tls_compliant", found.tls_compliant)
+        writer.switch("verify", found.verify)
+        writer.value("certificate_days", found.certificate_days, 0)
     for url in found.urls:
         with writer.block("url"):
             _url(writer, url)
@@ -179,6 +184,8 @@ def _http(writer: Writer, found: HttpCheck, server: RealServer) -> None:
 
 def _url(writer: Writer, found: HttpUrl) -> None:
     writer.line("path", found.path)
+    if found.json is not None:
+        writer.line("json", *found.json)
     writer.value("digest", found.digest)
     if not found.status_codes:
         writer.cannot(f"url {found.path}: no status code is a good one")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from pykeepalived.checkers.certificate import not_after_s
 from pykeepalived.checkers.conversation import ConversationError, FailureKind, StartTls
 from pykeepalived.netio.connectors.stream import Stream, closed_early
 
@@ -20,6 +21,7 @@ _CONTEXTS_LIMIT: Final = 256
 #: Sessions that are remembered for each of them; a session has about 4 KiB.
 _SESSIONS_LIMIT: Final = 4096
 _SESSION_LASTS_S: Final = 60.0
+_DAY_S: Final = 86_400
 
 
 class Sessions:
@@ -124,6 +126,7 @@ class TlsStream:
         "_sessions",
         "_stream",
         "_unsent",
+        "_valid_days",
         "_whole",
         "ended",
     )
@@ -134,6 +137,7 @@ class TlsStream:
         self._outgoing = ssl.MemoryBIO()
         self._unsent = b""
         self._close_notify = command.require_close_notify
+        self._valid_days = command.valid_days
         self.ended = False
         self._sessions = sessions = None if stream.place is None else settings.sessions
         self._place = (stream.place, command.server_name)
@@ -160,7 +164,19 @@ class TlsStream:
                 raise ConversationError(FailureKind.TLS, f"TLS handshake: {_text(error)}") from None
             else:
                 self._whole = not self._object.session_reused
+                if self._valid_days:
+                    self._look_at_the_end()
                 return self.flush()
+
+    def _look_at_the_end(self) -> None:
+        """Whether the certificate is valid for long enough. Raises ConversationError."""
+        end_s = not_after_s(self._object.getpeercert(binary_form=True) or b"")
+        if end_s is None:
+            raise ConversationError(FailureKind.TLS, "certificate: its end is not known")
+        left_s = end_s - time.time()
+        if left_s < self._valid_days * _DAY_S:
+            text = f"ends in {left_s / _DAY_S:.1f} days" if left_s > 0 else f"has ended {-left_s / _DAY_S:.1f} days ago"
+            raise ConversationError(FailureKind.TLS, f"certificate: {text}")
 
     def read(self, limit: int) -> bytes | None:
         """At most `limit` bytes; b"" at the end; None when there is nothing yet. Raises ConversationError."""

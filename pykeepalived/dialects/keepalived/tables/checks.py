@@ -187,6 +187,8 @@ def _url_rows(context: str, tls: bool) -> Table:
               help="first byte of a match"),
         value("regex_max_offset", UNSIGNED, field="regex_max_offset", soft=True,
               help="last byte where a match may start"),
+        value("json", STRING, STRING, field="json", ours=True,
+              help="path into a JSON document with dots, and the value that must stand there"),
         value("regex_stack", UNSIGNED, UNSIGNED, field="regex_stack", soft=True,
               help="bytes of stack of the matcher at first and at most"),
         *more,
@@ -196,7 +198,13 @@ def _url_rows(context: str, tls: bool) -> Table:
 def _http(context: str, tls: bool) -> Table:
     more: tuple[Row, ...] = ()
     if tls:
-        more = (switch("tls_compliant", field="tls_compliant", since="2.4", help="pages must end with a TLS close"),)
+        more = (
+            switch("tls_compliant", field="tls_compliant", since="2.4", help="pages must end with a TLS close"),
+            switch("verify", field="verify", ours=True,
+                   help="the certificate must be trusted (`ca` of the SSL block, else the system's) and for sni_name"),
+            value("certificate_days", Integer(0, 36500, "days"), field="certificate_days", default="0", ours=True,
+                  help="the certificate must be valid for so long from now on"),
+        )
     return Table(
         context,
         *socket_rows(),
@@ -215,7 +223,13 @@ def _http(context: str, tls: bool) -> Table:
 
 _RS: Final = "virtual_server.real_server"
 
-TCP_CHECK: Final = Table(f"{_RS}.TCP_CHECK", *socket_rows(), *timing_rows(checker=True))
+TCP_CHECK: Final = Table(
+    f"{_RS}.TCP_CHECK",
+    *socket_rows(),
+    *timing_rows(checker=True),
+    value("send", STRING, field="send", ours=True, help="text to send first, with the escapes of C"),
+    value("expect", STRING, field="expect", ours=True, help="regular expression that the answer must match"),
+)
 HTTP_GET: Final = _http(f"{_RS}.HTTP_GET", tls=False)
 SSL_GET: Final = _http(f"{_RS}.SSL_GET", tls=True)
 SMTP_HOST: Final = Table(f"{_RS}.SMTP_CHECK.host", *socket_rows(), *timing_rows(checker=True))
