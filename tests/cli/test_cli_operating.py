@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import termios
+import time
 from pathlib import Path
 
 import msgspec
@@ -77,17 +79,22 @@ class Director:
         self.process.wait(PATIENCE_S)
 
     def ctl(self, *words, code=0):
-        done = subprocess.run(
-            [sys.executable, "-c", CTL, *words],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-            timeout=PATIENCE_S,
-        )
-        assert done.returncode == code, (words, done.stdout, done.stderr, self.log.read_text())
-        return done.stdout
+        """What a command prints. A machine that is too busy to answer within its limits is asked again."""
+        end_s = time.monotonic() + PATIENCE_S
+        while True:
+            done = subprocess.run(
+                [sys.executable, "-c", CTL, *words],
+                env=self.env,
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=ROOT,
+                timeout=PATIENCE_S,
+            )
+            late = "no answer" in done.stderr or '"no answer"' in done.stdout
+            if not late or time.monotonic() > end_s:
+                assert done.returncode == code, (words, done.stdout, done.stderr, self.log.read_text())
+                return done.stdout
 
     def json(self, *words, code=0):
         return json.loads(self.ctl(*words, "--json", code=code))
@@ -107,6 +114,7 @@ def director(tmp_path_factory):
         made.until("MASTER")
         yield made
         made.stop()
+    shutil.rmtree(made.env["PYKEEPALIVED_STATE_DIRECTORY"], ignore_errors=True)
 
 
 def holds(director):
@@ -149,9 +157,14 @@ def test_why_it_is_master_is_one_command_and_what_the_script_said_another(direct
     text = director.ctl("explain", "VI_1")
     assert "MASTER: no router sends adverts with a priority above" in text
     assert "-10 (script fails)" in text
-    runs = director.json("scripts")["scripts"][0]["runs"]
-    assert (runs[-1]["status"], runs[-1]["output"]) == (3, "no disk\n")
-    assert "no disk" in director.ctl("scripts", "--failed")
+
+    def said():
+        # On a busy machine a run may meet its time limit of a second.
+        runs = director.json("scripts")["scripts"][0]["runs"]
+        return any((run["status"], run["output"]) == (3, "no disk\n") for run in runs)
+
+    wait_until(said, PATIENCE_S, "a run with its output")
+    wait_until(lambda: "no disk" in director.ctl("scripts", "--failed"), PATIENCE_S, "the same for people")
 
 
 def test_events_can_be_followed_from_where_a_reader_stopped(director):

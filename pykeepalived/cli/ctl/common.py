@@ -23,6 +23,9 @@ EXIT_REFUSED: Final = 1
 EXIT_CHOICE: Final = 2
 EXIT_NOT_RUNNING: Final = 3
 
+#: A machine may be busy when somebody asks what is wrong with it.
+_PATIENCE_S: Final = 30.0
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -41,7 +44,7 @@ def json_option(function: Command) -> Command:
 def ask(path: str | None, command: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
     """The daemon's answer; ends the program with the right exit code when there is none."""
     try:
-        return control.ask(path or choose_socket(), command, arguments)
+        return control.ask(path or choose_socket(), command, arguments, timeout_s=_PATIENCE_S)
     except (control.NotRunning, control.ControlError) as error:
         fail(error)
 
