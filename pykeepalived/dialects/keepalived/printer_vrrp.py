@@ -161,7 +161,8 @@ class References:
         if owner.track_interfaces:
             with writer.block("track_interface"):
                 for interface in owner.track_interfaces:
-                    weight = f" weight {interface.weight}" if interface.weight or writer.everything else ""
+                    said = interface.weight or interface.reverse or writer.everything
+                    weight = f" weight {interface.weight}" if said else ""
                     writer.raw(f"{_name(interface.ifname)}{weight}{' reverse' if interface.reverse else ''}")
         self._named(writer, "track_script", owner.track_scripts)
         self._named(writer, "track_file", owner.track_files)

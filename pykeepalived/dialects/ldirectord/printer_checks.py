@@ -153,6 +153,12 @@ def _port_of(spec: CheckerSpec) -> int | None:
     return spec.question.socket.port if isinstance(spec.question, NegotiateCheck | TcpCheck) else None
 
 
+def _unnamed(found: VirtualServer, port: int) -> bool:
+    """The names for the monitorfile, which hold a written `checkport`, do not hold this one."""
+    names = [server.monitor_name.split() for server in found.real_servers if server.monitor_name]
+    return bool(names) and not any(str(port) in words[3:] for words in names)
+
+
 def _ports(
     check: SectionCheck, found: VirtualServer, service: str, specs: dict[Key, CheckerSpec], problems: list[str]
 ) -> None:
@@ -163,10 +169,10 @@ def _ports(
             problems.append(f"the check of {key[0]} connects to {spec.question.socket.address}")
     if all(port == key[1] for key, port in wanted.items()):
         return
-    if len(set(wanted.values())) == 1:
+    own = found.selector.port if isinstance(found.selector, AddressSelector) else 0
+    if len(set(wanted.values())) == 1 and not _unnamed(found, next(iter(wanted.values()))):
         check.directives.append(("checkport", str(next(iter(wanted.values()))), None))
         return
-    own = found.selector.port if isinstance(found.selector, AddressSelector) else 0
     for key, port in wanted.items():
         if port == key[1]:
             continue

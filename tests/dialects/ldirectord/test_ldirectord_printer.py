@@ -37,6 +37,7 @@ def test_the_same_model_comes_back(path: Path, everything: bool) -> None:
 
 
 SECTION = """checkinterval=3
+{above}
 virtual={head}
     real={address}{port} {method} {weight}{pair}
     real=10.1.1.9 masq
@@ -45,6 +46,24 @@ virtual={head}
     {service}
     {more}
 """
+
+
+#: Global lines.
+ABOVE = [
+    "", "emailalert=x@y", "emailalert=x@y\nemailalertfrom=z@y\nemailalertfreq=3600", "smtp=127.0.0.1", "tlsverify=yes",
+    "emailalert=x@y\nemailalertstatus=all", 'tlsca="/tmp/ca.pem"', "fork=yes", "supervised=yes", "cleanstop=no",
+    "quiescent=yes\nreaddquiescent=yes", "autoreload=yes", "execute=other.cf", "maintenancedir=/tmp",
+    "fallback=10.8.8.8:80 gate", "checktimeout=4\nnegotiatetimeout=9", 'logfile="/tmp/l"',
+    "fallbackcommand=/bin/true a",
+    "failurecount=2\ncheckcount=4", 'callback="/bin/true"',
+]  # fmt: skip
+#: Lines of a section about TLS, mails and names.
+SAFETY_AND_MAIL = [
+    "tlsverify=yes", 'tlsca="/tmp/ca.pem"', 'tlscert="/tmp/a.pem"\n    tlskey="/tmp/b.pem"',
+    'tlsservername="www.example"', "emailalert=a@b\n    emailalertfreq=7\n    emailalertstatus=running,stopping",
+    "emailalert=a@b\n    smtp=127.0.0.1",
+    'monitorfile="/tmp/m"', "servicename=shop", "comment=of ours", 'fallbackcommand="/bin/x a"', 'secret="s"',
+]  # fmt: skip
 
 
 @settings(deadline=None, max_examples=150)
@@ -58,8 +77,10 @@ virtual={head}
     protocol=st.sampled_from(["tcp", "udp"]),
     check=st.sampled_from(["negotiate", "connect", "ping", "external", "external-perl", "on", "off", "4"]),
     service=st.sampled_from(["", "service=http", "service=ftp", "service=sip", "service=none", "service=http_proxy"]),
+    above=st.sampled_from(ABOVE),
     more=st.sampled_from(
         [
+            *SAFETY_AND_MAIL,
             "", "checkport=8080", 'request="x"', 'receive="a.b"', "schedflags=flag-1,flag-3", "persistent=30",
             'login="me"', "netmask=255.255.255.0", "fallback=10.9.9.9 ipip", "fallback=10.9.9.9:81", "quiescent=yes",
             "fallbackcommand=/bin/x a b", "checkcommand=/bin/y a", "emailalert=a@b, c@d", "virtualhost=www.example",
