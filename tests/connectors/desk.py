@@ -54,7 +54,7 @@ class Desk:
         assert len(outcomes) == 1
         return outcomes[0]
 
-    def run_until(self, condition: Callable[[], bool], limit_s: float = 10.0) -> None:
+    def run_until(self, condition: Callable[[], bool], limit_s: float = 60.0) -> None:
         end = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < end, "nothing came of it"
@@ -69,5 +69,5 @@ class Desk:
         assert not self.faults, self.faults
 
 
-def options(port: int, address: str = "127.0.0.1", timeout_ms: int = 2000, **words: Any) -> SocketOptions:
+def options(port: int, address: str = "127.0.0.1", timeout_ms: int = 20_000, **words: Any) -> SocketOptions:
     return SocketOptions(address=address, port=port, timeout_us=timeout_ms * 1000, **words)

@@ -215,8 +215,8 @@ def test_the_process_does_not_grow(
         grown = resident() - before
     assert {item.ok for item in outcomes} == {False}
     assert {item.reason for item in outcomes} <= set(reasons.split()), {item.reason for item in outcomes}
-    # The floods and their servers share this process, and others the machine.
-    assert lasted_s < 4
+    # The floods never end by themselves. Their servers share this process, and others the machine.
+    assert lasted_s < 40
     assert grown < 32 << 20
 
 

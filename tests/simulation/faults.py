@@ -61,7 +61,7 @@ FAULTS: tuple[PlantedFault, ...] = (
         "if advert.priority > instance.priority:",
     ),
     _fault("lower-always-believed", "hearing", "elif not _tolerates_lower(instance, now_us, out):", "elif False:"),
-    _fault("nopreempt-forgotten", "hearing", "if instance.config.nopreempt:", "if False:"),
+    _fault("nopreempt-forgotten", "hearing", "if instance.config.nopreempt or ", "if False or "),
     _fault("preempt-delay-forgotten", "hearing", "if not delay_us:", "if True:"),
     _fault("preempt-delay-endless", "hearing", "return now_us < instance.preempt_from_us", "return True"),
     _fault(
@@ -147,7 +147,7 @@ FAULTS: tuple[PlantedFault, ...] = (
         "links[event.ifname] = event.up",
         "links[event.ifname] = event.up and not self._running",
     ),
-    _fault("weight-turned-round", "tracking", "elif up is (weight > 0):", "elif up is (weight < 0):"),
+    _fault("weight-turned-round", "tracking", "elif weight and up is (weight > 0):", "elif weight and up is (weight < 0):"),
     _fault(
         "priority-not-applied",
         "instance",

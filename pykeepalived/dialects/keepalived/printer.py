@@ -1,6 +1,6 @@
 """A `Config` as the text of a keepalived.conf, such that loading the text gives the same model.
 
-What inherits is written where it counts, so the words of global_defs that only give defaults to other blocks are gone;
+What a block inherits from global_defs is written in both places, so that it stays what it is wherever it is copied to;
 variables, conditions and includes have done their work before there was a model. Blocks that the model only knows by
 name, words that no spelling gives and settings of ldirectord that keepalived.conf has not are listed, never dropped.
 """
@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from pykeepalived.dialects.keepalived.printer_bfd import bfd_instance, track_group
+from pykeepalived.dialects.keepalived.printer_defaults import default_words
 from pykeepalived.dialects.keepalived.printer_links import dynamic_interfaces, global_words, root_words
 from pykeepalived.dialects.keepalived.printer_lvs import virtual_server, virtual_server_group
 from pykeepalived.dialects.keepalived.printer_text import Accounts, CannotSay, SystemAccounts, Writer, decimal, word
@@ -66,14 +67,16 @@ def print_config(config: Config, *, everything: bool = False, accounts: Accounts
     with writer.block("global_defs"):
         _Globals(writer, settings).write()
         global_words(writer, settings)
+        inherited = default_words(writer, settings.defaults)
         writer.defaults = frozenset(_shared_defaults(config))
         for name in sorted(writer.defaults):
-            if f"vrrp_{name}" not in {given for given, _ in settings.words}:
+            if f"vrrp_{name}" not in {given for given, _ in settings.words} and name not in inherited:
                 writer.line(f"vrrp_{name}")
     for name in config.unowned_blocks:
         writer.gap()
         writer.cannot(f"block {name}: the model has its name only")
-    writer.forced = frozenset(_DEFAULTS.get(name, name.removeprefix("vrrp_")) for name, _ in settings.words)
+    given = (_DEFAULTS.get(name, name.removeprefix("vrrp_")) for name, _ in settings.words)
+    writer.forced = inherited.union(given)
     try:
         _vrrp(writer, config)
         _lvs(writer, config)
