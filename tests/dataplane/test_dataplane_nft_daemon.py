@@ -99,7 +99,7 @@ def test_connections_outlive_reload_restart_and_kill(lab: Lab, tmp_path: Path) -
         daemon.reload(2)
         assert all(lives(connection) for connection in connections.values()), "drained"
         assert SERVERS[2] not in {site.ask() for _ in range(4)}
-        # Nothing is translated while there is no table, so nothing may be said meanwhile, not even a late acknowledgement.
+        # Without a table nothing is translated, so nothing may be said meanwhile, not even a late acknowledgement.
         wait_until(lambda: not unacknowledged(site), 20, "acknowledgements of all that was said")
         daemon.stop()
         daemon.start(2)

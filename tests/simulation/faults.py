@@ -147,7 +147,9 @@ FAULTS: tuple[PlantedFault, ...] = (
         "links[event.ifname] = event.up",
         "links[event.ifname] = event.up and not self._running",
     ),
-    _fault("weight-turned-round", "tracking", "elif weight and up is (weight > 0):", "elif weight and up is (weight < 0):"),
+    _fault(
+        "weight-turned-round", "tracking", "elif weight and up is (weight > 0):", "elif weight and up is (weight < 0):"
+    ),
     _fault(
         "priority-not-applied",
         "instance",

@@ -50,4 +50,8 @@ def default_words(writer: Writer, found: Defaults) -> frozenset[str]:
         local.add("garp_extra_if")
         every = ("all",) if found.garp_extra_all else ()
         writer.line("vrrp_garp_extra_if", *every, decimal(found.garp_extra_us))
+    # Where an instance says nothing of these, it has what is said for its announcements as master.
+    local |= {
+        word.replace("master", "lower_prio") for word in local if word in {"garp_master_delay", "garp_master_repeat"}
+    }
     return frozenset(local)
