@@ -89,7 +89,12 @@ def _options(parameters: list[click.Parameter]) -> tuple[Option, ...]:
 
 
 def _click_program(name: str, command: click.Command) -> Program:
-    options = _options([*command.params, *command.get_params(click.Context(command))[len(command.params) :]])
+    # As a command of keepalivedctl it has keepalivedctl's words for help, unless it has its own.
+    above = click.Context(keepalivedctl.main, **keepalivedctl.main.context_settings)
+    context = click.Context(command, parent=above, **command.context_settings)
+    # Not `get_params`, which keeps the words for help of whoever asked first.
+    asked = Option(tuple(sorted(command.get_help_option_names(context), key=len)), "Show this message and exit.")
+    options = (*_options(command.params), asked)
     arguments = [item for item in command.params if isinstance(item, click.Argument)]
     words: list[str] = []
     for item in arguments:

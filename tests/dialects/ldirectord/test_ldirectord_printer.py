@@ -62,7 +62,7 @@ SAFETY_AND_MAIL = [
     "tlsverify=yes", 'tlsca="/tmp/ca.pem"', 'tlscert="/tmp/a.pem"\n    tlskey="/tmp/b.pem"',
     'tlsservername="www.example"', "emailalert=a@b\n    emailalertfreq=7\n    emailalertstatus=running,stopping",
     "emailalert=a@b\n    smtp=127.0.0.1",
-    'monitorfile="/tmp/m"', "servicename=shop", "comment=of ours", 'fallbackcommand="/bin/x a"', 'secret="s"',
+    "servicename=shop", "comment=of ours", 'fallbackcommand="/bin/x a"', 'secret="s"',
 ]  # fmt: skip
 
 
