@@ -157,8 +157,20 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
     if start.dump_configuration:
         for line in parent_dump(settings).splitlines():
             log.info(line)
+    supervisor_settings = _supervisor_settings(start, state, ipvs_namespace.path(loaded.config, os.getpid()))
+    supervisor = Supervisor(supervisor_settings, log, load=load, loaded=loaded, pid_files=pid_files, sources=sources)
+    pattern = CorePattern(log)
+    if start.core_pattern is not None:
+        pattern.set(start.core_pattern)
+    try:
+        return supervisor.run()
+    finally:
+        pattern.restore()
+
+
+def _supervisor_settings(start: StartSettings, state: str, ipvs_namespace: str | None) -> SupervisorSettings:
     chosen = start.control_socket or os.environ.get(CONTROL_VARIABLE)
-    supervisor_settings = SupervisorSettings(
+    return SupervisorSettings(
         title=start.title,
         pattern=start.pattern,
         kinds=start.kinds,
@@ -173,19 +185,11 @@ def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], l
             log_detail=start.log_settings.detail,
             state_directory=state,
             address_monitoring=start.address_monitoring,
-            ipvs_namespace=ipvs_namespace.path(loaded.config, os.getpid()),
+            ipvs_namespace=ipvs_namespace,
         ),
         control_socket=chosen or f"{state}/{SOCKET_NAME}",
         control_ways=() if chosen else tuple(dict.fromkeys((state_base(), state))),
     )
-    supervisor = Supervisor(supervisor_settings, log, load=load, loaded=loaded, pid_files=pid_files, sources=sources)
-    pattern = CorePattern(log)
-    if start.core_pattern is not None:
-        pattern.set(start.core_pattern)
-    try:
-        return supervisor.run()
-    finally:
-        pattern.restore()
 
 
 def _judge(start: StartSettings, loaded: Loaded, log: Logger) -> None:

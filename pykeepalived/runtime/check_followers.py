@@ -19,6 +19,7 @@ from pykeepalived.reactor import Timer
 from pykeepalived.runtime.bfd_link import BfdListener
 from pykeepalived.runtime.probes import Listener, ProbeResult
 from pykeepalived.runtime.program import Context
+from pykeepalived.runtime.subscriptions import shown
 
 #: The product of content and weight from which on a server is down; above 0 this much is the most that is added.
 WEIGHT_LIMIT: Final = 2_147_483_647
@@ -94,20 +95,7 @@ class Follower:
         self._on_result(self.last)
 
     def status(self) -> dict[str, Any]:
-        last = self.last
-        return {
-            "key": self.key,
-            "check": self.spec.question.__struct_config__.tag,
-            "up": self.up,
-            "has_run": last is not None,
-            "failures": 0 if self.up else 1,
-            "answers": self.answers,
-            "answers_failed": self.answers_failed,
-            "last": None
-            if last is None
-            else {"ok": last.outcome.ok, "reason": last.outcome.reason, "text": last.outcome.text, "latency_us": 0},
-            "shared_with": 0,
-        }
+        return shown(self, up=self.up, has_run=self.last is not None, failures=0 if self.up else 1)
 
 
 class Followers:

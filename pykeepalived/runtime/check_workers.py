@@ -26,7 +26,7 @@ from pykeepalived.processes import helper
 from pykeepalived.reactor import READ, WRITE, Reactor
 from pykeepalived.runtime import check_worker_process as far
 from pykeepalived.runtime.program import Logger
-from pykeepalived.runtime.subscriptions import Listener, ProbeResult
+from pykeepalived.runtime.subscriptions import Listener, ProbeResult, shown
 from pykeepalived.units import SECOND_US
 
 _HANDED_OVER: Final = (TcpCheck, HttpCheck, SmtpCheck, DnsCheck, UdpCheck)
@@ -103,25 +103,8 @@ class Remote:
             self.on_result(result)
 
     def status(self) -> dict[str, Any]:
-        last = self.last
-        return {
-            "key": self.key,
-            "check": self.spec.question.__struct_config__.tag,
-            "up": self.up,
-            "has_run": self.has_run,
-            "failures": self.failures,
-            "answers": self.answers,
-            "answers_failed": self.answers_failed,
-            "last": None
-            if last is None
-            else {
-                "ok": last.outcome.ok,
-                "reason": last.outcome.reason,
-                "text": last.outcome.text,
-                "latency_us": last.latency_us,
-            },
-            "shared_with": 0,
-        }
+        latency_us = 0 if self.last is None else self.last.latency_us
+        return shown(self, up=self.up, has_run=self.has_run, failures=self.failures, latency_us=latency_us)
 
 
 class _Worker:

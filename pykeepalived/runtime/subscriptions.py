@@ -99,25 +99,56 @@ class Subscription:
 
     def status(self) -> dict[str, Any]:
         """JSON-able: state, counts and the last result."""
-        last = self.last
-        return {
-            "key": self.key,
-            "check": self.spec.question.__struct_config__.tag,
-            "up": self.verdict.up,
-            "has_run": self.verdict.has_run,
-            "failures": self.verdict.failures,
-            "answers": self.answers,
-            "answers_failed": self.answers_failed,
-            "last": None
-            if last is None
-            else {
-                "ok": last.outcome.ok,
-                "reason": last.outcome.reason,
-                "text": last.outcome.text,
-                "latency_us": self.probe.latency_us,
-            },
-            "shared_with": len(self.probe.subscriptions) - 1,
-        }
+        return shown(
+            self,
+            up=self.verdict.up,
+            has_run=self.verdict.has_run,
+            failures=self.verdict.failures,
+            latency_us=self.probe.latency_us,
+            shared_with=len(self.probe.subscriptions) - 1,
+        )
+
+
+class Shown(Protocol):
+    """What every interest in a check knows of itself, whoever makes the check."""
+
+    key: str
+    spec: CheckerSpec
+    last: ProbeResult | None
+
+    @property
+    def answers(self) -> int: ...
+
+    @property
+    def answers_failed(self) -> int: ...
+
+
+def shown(
+    interest: Shown, *, up: bool, has_run: bool, failures: int, latency_us: int = 0, shared_with: int = 0
+) -> dict[str, Any]:
+    """JSON-able: state, counts and the last result of a check."""
+    last = interest.last
+    result = last and {
+        "ok": last.outcome.ok, "reason": last.outcome.reason, "text": last.outcome.text, "latency_us": latency_us,
+    }  # fmt: skip
+    return {
+        "key": interest.key,
+        "check": interest.spec.question.__struct_config__.tag,
+        "up": up,
+        "has_run": has_run,
+        "failures": failures,
+        "answers": interest.answers,
+        "answers_failed": interest.answers_failed,
+        "last": None
+        if last is None
+        else {
+            "ok": last.outcome.ok,
+            "reason": last.outcome.reason,
+            "text": last.outcome.text,
+            "latency_us": latency_us,
+        },
+        "shared_with": shared_with,
+    }
 
 
 class Engine(Protocol):

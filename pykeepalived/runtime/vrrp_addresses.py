@@ -79,6 +79,12 @@ class AddressKeeper:
                 self._forget(entry, owner)
                 self._queue.append(AddressChange(False, entry.ifname, placed.address))
 
+    def change_static(self, old: Sequence[VirtualAddress], new: Sequence[VirtualAddress]) -> None:
+        """`static_ipaddress` at the start (nothing is old) and at a reload; what stays is not touched."""
+        self.remove(STATIC, [Placed(item.dev, item) for item in old if item.dev and item not in new])
+        self.add(STATIC, [Placed(item.dev, item) for item in new if item.dev and item not in old])
+        self.flush()
+
     def _forget(self, entry: Entry, owner: str) -> None:
         del self._owners[entry]
         del self._held[owner][entry]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pykeepalived.model.config import Config
 from pykeepalived.netio import netlink, sysctls, vmac
-from pykeepalived.netio.links import LinkUpdate, Monitor, Update
+from pykeepalived.netio.links import AddressUpdate, LinkUpdate, Monitor, Update
 from pykeepalived.processes.scripts import Launcher
 from pykeepalived.runtime.program import Logger, Options
 from pykeepalived.runtime.vrrp_firewall import Firewall, remove_left
@@ -44,6 +44,7 @@ class KernelSide:
     def start(self, config: Config) -> None:
         """Make what the configuration wants and remove what it does not want of what was left."""
         self._config = config
+        self._size_buffers()
         stale_tables = [name for name in self._made.tables if name != config.globals.firewall.table]
         self.links.apply(config)
         remove_links([name for name in self._before if name not in self._made.links], self._requests, self._monitor)
@@ -57,6 +58,7 @@ class KernelSide:
     def reload(self, config: Config) -> None:
         """Before the instances move: everything that they will need is there."""
         self._config = config
+        self._size_buffers()
         self.links.apply(config)
         self.firewall.configure(config)
 
@@ -73,6 +75,21 @@ class KernelSide:
         if further or self.links.wants(names):
             self.firewall.refresh(self._config)
         return further
+
+    def report_addresses(self, updates: Iterable[Update]) -> None:
+        """The log lines of -a."""
+        for update in updates:
+            if isinstance(update, AddressUpdate):
+                link = self._monitor.link_by_index(update.address.index)
+                where = f"{'added to' if update.present else 'removed from'} {link.name if link else 'unknown'}"
+                self._log.info(f"Netlink reflector reports IP {update.address.address} {where}")
+
+    def _size_buffers(self) -> None:
+        settings = self._config.globals
+        self._requests.set_buffer(settings.vrrp_netlink_cmd_rcv_bufs, force=settings.vrrp_netlink_cmd_rcv_bufs_force)
+        self._monitor.set_buffer(
+            settings.vrrp_netlink_monitor_rcv_bufs, force=settings.vrrp_netlink_monitor_rcv_bufs_force
+        )
 
     def close(self, *, release: bool) -> None:
         self.firewall.close(release=release)

@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from pykeepalived.model.config import Config, GlobalDefs
-from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance, VrrpState
+from pykeepalived.model.config import Config
+from pykeepalived.model.vrrp import VrrpInstance, VrrpState
 from pykeepalived.netio import netlink
-from pykeepalived.netio.links import AddressUpdate, Link, LinkUpdate, Monitor, Update
+from pykeepalived.netio.links import Link, LinkUpdate, Monitor, Update
 from pykeepalived.netio.sockets import SocketPool
 from pykeepalived.netio.track_probe import TrackProbes
 from pykeepalived.reactor import READ
 from pykeepalived.runtime import vrrp_data, vrrp_dump, vrrp_memory
 from pykeepalived.runtime.program import FIRST_PART, Context, RunResult, StatusPart
-from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper, Placed
+from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper
 from pykeepalived.runtime.vrrp_alarm import Alarm
 from pykeepalived.runtime.vrrp_announcer import Announcer
 from pykeepalived.runtime.vrrp_commands import VrrpCommands
@@ -81,6 +81,35 @@ class VrrpProgram:
             self._stopped = True
             self._context.finished(_NETLINK_FATAL)
             return
+        self._build(config)
+        self._kernel.start(config)
+        self._states.configure(config, self._now.interfaces)
+        self._inheritance.at_start(self._now)
+        self._journal.open()
+        self._keeper.change_static((), config.static_addresses)
+        self._configure(config)
+        self._reactor.watch(self._monitor.fileno(), READ, self._on_netlink)
+        self._feed(
+            [
+                *self._states.start(sorted(self._now.interfaces)),
+                *self._source_events(self._now.endpoints.values()),
+                *self._watchers.update(config),
+                *([held] if (held := self._standby.load()) is not None else []),
+                events.Start(
+                    time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
+                    vrrp_memory.states_of(self._context.memory, config.instances),
+                    vrrp_memory.scripts_of(self._context.memory),
+                ),
+            ]
+        )
+        masters = (item.name for item in self._router.status() if item.state is VrrpState.MASTER)
+        self._inheritance.after_start(self._now, masters)
+        self._remember_all()
+        self._gate.start(config, self._now.endpoints.values())
+        self._preparation.begin(self._now.endpoints.values())
+
+    def _build(self, config: Config) -> None:
+        """The parts that need netlink; nothing in the kernel changes yet."""
         self._journal = Journal(self._context.options.state_directory, self._log.error)
         self._keeper = AddressKeeper(self._requests, self._monitor, self._journal, self._log)
         self._kernel = KernelSide(
@@ -118,42 +147,20 @@ class VrrpProgram:
         self._alarm = Alarm(
             self._reactor, self._router, ring=lambda: self._feed([events.Tick()]), listen=self._ears.listen
         )
-        self._size_buffers(config.globals)
-        self._kernel.start(config)
-        self._states.configure(config, self._now.interfaces)
-        self._inheritance.at_start(self._now)
-        self._journal.open()
         self._standby = StandbyKeeper(
             self._context.options.state_directory, self._reactor, lambda event: self._feed([event]), self._log.error
         )
         self._commands = VrrpCommands(self._context, self._router, self._standby)
-        self._voice.configure(config.globals)
-        self._performer.sync_daemon.configure(config)
-        self._add_static(config.static_addresses)
+
+    def _configure(self, config: Config) -> None:
+        """What follows the configuration alike at the start and at a reload."""
         self._routes.configure(config, self._on_routes)
         self._routes.set_static(config)
+        self._voice.configure(config.globals)
+        self._performer.sync_daemon.configure(config)
         self._ears.open(self._monitor)
         self._announcer.configure(config)
         self._ears.expect(config, self._now.endpoints)
-        self._reactor.watch(self._monitor.fileno(), READ, self._on_netlink)
-        self._feed(
-            [
-                *self._link_events(self._now.interfaces),
-                *self._source_events(self._now.endpoints.values()),
-                *self._watchers.update(config),
-                *([held] if (held := self._standby.load()) is not None else []),
-                events.Start(
-                    time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
-                    vrrp_memory.states_of(self._context.memory, config.instances),
-                    vrrp_memory.scripts_of(self._context.memory),
-                ),
-            ]
-        )
-        masters = (item.name for item in self._router.status() if item.state is VrrpState.MASTER)
-        self._inheritance.after_start(self._now, masters)
-        self._remember_all()
-        self._gate.start(config, self._now.endpoints.values())
-        self._preparation.begin(self._now.endpoints.values())
 
     def reload(self, config: Config) -> None:
         self._take_netlink()
@@ -163,24 +170,17 @@ class VrrpProgram:
             if endpoint.key in running:
                 endpoint.take_over(running[endpoint.key])
         self._old, self._now = old, new
-        self._size_buffers(config.globals)
         self._kernel.reload(config)
         self._states.configure(config, new.interfaces)
         self._inheritance.at_reload(old, new)
-        self._change_static(old.config.static_addresses, config.static_addresses)
-        self._routes.configure(config, self._on_routes)
-        self._routes.set_static(config)
-        self._voice.configure(config.globals)
-        self._performer.sync_daemon.configure(config)
-        self._ears.open(self._monitor)
-        self._announcer.configure(config)
-        self._ears.expect(config, self._now.endpoints)
+        self._keeper.change_static(old.config.static_addresses, config.static_addresses)
+        self._configure(config)
         sources = self._source_events(new.endpoints.values())
         kept = {name for name, item in new.endpoints.items() if name in old.endpoints}
         # The router knows an old name as the old virtual router until it has reloaded.
         self._feed(
             [
-                *self._link_events(new.interfaces - old.interfaces),
+                *self._states.start(sorted(new.interfaces - old.interfaces)),
                 *(item for item in sources if item.instance not in kept),
             ]
         )
@@ -258,26 +258,9 @@ class VrrpProgram:
 
     # ---- start and reload ----
 
-    def _size_buffers(self, settings: GlobalDefs) -> None:
-        self._requests.set_buffer(settings.vrrp_netlink_cmd_rcv_bufs, force=settings.vrrp_netlink_cmd_rcv_bufs_force)
-        self._monitor.set_buffer(
-            settings.vrrp_netlink_monitor_rcv_bufs, force=settings.vrrp_netlink_monitor_rcv_bufs_force
-        )
-
-    def _add_static(self, addresses: Iterable[VirtualAddress]) -> None:
-        self._keeper.add(STATIC, [Placed(item.dev, item) for item in addresses if item.dev])
-        self._keeper.flush()
-
-    def _change_static(self, old: Sequence[VirtualAddress], new: Sequence[VirtualAddress]) -> None:
-        self._keeper.remove(STATIC, [Placed(item.dev, item) for item in old if item.dev and item not in new])
-        self._add_static([item for item in new if item not in old])
-
     def _endpoints(self) -> list[Endpoint]:
         """Those of the instances, during a reload also those of the old ones."""
         return [*self._now.endpoints.values(), *(self._old.endpoints.values() if self._old else ())]
-
-    def _link_events(self, names: Iterable[str]) -> list[Event]:
-        return [*self._states.start(sorted(names))]
 
     def _source_events(self, endpoints: Iterable[Endpoint]) -> list[events.SourceAddressChanged]:
         """Look source addresses up again; one event for each instance."""
@@ -299,20 +282,13 @@ class VrrpProgram:
             self._log.error(f"Netlink: {error.strerror or error}")
             return
         if self._context.options.address_monitoring:
-            self._report_addresses([*updates, *further])
+            self._kernel.report_addresses([*updates, *further])
         self._routes.follow_links([*updates, *further])
         self._losses.of_links([*updates, *further])
         found = self._events_of([*updates, *further])
         found += self._losses.of_addresses(lost, self._now, self._reactor.now_us())
         if found:
             self._feed(found)
-
-    def _report_addresses(self, updates: Iterable[Update]) -> None:
-        for update in updates:
-            if isinstance(update, AddressUpdate):
-                link = self._monitor.link_by_index(update.address.index)
-                where = f"{'added to' if update.present else 'removed from'} {link.name if link else 'unknown'}"
-                self._log.info(f"Netlink reflector reports IP {update.address.address} {where}")
 
     def _on_routes(self, _ready: int) -> None:
         """A route or rule of an instance that somebody took away counts as an address of it does."""

@@ -183,7 +183,23 @@ def expect(what: str, true: object) -> None:
 
 def check(tree: Path, package: Path) -> None:
     """The whole story."""
+    prepare(tree, package)
     system = System(tree)
+    print("Debian's keepalived, by its init script")
+    system.install("keepalived")
+    system.serves("theirs")
+    expect("its state is MASTER", system.dumped_state() == "MASTER")
+    # An administrator's option: it stays through everything that follows.
+    default = tree / "etc/default/keepalived"
+    default.write_text('# mine\nDAEMON_ARGS="-D"\n')
+    check_over_it(system, tree, default)
+    check_service(system)
+    check_way_back(system, tree, default)
+    check_purges(system, tree)
+
+
+def prepare(tree: Path, package: Path) -> None:
+    """The network, the configuration, the package, and no init that would start anything."""
     run("ip", "link", "set", "lo", "up")
     run("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "lan1")
     run("ip", "address", "add", "192.0.2.1/24", "dev", "lan0")
@@ -197,14 +213,9 @@ def check(tree: Path, package: Path) -> None:
     policy.write_text("#!/bin/sh\nexit 104\n")
     policy.chmod(0o755)
 
-    print("Debian's keepalived, by its init script")
-    system.install("keepalived")
-    system.serves("theirs")
-    expect("its state is MASTER", system.dumped_state() == "MASTER")
-    # An administrator's option: it stays through everything that follows.
-    default = tree / "etc/default/keepalived"
-    default.write_text('# mine\nDAEMON_ARGS="-D"\n')
 
+def check_over_it(system: System, tree: Path, default: Path) -> None:
+    """Ours is installed over Debian's while it serves."""
     print("ours over it")
     system.install("/root/ours.deb")
     system.serves("ours")
@@ -222,6 +233,10 @@ def check(tree: Path, package: Path) -> None:
             or (tree / "usr/bin" / name).exists()
             or (tree / "usr/bin" / name).is_symlink(),
         )
+
+
+def check_service(system: System) -> None:
+    """What the init script does with ours."""
     expect("status says that it runs", system.do("/etc/init.d/keepalived", "status").returncode == 0)
     before = system.pid()
     system.service("reload")
@@ -239,6 +254,9 @@ def check(tree: Path, package: Path) -> None:
     system.service("start")
     system.serves("ours")
 
+
+def check_way_back(system: System, tree: Path, default: Path) -> None:
+    """Debian's again, and ours purged."""
     print("and back")
     system.install("keepalived")
     system.serves("theirs")
@@ -261,6 +279,9 @@ def check(tree: Path, package: Path) -> None:
     system.stop_and_start()
     system.serves("theirs")
 
+
+def check_purges(system: System, tree: Path) -> None:
+    """Ours again, Debian's purged, and ours in the end."""
     print("ours again, and Debian's purged")
     system.install("/root/ours.deb")
     system.serves("ours")

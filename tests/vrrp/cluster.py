@@ -13,44 +13,22 @@ from __future__ import annotations
 
 import heapq
 import random
-import struct
 from collections import deque
 from collections.abc import Callable
 
 from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import VrrpInstance, VrrpState
-from pykeepalived.units import CENTISECOND_US, SECOND_US, seconds
+from pykeepalived.units import SECOND_US, seconds
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.expectation import expectation
-from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses
+from pykeepalived.vrrp.facts import advert_interval_us
 from pykeepalived.vrrp.receive import Ladder
 from pykeepalived.vrrp.router import Router
+from tests.simulation.machine import build, framed
 from tests.vrrp.playbook import line
 
 MASTER = VrrpState.MASTER
 _SOCKET_LIMIT = 200
-
-
-def build(config: VrrpInstance, priority: int, source: str) -> bytes:
-    """An IPv4 multicast advert; v3 with the pseudo-header in its checksum."""
-    addresses = b"".join(map(_packed, advertised_addresses(config)))
-    count = len(addresses) // 4
-    interval_us = advert_interval_us(config)
-    if config.version == 2:
-        fields = struct.pack("!BBBBBBH", 0x21, config.vrid, priority, count, 0, interval_us // SECOND_US, 0)
-        message, pseudo = fields + addresses + bytes(8), 0
-    else:
-        fields = struct.pack("!BBBBHH", 0x31, config.vrid, priority, count, interval_us // CENTISECOND_US, 0)
-        message = fields + addresses
-        pseudo = int.from_bytes(_packed(source) + _packed("224.0.0.18"), "big") + 112 + len(message)
-    checksum = -(int.from_bytes(message, "big") + pseudo) % 0xFFFF
-    message = message[:6] + checksum.to_bytes(2, "big") + message[8:]
-    header = struct.pack("!BBHHHBBH", 0x45, 0xC0, 20 + len(message), 0, 0, 255, 112, 0)
-    return header + _packed(source) + _packed("224.0.0.18") + message
-
-
-def _packed(address: str) -> bytes:
-    return bytes(map(int, address.split(".")))
 
 
 class Node:
@@ -206,7 +184,7 @@ class Cluster:
         ifname = config.interface or ""
         if not sender.links.get(ifname, False):
             return
-        packet = build(config, priority, sender.address)
+        packet = framed(build(config, priority, sender.address), sender.address)
         for node in self.nodes.values():
             if node is not sender and self.chance.random() >= self.loss:
                 delay_us = self.chance.randint(*self.delay_us)
