@@ -128,9 +128,10 @@ def shown(
 ) -> dict[str, Any]:
     """JSON-able: state, counts and the last result of a check."""
     last = interest.last
-    result = last and {
-        "ok": last.outcome.ok, "reason": last.outcome.reason, "text": last.outcome.text, "latency_us": latency_us,
-    }  # fmt: skip
+    result = None
+    if last is not None:
+        said = last.outcome
+        result = {"ok": said.ok, "reason": said.reason, "text": said.text, "latency_us": latency_us}
     return {
         "key": interest.key,
         "check": interest.spec.question.__struct_config__.tag,
@@ -139,14 +140,7 @@ def shown(
         "failures": failures,
         "answers": interest.answers,
         "answers_failed": interest.answers_failed,
-        "last": None
-        if last is None
-        else {
-            "ok": last.outcome.ok,
-            "reason": last.outcome.reason,
-            "text": last.outcome.text,
-            "latency_us": latency_us,
-        },
+        "last": result,
         "shared_with": shared_with,
     }
 
