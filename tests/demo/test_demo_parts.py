@@ -13,7 +13,7 @@ from pykeepalived.tools.demo import DemoError, Wish, demonstrate, is_ldirectord,
 from pykeepalived.tools.demo.cluster import read_ip_vs, read_members
 from pykeepalived.tools.demo.screen import Screen, ServerRow, View
 from pykeepalived.tools.demo.story import tell
-from pykeepalived.tools.demo.traffic import Answer, failures, longest_gap_s, shares
+from pykeepalived.tools.demo.traffic import Answer, failures, in_a_row, longest_gap_s, shares
 from pykeepalived.tools.demo.web import answer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -57,6 +57,16 @@ def test_gaps_are_times_without_an_answer() -> None:
     assert longest_gap_s([], 1.0, 4.0) == 3.0
     assert failures(answers) == 2
     assert shares(answers) == {"web1": 1, "web2": 2}
+
+
+def test_a_row_is_of_all_these_servers_and_unbroken() -> None:
+    good = [Answer(at=float(i), server=name) for i, name in enumerate(("web2", "web3", "web2"))]
+    lost = Answer(at=9.0, server=None)
+    assert in_a_row([lost, *good], {"web2", "web3"}, 3)
+    assert not in_a_row([*good[:1], lost, *good[1:]], {"web2", "web3"}, 3)
+    assert not in_a_row(good, {"web2", "web3"}, 4)
+    assert not in_a_row(good, {"web2", "web3", "web1"}, 3)
+    assert not in_a_row(good, {"web2"}, 3)
 
 
 def test_the_web_server_names_itself_and_its_test_page() -> None:

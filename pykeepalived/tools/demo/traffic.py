@@ -8,14 +8,14 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import msgspec
 
 from pykeepalived.tools.lab import Namespace
 
 _PAUSE_S = 0.01
-_PATIENCE_S = 0.25
+PATIENCE_S = 0.25
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -25,10 +25,10 @@ class Answer(msgspec.Struct, frozen=True):
     server: str | None
 
 
-def ask(address: str, port: int = 80) -> str | None:
-    """One request on a new connection: the name that the page holds, or None after a quarter of a second without."""
+def ask(address: str, port: int = 80, patience_s: float = PATIENCE_S) -> str | None:
+    """One request on a new connection: the name that the page holds, or None after `patience_s` without a word."""
     try:
-        with socket.create_connection((address, port), timeout=_PATIENCE_S) as site:
+        with socket.create_connection((address, port), timeout=patience_s) as site:
             site.sendall(f"GET / HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
             page = b""
             while piece := site.recv(1024):
@@ -44,8 +44,9 @@ def ask(address: str, port: int = 80) -> str | None:
 class Client(threading.Thread):
     """Asks from within a namespace, in its own thread, until `stop`. Reading its answers is safe at any time."""
 
-    def __init__(self, namespace: Namespace, address: str) -> None:
+    def __init__(self, namespace: Namespace, address: str, patience_s: float = PATIENCE_S) -> None:
         super().__init__(name="client", daemon=True)
+        self._patience_s = patience_s
         self._namespace = namespace
         self._address = address
         self._end = threading.Event()
@@ -55,7 +56,7 @@ class Client(threading.Thread):
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._namespace.inside())
             while not self._end.is_set():
-                server = ask(self._address)
+                server = ask(self._address, patience_s=self._patience_s)
                 self.answers.append(Answer(time.monotonic(), server))
                 self._end.wait(_PAUSE_S)
 
@@ -79,6 +80,12 @@ def shares(answers: Sequence[Answer]) -> Counter[str]:
 
 def failures(answers: Sequence[Answer]) -> int:
     return sum(each.server is None for each in answers)
+
+
+def in_a_row(answers: Sequence[Answer], servers: Set[str], count: int) -> bool:
+    """Whether the last `count` requests were all answered, by every one of these servers and by no other."""
+    last = answers[-count:]
+    return len(last) == count and {each.server for each in last} == servers
 
 
 def longest_gap_s(answers: Sequence[Answer], start: float, end: float) -> float:
