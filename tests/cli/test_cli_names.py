@@ -46,7 +46,7 @@ signal.pause()
 def tool(*words: str) -> tuple[int, str]:
     if shutil.which(words[0]) is None:
         pytest.skip(f"{words[0]} is not installed")
-    done = subprocess.run(words, capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
     return done.returncode, done.stdout.strip()
 
 
@@ -82,7 +82,7 @@ def test_the_tools_find_parent_and_child(processes):
 def test_killall_reaches_them(tmp_path):
     name, started, _pids = start(tmp_path)
     assert tool("killall", "-9", name)[0] == 0
-    assert started.wait(10) == -9
+    assert started.wait(60) == -9
 
 
 @pytest.mark.parametrize("refuse", ["nothing", "capability"])
@@ -125,4 +125,4 @@ def test_time_of_small_questions():
         began = time.monotonic()
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
         assert done.stdout.splitlines()[-1] == "[]"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30

@@ -330,7 +330,7 @@ def test_the_limit_of_the_connect_alone(desk: Desk) -> None:
         check = NegotiateCheck(socket=options(port), service="nntp", connects_between=1, connect_timeout_us=150_000)
         outcome = desk.ask(check, position=1)
         assert (outcome.ok, outcome.reason, outcome.text) == (False, "timeout", "timeout (connect)")
-        assert 0.15 <= desk.elapsed_s < 0.6
+        assert 0.15 <= desk.elapsed_s < 10
         for sock in waiting:
             sock.close()
 
@@ -421,7 +421,7 @@ def ftp_server(tmp_path: Path) -> Iterator[int]:
             time.sleep(0.05)
         yield port
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 @pytest.mark.peer

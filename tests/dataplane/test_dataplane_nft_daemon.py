@@ -62,7 +62,7 @@ class Daemon:
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in pids:
                 os.kill(pid, number)
-        self._process.wait(10)
+        self._process.wait(60)
 
     def stop(self) -> None:
         assert self._process is not None

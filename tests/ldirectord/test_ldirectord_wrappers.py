@@ -76,7 +76,7 @@ def test_ocf_agent(room: Room, tmp_path: Path, binaries: Path) -> None:
 
 
 def test_ocf_meta_data() -> None:
-    done = subprocess.run([PLACE / "ocf-ldirectord", "meta-data"], capture_output=True, check=True, timeout=10)
+    done = subprocess.run([PLACE / "ocf-ldirectord", "meta-data"], capture_output=True, check=True, timeout=60)
     root = ElementTree.fromstring(done.stdout)
     assert {each.get("name") for each in root.iter("parameter")} == {"configfile", "ldirectord"}
     actions = {each.get("name") for each in root.iter("action")}

@@ -113,7 +113,7 @@ class Stage:
             context, dataplane=self.dataplane, voice=voice, drift_interval_us=drift_interval_us
         )
 
-    def until(self, condition: Callable[[], Any], what: str, limit_s: float = 8.0) -> None:
+    def until(self, condition: Callable[[], Any], what: str, limit_s: float = 60.0) -> None:
         """Turn the loop until something is so."""
         deadline_us = monotonic_us() + int(limit_s * 1_000_000)
         while not condition():

@@ -46,7 +46,7 @@ def demanding(directory: Path, trusted: Path) -> Iterator[int]:
             except OSError:
                 return
             with plain:
-                plain.settimeout(5)
+                plain.settimeout(60)
                 try:
                     connection = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
                 except OSError:

@@ -213,7 +213,7 @@ def test_a_connection_of_the_nftables_dataplane_is_waited_for(tmp_path: Path) ->
             wait_until(lambda: "10.0.0.3" in space.run("nft", "list", "ruleset").stdout, 5, "back")
         finally:
             daemon.send_signal(signal.SIGTERM)
-            daemon.wait(10)
+            daemon.wait(60)
             for listener in listeners:
                 listener.shutdown(socket.SHUT_RDWR)
                 listener.close()

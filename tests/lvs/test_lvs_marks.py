@@ -141,7 +141,7 @@ def test_the_rules_are_keepalived_s(space: Namespace, tmp_path: Path, words: tup
         theirs = wait_until(lambda: (found := ruleset(space)).count("sctp_map") == 4 and found, 15, "their rules")
     finally:
         peer.terminate()
-        peer.wait(10)
+        peer.wait(60)
     wait_until(lambda: not ruleset(space), 5, "no rules")
     with space.inside():
         stage = Stage()

@@ -147,7 +147,7 @@ def test_a_check_that_leaves_a_holder_of_its_output_still_ends(bench, tmp_path):
     bench.run("x", *shell(f"sleep 30 & echo $! > {tmp_path}/pid; echo fine"))
     began = time.monotonic()
     assert bench.wait(1)[0][1].output == b"fine\n"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25, "it would wait for the holder"
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
@@ -213,7 +213,7 @@ def test_what_waits_at_the_end_is_still_started_and_the_runner_leaves(tmp_path):
     bench.run("second", *shell(f"sleep 0.1; echo second >> {log}"), queue="q", timeout_s=None)
     pid = bench.runner.pid
     bench.close()  # waits for the runner's end
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not (log.exists() and "second" in log.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -35,7 +35,7 @@ class Notes:
         self.told.append((name, value))
 
 
-def turn_until(reactor, condition, limit_s=5):
+def turn_until(reactor, condition, limit_s=60):
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end, "nothing happened in time"

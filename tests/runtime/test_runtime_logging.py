@@ -19,7 +19,7 @@ from pykeepalived.runtime.logging import DaemonLogger, LogSettings, facility_num
 def syslog(tmp_path):
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     receiver.bind(str(tmp_path / "log"))
-    receiver.settimeout(5)
+    receiver.settimeout(60)
     yield receiver
     receiver.close()
 
@@ -84,7 +84,7 @@ def test_a_restarted_syslog_is_found_again(tmp_path, syslog):
     (tmp_path / "log").unlink()
     again = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     again.bind(str(tmp_path / "log"))
-    again.settimeout(5)
+    again.settimeout(60)
     syslog.close()
     logger.info("two")
     assert again.recv(4096).endswith(b": two")

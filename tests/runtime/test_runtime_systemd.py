@@ -15,7 +15,7 @@ from tests.runtime.test_runtime_supervisor import BOTH, Daemon
 def heard(tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
-        sock.settimeout(10)
+        sock.settimeout(60)
         yield sock
 
 

@@ -55,7 +55,7 @@ def test_a_bridge_joins_members_and_forwards_multicast() -> None:
         with lab.namespaces["b"].inside():
             receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with receiver:
-            receiver.settimeout(5)
+            receiver.settimeout(60)
             receiver.bind(("224.0.0.18", 5000))
             member = socket.inet_aton("224.0.0.18") + socket.inet_aton("10.9.0.2")
             receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
@@ -98,7 +98,7 @@ def test_output_of_a_started_program_goes_to_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with Lab("h") as lab:
         lab.namespace("one")
-        lab.popen("one", "sh", "-c", "echo out; echo err >&2", log=log).wait(5)
+        lab.popen("one", "sh", "-c", "echo out; echo err >&2", log=log).wait(60)
     assert log.read_text() == "out\nerr\n"
 
 
@@ -143,7 +143,7 @@ def test_a_machine_can_lose_its_power_and_come_back() -> None:
             lab.plug(one, "eth0", "switch", "br0")
             process = lab.popen(one, "sleep", "100")
             lab.remove("one")
-            assert process.wait(5) == -signal.SIGKILL
+            assert process.wait(60) == -signal.SIGKILL
             assert lab.run("switch", "ip", "-o", "link", "show", "master", "br0").stdout == ""
 
 

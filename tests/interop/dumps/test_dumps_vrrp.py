@@ -39,7 +39,7 @@ def dumped(lab: Lab, path: Path, directory: Path) -> str:
             env={**os.environ, "TMPDIR": str(directory)}, stdin=DEVNULL, stdout=log, stderr=STDOUT,
         )  # fmt: skip
         try:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while time.monotonic() < deadline and process.poll() is None:
                 time.sleep(0.1)
                 if "Startup complete" not in (directory / "log").read_text():

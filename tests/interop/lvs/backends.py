@@ -162,7 +162,7 @@ class RealServer:
     def _stop(self) -> None:
         for program in self._programs.values():
             program.kill()
-            program.wait(10)
+            program.wait(60)
         self._programs.clear()
         for close in self._close:
             close()
@@ -198,7 +198,7 @@ class RealServer:
         for name in ("unbound", "openssl"):
             if program := self._programs.pop(name, None):
                 program.kill()
-                program.wait(10)
+                program.wait(60)
         self._start_answering()
 
     def _run(self, *command: str, cwd: Path | None = None) -> None:

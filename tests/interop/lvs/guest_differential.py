@@ -209,7 +209,7 @@ class History:
                 assert machine.process is not None
                 place = (machine.configuration, machine.daemon)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.codes[place] = machine.process.wait(10)
+                    self.codes[place] = machine.process.wait(60)
                 machine.shut("12", "13", "14")
                 self.logs[place] = machine.log()
                 self.notes[place] = machine.notes()

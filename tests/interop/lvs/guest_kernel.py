@@ -141,7 +141,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
         finally:
             for place, machine in machines.items():
                 machine.process.send_signal(signal.SIGTERM)
-                machine.process.wait(10)
+                machine.process.wait(60)
                 machine.shut()
                 found[(*place, "log")] = machine.said()
                 found[(*place, "before")] = machine.before.splitlines()

@@ -123,7 +123,7 @@ class Machine:
     def close(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(10)
+            self.process.wait(60)
         self.box.close()
         self.shut(*list(self.listeners))
 

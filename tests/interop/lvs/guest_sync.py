@@ -112,7 +112,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str
         finally:
             for machine in machines.values():
                 machine.process.send_signal(signal.SIGTERM)
-                machine.process.wait(10)
+                machine.process.wait(60)
         yield found
 
 
