@@ -15,6 +15,8 @@
 # make deb [DIST=dist]                              a Debian package that takes keepalived's and ldirectord's place
 # make packages-check                               that package over Debian's and back, in a small Debian: 6 minutes
 # make wheel [DIST=dist]                            a wheel and a source archive, for pip and pipx
+# make lock, make audit, make sbom                  what continuous integration installs, its known faults, our components
+# make release [DIST=dist]                          wheel, source archive, Debian package, list of components
 # make clean                                        what make made, the virtual environment too
 #
 # PYTHON=FILE chooses an interpreter (3.11 or newer), TESTS=PATH a part of the tests, JOBS=N how many run side by side.
@@ -25,6 +27,7 @@ SHELL := /bin/sh
 # Hundreds of tests start the programs, and every worker reads every test: where the environment forbids byte code, each
 # of them would compile it all again.
 export PYTHONDONTWRITEBYTECODE =
+.PHONY: lock audit sbom release
 .PHONY: help demo test test-unit test-network test-kernel bench differential interop storm watchers fuzz simulate chaos soak lint format man editors install deb wheel clean packages-demo packages-test
 
 PREFIX ?= /usr/local
@@ -61,21 +64,33 @@ $(VENV)/.made:
 		echo "No virtual environment: on Debian and Ubuntu, apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
 	@touch $@
 
+# Continuous integration installs exactly what the lock names, by hash; everybody else what setup.cfg asks for.
+LOCK := packaging/locked-requirements.txt
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+ifdef CI
+LOCKED := $(VENV)/.locked
+LOCAL := --no-deps --no-build-isolation
+endif
+
+$(VENV)/.locked: $(VENV)/.made $(LOCK)
+	$(PIP_INSTALL) --require-hashes --requirement $(LOCK)
+	@touch $@
+
 # Each installation says when the metadata changed since; the sources themselves are used in place.
-$(VENV)/.run: $(VENV)/.made setup.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/.run: $(VENV)/.made $(LOCKED) setup.cfg pyproject.toml
+	$(PIP_INSTALL) $(LOCAL) --editable .
 	@$(BIN)/python -m compileall -q pykeepalived || true
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.made setup.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+$(VENV)/.dev: $(VENV)/.made $(LOCKED) setup.cfg pyproject.toml
+	$(PIP_INSTALL) $(LOCAL) --editable '.[test,lint]'
 	@$(BIN)/python -m compileall -q pykeepalived || true
 	@touch $@ $(VENV)/.run
 
 # The client libraries of ldirectord's checks, for the tests that ask real servers. One of them is built from source,
 # with the packages of `make packages-test`.
 $(VENV)/.clients: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[ldirectord]'
+	$(PIP_INSTALL) $(LOCAL) --editable '.[ldirectord]'
 	@touch $@
 
 # ── The two commands ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -166,6 +181,32 @@ man: $(VENV)/.dev
 editors: $(VENV)/.dev
 	$(BIN)/python -m pykeepalived.tools.editors
 	$(BIN)/python -m pykeepalived.cli.completions
+
+# ── Supply chain ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TOOLS := $(VENV)/tools
+EXTRAS := test lint ldirectord
+
+$(TOOLS)/.made: $(VENV)/.made setup.cfg
+	$(BIN)/python -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[supply]'
+	@touch $@
+
+# What continuous integration installs: these extras, resolved for this Python, with the hash of each file.
+lock: $(TOOLS)/.made
+	$(TOOLS)/bin/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-header \
+		--no-emit-find-links --no-emit-trusted-host --upgrade $(EXTRAS:%=--extra %) --output-file $(LOCK) setup.cfg
+	@sed -i '1i # Made by `make lock` from setup.cfg: what continuous integration installs. Do not edit.' $(LOCK)
+
+# Known vulnerabilities of what the lock names: exit code 1 when there is one. What could not be asked is said.
+audit: $(TOOLS)/.made
+	@$(TOOLS)/bin/python packaging/audit.py $(LOCK)
+
+# What a user installs, as a CycloneDX list of components with licences and hashes.
+sbom: $(TOOLS)/.made
+	@packaging/build-sbom '$(BIN)/python' '$(TOOLS)/bin' '$(DIST)'
+
+release: wheel deb sbom
 
 # The program and the packages that it needs go into one private directory; nothing is put into the system's Python.
 install: $(VENV)/.run
