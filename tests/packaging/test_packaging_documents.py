@@ -43,3 +43,12 @@ def test_every_wish_names_tests_that_exist() -> None:
         for file, test in named:
             source = (ROOT / file).read_text(encoding="utf-8")
             assert not test or f"def {test}(" in source, (file, test)
+
+
+def test_the_threat_model_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[a-z0-9_/]+\.py)(?:::(test_[a-z0-9_]+))?`", text)
+    assert len(named) > 12
+    for file, test in named:
+        source = (ROOT / file).read_text(encoding="utf-8")
+        assert not test or f"def {test}(" in source, (file, test)
