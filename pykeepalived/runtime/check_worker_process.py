@@ -50,6 +50,10 @@ class Now(msgspec.Struct, frozen=True, array_like=True, tag="now"):
     id: int
 
 
+class ReadFiles(msgspec.Struct, frozen=True, array_like=True, tag="files"):
+    """Certificates and keys may be others now."""
+
+
 class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     id: int
     result: ProbeResult
@@ -70,7 +74,7 @@ class Said(msgspec.Struct, frozen=True, array_like=True, tag="said"):
     error: bool
 
 
-Request = Ask | Drop | Now
+Request = Ask | Drop | Now | ReadFiles
 Report = Result | Counts | Said
 
 encoder: Final = msgspec.msgpack.Encoder()
@@ -138,7 +142,9 @@ class WorkerServer:
                 initially_up=request.up,
             )
             return
-        if isinstance(request, Drop):
+        if isinstance(request, ReadFiles):
+            self._engine.read_files_again()
+        elif isinstance(request, Drop):
             self._told.pop(request.id, None)
             if (gone := self._subscriptions.pop(request.id, None)) is not None:
                 gone.close()

@@ -258,6 +258,11 @@ class CheckWorkers:
         worker.ask(remote)
         return remote
 
+    def read_files_again(self) -> None:
+        """As `ProbeEngine.read_files_again`."""
+        for worker in self._workers:
+            worker.request(far.ReadFiles())
+
     @property
     def pids(self) -> list[int]:
         return [worker.pid for worker in self._workers]

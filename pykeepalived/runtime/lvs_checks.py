@@ -63,6 +63,10 @@ class Checks:
         if not self._configured:
             self._configured = True
             self._start_workers(config)
+        else:
+            self._engine.read_files_again()
+            if self._workers is not None:
+                self._workers.read_files_again()
         self._followers.update(config)
         self._addresses.settings = config.globals.daemon
 

@@ -119,6 +119,10 @@ class ProbeEngine:
         self._waiting.clear()
         self._connectors.close()
 
+    def read_files_again(self) -> None:
+        """Certificates and keys may be others now: the next handshakes read them."""
+        self._connectors.tls_contexts.forget_files()
+
     def status(self) -> dict[str, Any]:
         """JSON-able counts of the engine; `probes_started` against `answers_delivered` shows the saving."""
         return {

@@ -120,10 +120,10 @@ def certificate(directory: Path, name: str = "localhost") -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def udp_server(reply: Callable[[bytes], bytes | None]) -> Iterator[int]:
+def udp_server(reply: Callable[[bytes], bytes | None], address: str = "127.0.0.1") -> Iterator[int]:
     """Answers datagrams; yields the port."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind(("127.0.0.1", 0))
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((address, 0))
 
     def serve() -> None:
         while True:

@@ -97,3 +97,39 @@ def test_the_certificate_decides(tmp_path: Path, words: str, served: bool) -> No
             stage.until(lambda: any("SSL_CHECK" in line for line in stage.memo.lines), "a failure")
             assert stage.weights() == {}
         stage.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.shows("SSL.{certificate,key}")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_reload_reads_certificate_and_key_again(tmp_path: Path, workers: int) -> None:
+    certificate, key = make(tmp_path, "client")
+    other_certificate, other_key = make(tmp_path, "other")
+    with demanding(tmp_path, certificate) as port:
+        file = tmp_path / "keepalived.conf"
+        used_certificate, used_key = tmp_path / "used.pem", tmp_path / "used.key"
+        file.write_text(
+            f"global_defs {{\n lvs_check_workers {workers}\n}}\n"
+            f"SSL {{\n certificate {used_certificate}\n key {used_key}\n}}\n"
+            "virtual_server 10.77.0.5 80 {\n delay_loop 1\n lb_algo wrr\n lb_kind NAT\n protocol TCP\n alpha\n"
+            f" real_server 127.0.0.1 {port} {{\n SSL_GET {{\n url {{\n path /\n status_code 200\n }}\n warmup 0\n"
+            " retry 0\n fast_recovery\n }\n }\n}\n"
+        )
+
+        def put(new_certificate: Path, new_key: Path) -> None:
+            used_certificate.write_bytes(new_certificate.read_bytes())
+            used_key.write_bytes(new_key.read_bytes())
+
+        put(certificate, key)
+        config = load(str(file), host=FakeHost()).config
+        assert config is not None
+        stage = Stage()
+        stage.program.start(config)
+        stage.until_weights({f"127.0.0.1:{port}": 1})
+        for kept, weights in (((other_certificate, other_key), {}), ((certificate, key), {f"127.0.0.1:{port}": 1})):
+            put(*kept)
+            stage.program.reload(config)
+            for asked in stage.program._subscriptions().values():
+                asked.check_now()
+            stage.until_weights(weights)
+        stage.close()

@@ -85,6 +85,10 @@ class TlsContexts:
             self._known[key] = settings
         return settings
 
+    def forget_files(self) -> None:
+        """The next handshake reads certificates and keys again; settings without files keep their sessions."""
+        self._known = {key: settings for key, settings in self._known.items() if not any(key[1:4])}
+
 
 def _make_context(command: StartTls) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
