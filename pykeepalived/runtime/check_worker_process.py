@@ -65,6 +65,8 @@ class Counts(msgspec.Struct, frozen=True, array_like=True, tag="counts"):
     engine: dict[str, int]
     answers: list[tuple[int, int, int]]
     """id, answers, answers that were failures."""
+    latencies: dict[str, dict[str, Any]] = {}
+    """`ProbeEngine.latencies`"""
 
 
 class Said(msgspec.Struct, frozen=True, array_like=True, tag="said"):
@@ -184,8 +186,9 @@ class WorkerServer:
                 told[number] = answers
                 more.append((number, answers, subscription.answers_failed))
         engine: dict[str, int] = self._engine.status()
+        latencies = self._engine.latencies()
         for first in range(0, max(1, len(more)), _ANSWERS_IN_PACKET):
-            self._send(encoder.encode([Counts(engine, more[first : first + _ANSWERS_IN_PACKET])]))
+            self._send(encoder.encode([Counts(engine, more[first : first + _ANSWERS_IN_PACKET], latencies)]))
 
 
 def _cut(report: Any) -> Any:

@@ -121,6 +121,7 @@ class _Worker:
         self._unsent: deque[bytes] = deque()
         self._closed = False
         self.counts: Counter[str] = Counter()
+        self.latencies: dict[str, dict[str, Any]] = {}
         self.start()
 
     @property
@@ -211,6 +212,7 @@ class _Worker:
                 remote.hear(report.result)
         elif isinstance(report, far.Counts):
             self.counts = Counter(report.engine)
+            self.latencies = report.latencies
             for number, answers, failed in report.answers:
                 remote = self.remotes.get(number)
                 if remote is not None:
@@ -270,6 +272,10 @@ class CheckWorkers:
     def counts(self) -> Counter[str]:
         """Sums of the engines' counts, at most a second old."""
         return sum((worker.counts for worker in self._workers), Counter())
+
+    def latencies(self) -> list[dict[str, dict[str, Any]]]:
+        """Each engine's latencies, at most a second old."""
+        return [worker.latencies for worker in self._workers]
 
     def close(self) -> None:
         for worker in self._workers:

@@ -92,7 +92,12 @@ class CheckerProgram:
             context.reactor, self._pools, places=self._places_of, tell=self._tell_all, show=self._show
         )
         self._commands = CheckerCommands(
-            self._pools, self._drains, subscriptions=self._subscriptions, tell=self._tell_all, show=self._show
+            self._pools,
+            self._drains,
+            subscriptions=self._subscriptions,
+            tell=self._tell_all,
+            show=self._show,
+            dataplane=lambda: self._dataplane,
         )
         self._keeper: TableKeeper | None = None
         self.holds = HoldKeeper(self._pools, tell=self._tell_all, show=self._show)

@@ -60,7 +60,8 @@ class Answer:
         self.steers = steers
         """The client may do more than look."""
 
-    def reply(self, result: dict[str, Any]) -> None:
+    def reply(self, result: dict[str, Any] | msgspec.Raw) -> None:
+        """`Raw`: what `control_wire.encoder` has made of it already."""
         self._client.answer({"ok": True, "result": result})
 
     def refuse(self, text: str) -> None:

@@ -123,6 +123,14 @@ class InterfaceState(Shape):
     mac: str
 
 
+class Histogram(Shape):
+    bounds_us: list[int]
+    """Upper ends of the buckets."""
+    counts: list[int]
+    """How many fell into each; one more at the end for what is beyond all."""
+    sum_us: int
+
+
 class VrrpPart(msgspec.Struct, kw_only=True):
     instances: list[InstanceState] = []
     groups: list[GroupState] = []
@@ -131,6 +139,8 @@ class VrrpPart(msgspec.Struct, kw_only=True):
     processes: list[ProcessCountState] = []
     interfaces: list[InterfaceState] = []
     mails: dict[str, Any] = {}
+    lateness: Histogram | None = None
+    """Of the adverts that were due: until all that were due at the same time had been handed to the kernel."""
     error: str = ""
     """The process did not answer."""
 
@@ -211,6 +221,25 @@ class CheckerPart(msgspec.Struct, kw_only=True):
     next: int | None = None
     """`first` of the next page; null: this is the last one."""
     error: str = ""
+
+
+class KernelCounter(Shape):
+    protocol: str
+    """tcp, udp, sctp; mark: `service` is a firewall mark."""
+    service: str
+    server: str
+    connections: int
+    packets_in: int
+    packets_out: int
+    bytes_in: int
+    bytes_out: int
+    active_connections: int
+    inactive_connections: int
+    persistent_connections: int
+
+
+class KernelCounters(Shape):
+    counters: list[KernelCounter]
 
 
 class Status(Identity, kw_only=True):

@@ -26,6 +26,7 @@ from pykeepalived.reactor import READ, Timer
 from pykeepalived.runtime.capabilities import keep_only, of_checkers
 from pykeepalived.runtime.check_followers import Follower, Followers, follows
 from pykeepalived.runtime.check_workers import CheckWorkers, Remote, handed_over, workers_for
+from pykeepalived.runtime.histogram import added
 from pykeepalived.runtime.probes import ProbeEngine, ProbeResult, Subscription
 from pykeepalived.runtime.program import Context
 from pykeepalived.units import SECOND_US
@@ -99,9 +100,17 @@ class Checks:
     def status(self) -> dict[str, Any]:
         own = self._engine.status()
         if self._workers is None:
-            return own
+            return own | {"latencies": self._engine.latencies()}
         counts = self._workers.counts()
-        return {name: own[name] + counts[name] for name in own} | {"workers": self._workers.pids}
+        parts = [self._engine.latencies(), *self._workers.latencies()]
+        latencies = {
+            kind: added(part[kind] for part in parts if kind in part)
+            for kind in sorted({k for part in parts for k in part})
+        }
+        return {name: own[name] + counts[name] for name in own} | {
+            "workers": self._workers.pids,
+            "latencies": latencies,
+        }
 
     def stop(self) -> None:
         self._addresses.close()

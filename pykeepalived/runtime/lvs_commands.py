@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
+import msgspec
+
+from pykeepalived.dataplane import Dataplane
 from pykeepalived.lvs.events import LvsEvent
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.pool import Pool
 from pykeepalived.runtime.lvs_checks import Asked
 from pykeepalived.runtime.lvs_drain import DrainKeeper, Refused, find_servers
 from pykeepalived.runtime.lvs_explain import explain_server
+
+#: Reading the kernel's counters of more would hold checks up.
+COUNTED_SERVERS: Final = 2000
+_PROTOCOLS: Final = {int(protocol): protocol.name.lower() for protocol in Protocol}
 
 Subscriptions = Mapping[CheckHealth, Asked]
 
@@ -26,18 +33,22 @@ class CheckerCommands:
         subscriptions: Callable[[], Subscriptions],
         tell: Callable[[Iterable[LvsEvent]], None],
         show: Callable[[Pool], None],
+        dataplane: Callable[[], Dataplane | None] = lambda: None,
     ) -> None:
         self._pools = pools
         self._drains = drains
         self._subscriptions = subscriptions
         self._tell = tell
         self._show = show
+        self._dataplane = dataplane
 
     def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The answer; `error` says why there is none."""
         try:
             if name in {"drain", "undrain", "drains"}:
                 return self._drains.command(name, arguments)
+            if name == "counters":
+                return self._counters()
             found = self._found(arguments)
             if name == "weight":
                 self._weigh(found, arguments.get("weight"))
@@ -48,6 +59,29 @@ class CheckerCommands:
         except Refused as refused:
             return {"error": str(refused)}
         return {"servers": [self._explained(pool, health) for pool, health in found]}
+
+    def _counters(self) -> dict[str, Any]:
+        """What the kernel counts, for tables that are read in a moment."""
+        dataplane = self._dataplane()
+        if dataplane is None:
+            return {"error": "no table is kept yet"}
+        if sum(len(pool.servers) for pool in self._pools.values()) > COUNTED_SERVERS:
+            return {"error": f"the counters of more than {COUNTED_SERVERS} real servers are not read"}
+        try:
+            found = dataplane.counters()
+        except OSError as error:
+            return {"error": f"the kernel does not tell its counters: {error.strerror or error}"}
+        return {
+            "counters": [
+                {
+                    "protocol": _PROTOCOLS.get(key.protocol, "mark" if key.fwmark else str(key.protocol)),
+                    "service": f"{key.fwmark}" if key.fwmark else joined(key.address, key.port),
+                    "server": joined(place.address, place.port),
+                    **msgspec.structs.asdict(counters),
+                }
+                for (key, place), counters in sorted(found.items())
+            ]
+        }
 
     def _explained(self, pool: Pool, health: ServerHealth) -> dict[str, Any]:
         return explain_server(
@@ -73,3 +107,8 @@ class CheckerCommands:
                 subscription = subscriptions.get(check)
                 if subscription is not None:
                     subscription.check_now()
+
+
+def joined(address: str, port: int) -> str:
+    """ADDRESS:PORT, with brackets around IPv6."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -26,6 +26,7 @@ from pykeepalived.model.checks import CheckerSpec, CheckQuestion
 from pykeepalived.netio.connectors import Connectors
 from pykeepalived.processes.scripts import ScriptRunner
 from pykeepalived.reactor import Reactor
+from pykeepalived.runtime.histogram import CHECK_BOUNDS_US, Histogram
 from pykeepalived.runtime.probe_slots import SLOT_US, Slots, slot_of
 from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.subscriptions import Listener, Probe, ProbeResult, Subscription
@@ -65,6 +66,7 @@ class ProbeEngine:
         """Starts more than 100 ms after their time."""
         self.answers_delivered = 0
         self.not_counted = 0
+        self._latencies: dict[str, Histogram] = {}
 
     # ---- subscriptions ----
 
@@ -137,6 +139,17 @@ class ProbeEngine:
             "not_counted": self.not_counted,
         }
 
+    def latencies(self) -> dict[str, dict[str, Any]]:
+        """How long conversations took, by the kind of check (`runtime.histogram`)."""
+        return {kind: histogram.told() for kind, histogram in self._latencies.items()}
+
+    def _latency_of(self, question: CheckQuestion) -> Histogram:
+        kind = str(question.__struct_config__.tag)
+        histogram = self._latencies.get(kind)
+        if histogram is None:
+            histogram = self._latencies[kind] = Histogram(CHECK_BOUNDS_US)
+        return histogram
+
     def subscription(self, key: str) -> Subscription | None:
         return self._subscriptions.get(key)
 
@@ -193,6 +206,7 @@ class ProbeEngine:
     def _finished(self, probe: Probe, slot_us: int, outcome: Outcome) -> None:
         now_us = self._reactor.now_us()
         probe.latency_us = now_us - probe.started_us
+        self._latency_of(probe.question).observe(probe.latency_us)
         now_us -= self._slots.stood_us
         probe.running = False
         probe.talk = None

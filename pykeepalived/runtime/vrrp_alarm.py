@@ -17,6 +17,7 @@ from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import AuthType, VirtualAddress, VrrpInstance
 from pykeepalived.netio.frames.vrrp import Counters, advert_specs, datagrams
 from pykeepalived.reactor import Reactor, Timer
+from pykeepalived.runtime.histogram import LATENESS_BOUNDS_US, Histogram
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.router import Router
@@ -30,10 +31,18 @@ _WARM_US: Final = 5_000
 
 
 class Alarm:
-    """Calls `ring` at the router's deadlines. `listen` feeds the router what waits in the sockets."""
+    """Calls `ring` at the router's deadlines. `listen` feeds the router what waits in the sockets.
+
+    `sent`: how many adverts have left so far."""
 
     def __init__(
-        self, reactor: Reactor, router: Router, *, ring: Callable[[], None], listen: Callable[[], None]
+        self,
+        reactor: Reactor,
+        router: Router,
+        *,
+        ring: Callable[[], None],
+        listen: Callable[[], None],
+        sent: Callable[[], int] = lambda: 0,
     ) -> None:
         self._reactor = reactor
         self._router = router
@@ -43,6 +52,9 @@ class Alarm:
         self._due_us: int | None = None
         self._rehearsal = Rehearsal()
         self._warm_until_us = 0
+        self._sent = sent
+        self.lateness = Histogram(LATENESS_BOUNDS_US)
+        """Of each advert that was due: from its time until all that were due with it had been handed to the kernel."""
 
     def arm(self) -> None:
         """Follow the router's next deadline."""
@@ -78,7 +90,10 @@ class Alarm:
                 pass
         elif now_us - due_us > _LATE_US:
             self._listen()
+        before = self._sent()
         self._ring()
+        if sent := self._sent() - before:
+            self.lateness.observe(max(0, self._reactor.now_us() - due_us), sent)
 
     def _get_ready(self, now_us: int) -> None:
         self._listen()

@@ -6,11 +6,12 @@ Labels, order and number formats are those that programs already read (keepalive
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from pykeepalived.model.common import Family
 from pykeepalived.model.vrrp import VrrpInstance, VrrpState
+from pykeepalived.netio.links import Link
 from pykeepalived.runtime.vrrp_json_processes import process_objects
 from pykeepalived.runtime.vrrp_view import HIDDEN, View, address_texts, number, script_text
 from pykeepalived.units import SECOND_US
@@ -19,13 +20,9 @@ from pykeepalived.vrrp.events import InstanceStatus, ScriptStatus
 # ---- status ----
 
 
-def status(view: View, standby_until: Mapping[str, float | None]) -> dict[str, Any]:
-    """The snapshot for the control socket. `standby_until`: when those who are held back resume by themselves."""
-    configs = view.by_name()
+def trackers_status(view: View) -> dict[str, Any]:
+    """Everything in a snapshot for the control socket but instances and interfaces."""
     return {
-        "instances": [
-            _instance_status(view, item, configs[item.name], standby_until.get(item.name)) for item in view.instances
-        ],
         "groups": [
             {"name": item.name, "state": item.state.name, "members": list(item.members), "faults": list(item.faults)}
             for item in view.groups
@@ -39,13 +36,17 @@ def status(view: View, standby_until: Mapping[str, float | None]) -> dict[str, A
         "processes": [
             {"name": item.name, "up": item.up, "count": item.count, "waiting": item.waiting} for item in view.processes
         ],
-        "interfaces": [{"name": link.name, "up": link.up, "mac": link.mac.hex(":")} for link in view.links],
     }
 
 
-def _instance_status(
+def interfaces_status(links: Iterable[Link]) -> list[dict[str, Any]]:
+    return [{"name": link.name, "up": link.up, "mac": link.mac.hex(":")} for link in links]
+
+
+def instance_status(
     view: View, item: InstanceStatus, instance: VrrpInstance, standby_until: float | None
 ) -> dict[str, Any]:
+    """One instance but for its counters, which `vrrp_status` adds. `standby_until`: when it resumes by itself."""
     return {
         "name": item.name,
         "vrid": item.vrid,
@@ -75,7 +76,6 @@ def _instance_status(
                 strict=True,
             )
         ],
-        "stats": {**view.counters(item), "refusals": dict(item.stats.refusals)},
     }
 
 

@@ -58,6 +58,7 @@ class Performer:
         self.extra_garp = ExtraGarp(context.reactor, announcer, self._endpoint)
         self._start_script = run_script
         self.sync_daemon = VrrpSyncDaemon(context.reactor, context.log, context.options.ipvs_namespace)
+        self.adverts_sent = 0
         self._now: Generation | None = None
         self._old: Generation | None = None
 
@@ -87,6 +88,7 @@ class Performer:
         endpoint = self._endpoint(action.instance, farewell=action.priority == 0)
         if endpoint is not None:
             endpoint.send(self._pool, action.priority, self._log)
+            self.adverts_sent += 1
 
     def _endpoint(self, name: str, *, farewell: bool = False) -> Endpoint | None:
         """During a reload, a farewell is that of an instance which the new configuration does not have."""

@@ -37,6 +37,7 @@ from pykeepalived.runtime.vrrp_ready import ReadyGate
 from pykeepalived.runtime.vrrp_route_side import RouteSide
 from pykeepalived.runtime.vrrp_routes import RouteKeeper
 from pykeepalived.runtime.vrrp_standby import StandbyKeeper
+from pykeepalived.runtime.vrrp_status import StatusBook
 from pykeepalived.runtime.vrrp_view import View, counters
 from pykeepalived.runtime.vrrp_voice import Voice, states_now
 from pykeepalived.runtime.vrrp_watchers import Watchers
@@ -145,12 +146,19 @@ class VrrpProgram:
         self._now = Generation(config)
         self._router = Router(config, log_detail=self._context.options.log_detail > 0)
         self._alarm = Alarm(
-            self._reactor, self._router, ring=lambda: self._feed([events.Tick()]), listen=self._ears.listen
+            self._reactor,
+            self._router,
+            ring=lambda: self._feed([events.Tick()]),
+            listen=self._ears.listen,
+            sent=lambda: self._performer.adverts_sent,
         )
         self._standby = StandbyKeeper(
             self._context.options.state_directory, self._reactor, lambda event: self._feed([event]), self._log.error
         )
         self._commands = VrrpCommands(self._context, self._router, self._standby)
+        self._book = StatusBook(
+            standby_until=lambda: self._standby.until, held=self._keeper.entries, links=self._monitor.links
+        )
 
     def _configure(self, config: Config) -> None:
         """What follows the configuration alike at the start and at a reload."""
@@ -215,7 +223,11 @@ class VrrpProgram:
         self._voice.when_quiet(_MAIL_LIMIT_US, lambda: self._context.finished(0))
 
     def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
-        return {**vrrp_dump.status(self._view(), self._standby.until), "mails": self._voice.mail_status()}
+        return {
+            **self._book.status(self._now.config, self._router, self._baseline, self._reactor.now_us()),
+            "mails": self._voice.mail_status(),
+            "lateness": self._alarm.lateness.told(),
+        }
 
     def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """What operators ask for (see `vrrp_commands`)."""

@@ -331,6 +331,8 @@ class InstanceStats(msgspec.Struct):
     """By `Refusal` value; all of them."""
     other_checksum_form: int = 0
     """IPv4 v3 adverts whose checksum has the form that we do not send; they were used."""
+    second_master: int = 0
+    """Times that, settled as MASTER, we heard another one that has no right to be: two that did not hear each other."""
 
 
 class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,6 +40,8 @@ _COUNTERS: Final[dict[Refusal, str]] = {
     Refusal.TYPE: "invalid_type_rcvd",
 }
 _REMEMBERED_SENDERS: Final = 16
+#: Own intervals without a second master, after which another advert of one is another duel.
+DUEL_INTERVALS: Final = 2
 
 
 def count_refusal(stats: InstanceStats, refusal: Refusal) -> None:
@@ -127,7 +129,12 @@ def _hear_as_master(instance: Instance, advert: Advert, now_us: int, out: Output
         or (ours == OWNER and _outlasted_by(instance, advert, now_us, out))
     ):
         _yield_to(instance, advert, now_us, out)
-    elif instance.answers.spend(now_us):
+        return
+    # One that has just lost to us may not have heard of it yet; one duel is one however many adverts it has.
+    if now_us - max(instance.last_transition_us, instance.duel_us) > DUEL_INTERVALS * instance.own_interval_us():
+        instance.stats.second_master += 1
+    instance.duel_us = now_us
+    if instance.answers.spend(now_us):
         _contradict(instance, advert, now_us, out)
 
 

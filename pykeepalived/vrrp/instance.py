@@ -122,6 +122,8 @@ class Instance:
         self.master_priority = 0
         self.master_interval_us = advert_interval_us(config)
         self.last_transition_us = 0
+        self.duel_us = 0
+        """When, as MASTER, it last heard another one that it outranks."""
         self.stats = InstanceStats()
         self.lines = Budget(_LINES_PER_S)
         self.answers = Budget(_ANSWERS_PER_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 
+import msgspec
 import pytest
 
 from pykeepalived.model.config import Config
@@ -55,7 +56,7 @@ class Answer:
         self.streamed = []
 
     def reply(self, result):
-        self.result = result
+        self.result = msgspec.json.decode(result) if isinstance(result, msgspec.Raw) else result
 
     def refuse(self, text):
         self.error = text

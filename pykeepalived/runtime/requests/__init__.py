@@ -10,6 +10,7 @@ from pykeepalived.runtime.control import Answer, Request
 from pykeepalived.runtime.requests import (
     checks_run,
     config,
+    counters,
     drain,
     events,
     explain,
@@ -41,6 +42,7 @@ ROWS: Final = {
         drain.DRAINS,
         reload.ROW,
         config.ROW,
+        counters.ROW,
     )
 }
 
