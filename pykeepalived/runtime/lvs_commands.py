@@ -11,6 +11,7 @@ from pykeepalived.dataplane import Dataplane
 from pykeepalived.lvs.events import LvsEvent
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.pool import Pool
+from pykeepalived.model.lvs import Protocol
 from pykeepalived.runtime.lvs_checks import Asked
 from pykeepalived.runtime.lvs_drain import DrainKeeper, Refused, find_servers
 from pykeepalived.runtime.lvs_explain import explain_server
