@@ -159,6 +159,18 @@ def _old_sync_daemon(settings: GlobalDefs, root: Draft, instances: Mapping[str, 
     return settings
 
 
+def _nothing_to_wait_for(context: Context, root: Draft, instances: Mapping[str, VrrpInstance]) -> None:
+    """`preempt_after_sync` waits all the same: the connection table may be synchronised by others."""
+    for draft in root.get("instances", ()):
+        if draft.name in instances and instances[draft.name].preempt_after_sync_us:
+            context.warning(
+                "preempt-after-sync-alone",
+                f"({draft.name}) preempt_after_sync waits for the connection table, and nothing here synchronises it",
+                draft.where["preempt_after_sync_us"], 0, exit_class=ExitClass.NONE,
+                help="add `lvs_sync_daemon INTERFACE INSTANCE` to global_defs on both directors",
+            )  # fmt: skip
+
+
 def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, Kept]:
     settings: Draft = root.get("globals") or Draft(None)
     scripts = Scripts(context, settings)
@@ -169,6 +181,8 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     builder = InstanceBuilder(context, settings, scripts, trackers)
     instances = {draft.name: built for draft in root.get("instances", ()) if (built := builder.build(draft))}
     global_defs = _old_sync_daemon(global_defs, root, instances)
+    if global_defs.sync_daemon is None:
+        _nothing_to_wait_for(context, root, instances)
     instances = name_vmacs(context, instances, root)
     check_firewall(context, settings, instances.values())
     groups = build_groups(context, root, instances, scripts, trackers)
