@@ -55,3 +55,7 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Its members may use the control socket as root does."""
     control_read_group: str | None = None
     """Its members may look, not steer."""
+    metrics_listen: str | None = None
+    """Where metrics and the status page are served (`model.listening`); "": usual port on loopback; None: nowhere."""
+    metrics_names: str = "mehdy"
+    """Whose names metrics of VRRP have: those of mehdy's exporter or of gen2brain's."""

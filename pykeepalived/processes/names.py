@@ -19,6 +19,7 @@ from typing import Final
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
 _PR_SET_MM: Final = 35
+_PR_SET_NO_NEW_PRIVS: Final = 38
 _PR_SET_MM_ARG_END: Final = 9
 _PR_SET_MM_MAP: Final = 14
 #: Fields of proc_pid_stat(5), counted from the third, that struct prctl_mm_map has, in its order; -1 is the break.
@@ -92,6 +93,11 @@ def _move_end(end: int) -> None:
     _libc.prctl(
         ctypes.c_int(_PR_SET_MM), ctypes.c_ulong(_PR_SET_MM_MAP), layout, ctypes.c_ulong(104), ctypes.c_ulong(0)
     )
+
+
+def no_new_privileges() -> None:
+    """From here on neither we nor what we start gains rights from a program file."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def die_with_parent(number: signal.Signals, parent: int) -> bool:

@@ -117,6 +117,15 @@ class ControlServer:
             for way in self._ways:
                 Path(way).chmod(0o711 if access.shared else 0o700)
 
+    def adopt(self, connection: socket.socket) -> bool:
+        """Serve a process of our own over one end of a socket pair: it may look, and take its time. False: no room."""
+        try:
+            peer = peer_of(connection)
+        except OSError:
+            return False
+        self._clients.add(_Client(self, connection, peer, ours=True))
+        return True
+
     def close(self) -> None:
         """Stop listening, cut clients off and remove the socket."""
         self.reactor.unwatch(self._listener.fileno())
@@ -164,19 +173,25 @@ class ControlServer:
 class _Client:
     """One connection: any number of requests, one after the other; the last one may become a stream."""
 
-    def __init__(self, server: ControlServer, connection: socket.socket, peer: Peer) -> None:
+    def __init__(self, server: ControlServer, connection: socket.socket, peer: Peer, *, ours: bool = False) -> None:
         connection.setblocking(False)
         self._server = server
         self._reactor = server.reactor
         self._socket: socket.socket | None = connection
         self._peer = peer
+        self._ours = ours
         self._input = bytearray()
         self._output = bytearray()
         self._busy = False
         self._ended = False
         self._stream: Stream | None = None
-        self._timer = self._reactor.call_later(CLIENT_TIME_US, self.close)
+        self._timer = self._reactor.call_later(CLIENT_TIME_US, self._late)
         self._reactor.watch(connection.fileno(), READ, self._ready)
+
+    def _late(self) -> None:
+        """It is slow to ask, or to take its answer."""
+        if not self._ours:
+            self.close()
 
     def close(self) -> None:
         if self._socket is None:
@@ -199,7 +214,7 @@ class _Client:
             return
         self._busy = False
         self._queue(body)
-        self._restart_timer(CLIENT_TIME_US, self.close)
+        self._restart_timer(CLIENT_TIME_US, self._late)
         self._flush()
 
     def stream(self, result: dict[str, Any]) -> Stream | None:
@@ -296,7 +311,7 @@ class _Client:
         elif newline:
             self._input = rest
             self._busy = True
-            self._restart_timer(CLIENT_TIME_US, self.close)
+            self._restart_timer(CLIENT_TIME_US, self._late)
             self._watch()
             self._handle(bytes(line))
         elif self._ended:
@@ -311,7 +326,8 @@ class _Client:
         if request.version != PROTOCOL_VERSION:
             self.answer({"ok": False, "error": f"protocol version {request.version} is not spoken here"})
             return
-        self._server.handler(request, Answer(self, self._peer, steers=self._server.steers(self._peer)))
+        steers = not self._ours and self._server.steers(self._peer)
+        self._server.handler(request, Answer(self, self._peer, steers=steers))
 
     def _watch(self) -> None:
         """Nothing is read while an answer is being made or waits to be taken: a client cannot pile up work."""

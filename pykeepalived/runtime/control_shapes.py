@@ -57,6 +57,8 @@ class Address(Shape):
     address: str
     interface: str | None
     set: bool
+    excluded: bool = False
+    """It is not in adverts (virtual_ipaddress_excluded)."""
 
 
 class InstanceState(Shape):
@@ -74,6 +76,7 @@ class InstanceState(Shape):
     master_address: str | None
     source: str | None
     advert_interval_us: int
+    garp_delay_us: int
     master_interval_us: int
     last_transition: float
     group: str | None

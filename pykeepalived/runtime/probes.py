@@ -65,6 +65,8 @@ class ProbeEngine:
         self.started_late = 0
         """Starts more than 100 ms after their time."""
         self.answers_delivered = 0
+        self.probes_saved = 0
+        """Answers that needed no conversation of their own."""
         self.not_counted = 0
         self._latencies: dict[str, Histogram] = {}
 
@@ -136,6 +138,7 @@ class ProbeEngine:
             "probes_started": self.probes_started,
             "started_late": self.started_late,
             "answers_delivered": self.answers_delivered,
+            "probes_saved": self.probes_saved,
             "not_counted": self.not_counted,
         }
 
@@ -215,10 +218,13 @@ class ProbeEngine:
         if probe.steady is outcome:
             probe.rounds += 1
             self.answers_delivered += len(probe.subscriptions)
+            self.probes_saved += len(probe.subscriptions) - 1
             probe.due_us = self._next_start(slot_us, now_us, probe.pause_us)
         else:
             probe.unsettle()
+            before = self.answers_delivered
             self._answer_all(probe, slot_us, now_us, outcome)
+            self.probes_saved += max(0, self.answers_delivered - before - 1)
         self.schedule(probe)
         if self._waiting and not self._waking:
             # Not from here: a conversation may end while it starts, and thousands may wait.

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ from pykeepalived.runtime.requests import dispatch
 from pykeepalived.runtime.slot import ChildSlot, SlotEvents
 from pykeepalived.runtime.status import Report
 from pykeepalived.runtime.supervisor_settings import SupervisorSettings
+from pykeepalived.runtime.telemetry.owner import TelemetryOwner
 from pykeepalived.units import SECOND_US
 
 _RELOAD_LIMIT_US: Final = 30 * SECOND_US
@@ -74,6 +76,7 @@ class Supervisor:
         self._scripts = LifeScripts(self._reactor, log)
         self._duties = ReloadDuties(log, pid_files["parent"].path)
         self._reload_time = ReloadTime(self._reactor, log, self._hup)
+        self._telemetry = TelemetryOwner(self._reactor, log, settings.log_settings, self._adopt)
         self._report = Report(
             pid_file=pid_files["parent"].path,
             pattern=settings.pattern,
@@ -123,6 +126,7 @@ class Supervisor:
         finally:
             if self._control is not None:
                 self._control.close()
+            self._telemetry.close()
             self._scripts.close()
             self._reload_time.close()
             self._duties.close()
@@ -155,6 +159,9 @@ class Supervisor:
         except OSError as error:
             self._log.error(f"No control socket {path} - {error.strerror or error}")
 
+    def _adopt(self, connection: socket.socket) -> bool:
+        return self._control is not None and self._control.adopt(connection)
+
     def _start_children(self) -> None:
         if self._stopping:
             return
@@ -167,6 +174,7 @@ class Supervisor:
         if not any(slot.wanted for slot in self._slots):
             self._log.info("Warning - keepalived has no configuration to run")
         settled.collect_garbage_again()
+        self._telemetry.configure(self._loaded.config.globals.daemon)
         self._progress()
 
     def _needed(self, slot: ChildSlot) -> bool:
@@ -228,6 +236,7 @@ class Supervisor:
                 return
             if pid == 0:
                 return
+            self._telemetry.reaped(pid)
             for slot in self._slots:
                 if slot.pid == pid:
                     slot.died()
@@ -313,6 +322,7 @@ class Supervisor:
         self._reactor.call_later(_RELOAD_LIMIT_US, lambda: self._give_reload_up(generation))
         for slot in self._slots:
             self._reload_slot(slot)
+        self._telemetry.configure(new.config.globals.daemon)
         self._progress()
 
     def _give_reload_up(self, generation: int) -> None:

@@ -63,17 +63,25 @@ def instance_status(
         "master_address": item.master_address,
         "source": item.source,
         "advert_interval_us": instance.advert_interval_us,
+        "garp_delay_us": instance.garp.delay_us,
         "master_interval_us": item.master_interval_us,
         "last_transition": round(view.epoch_s(item.last_transition_us), 6),
         "group": item.group,
         "faults": list(item.faults),
         "unicast_peers": [peer.address for peer in instance.unicast_peers],
         "addresses": [
-            {"address": str(entry.prefix), "interface": entry.dev or instance.interface, "set": text.endswith(" set")}
-            for entry, text in zip(
-                (*instance.addresses, *instance.excluded_addresses),
-                address_texts(view, instance, (*instance.addresses, *instance.excluded_addresses)),
-                strict=True,
+            {
+                "address": str(entry.prefix),
+                "interface": entry.dev or instance.interface,
+                "set": text.endswith(" set"),
+                "excluded": number >= len(instance.addresses),
+            }
+            for number, (entry, text) in enumerate(
+                zip(
+                    (*instance.addresses, *instance.excluded_addresses),
+                    address_texts(view, instance, (*instance.addresses, *instance.excluded_addresses)),
+                    strict=True,
+                )
             )
         ],
     }

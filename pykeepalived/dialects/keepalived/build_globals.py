@@ -71,7 +71,7 @@ def _daemon(draft: Draft) -> DaemonSettings:
     for name, value in taken.items():
         if isinstance(value, list):
             taken[name] = tuple(value)
-        elif value is None and name in {"reload_check_config", "reload_file"}:
+        elif value is None and name in {"reload_check_config", "reload_file", "metrics_listen"}:
             taken[name] = ""
     return DaemonSettings(**taken)
 

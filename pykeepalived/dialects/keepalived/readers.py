@@ -14,6 +14,7 @@ from typing import Any, Final
 import pyparsing as pp
 
 from pykeepalived.model import IpPrefix
+from pykeepalived.model.listening import listen_place
 
 UINT_MAX: Final = 4_294_967_295
 INT_MAX: Final = 2_147_483_647
@@ -300,6 +301,19 @@ class Prefix(Reader):
                 value=IpPrefix(address, longest),
             )
         return IpPrefix(address, int(tail))
+
+
+class Listen(Reader):
+    """Where a server listens: ADDRESS[:PORT], [ADDRESS]:PORT, PORT, or the path of a unix socket; kept as text."""
+
+    shows = "ADDRESS[:PORT]|PATH"
+
+    def parse(self, text: str) -> str:
+        try:
+            listen_place(text)
+        except ValueError as error:
+            raise Bad("invalid-listen-address", str(error)) from None
+        return text
 
 
 class Grammar(Reader):

@@ -10,6 +10,7 @@ from pykeepalived.dialects.keepalived.readers import (
     Address,
     Duration,
     Integer,
+    Listen,
     Prefix,
     Text,
 )
@@ -29,6 +30,7 @@ MULTICAST: Final = Address(multicast=True)
 MULTICAST4: Final = Address(multicast=True, family=4)
 MULTICAST6: Final = Address(multicast=True, family=6)
 PREFIX: Final = Prefix()
+LISTEN: Final = Listen()
 PORT: Final = Integer(1, 65535, "port")
 #: 0: all ports.
 SERVICE_PORT: Final = Integer(0, 65535, "port")
