@@ -10,8 +10,6 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from pykeepalived.netio.frames.neighbour import arp_request, echo_to_all_nodes
-
 _ALL_PROTOCOLS: Final = 0x0003
 _PACKET_OUTGOING: Final = 4
 _BRIDGE_GROUP: Final = bytes.fromhex("0180c20000")
@@ -54,6 +52,8 @@ class Listener:
         """
         if len(self._mac) != 6:
             return
+        from pykeepalived.netio.frames.neighbour_layers import arp_request, echo_to_all_nodes  # noqa: PLC0415 (scapy)
+
         frames = [] if source is None else [arp_request(self._mac, source, target) for target in targets]
         frames += [] if link_local is None else [echo_to_all_nodes(self._mac, link_local)]
         for frame in frames:

@@ -1,6 +1,7 @@
 """Route netlink as far as VRRP needs it: a request socket that sends batches of changes and makes dumps.
 
-pyroute2 carries the socket, the messages and the answers. Ours is what pyroute2 has no word for, or is slow at: many
+pyroute2 carries the messages and reads the answers. Ours is what pyroute2 has no word for, or is slow at: the socket
+(pyroute2's brings an asyncio loop with it), many
 changes in one `send` with one acknowledgement, and a small encoder of addresses, because a failover of hundreds of them
 waits for it: 13 µs an address instead of 250 µs (measured). Tests compare its bytes with pyroute2's message classes.
 
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pykeepalived.netio.pyroute import IPRSocket, Marshal, fibmsg, ifaddrmsg, ifinfmsg, nlmsg, rtmsg
+from pykeepalived.netio.pyroute import Marshal, fibmsg, ifaddrmsg, ifinfmsg, nlmsg, rtmsg
 from pykeepalived.reactor.buffers import follow_words, set_receive_buffer
 
 NLMSG_ERROR: Final = 2
@@ -48,7 +49,9 @@ RTM_NEWRULE: Final = 32
 RTM_DELRULE: Final = 33
 RTM_GETRULE: Final = 34
 
+_NETLINK_ROUTE: Final = 0
 _SOL_NETLINK: Final = 270
+_NETLINK_EXT_ACK: Final = 11
 _NETLINK_GET_STRICT_CHK: Final = 12
 _HEADER: Final = struct.Struct("=IHHII")
 _ACKNOWLEDGEMENT: Final = struct.Struct("=IHHIIi")
@@ -128,15 +131,14 @@ class _Answers(Marshal):  # type: ignore[misc]
     msg_map: dict[int, Any] = {}  # noqa: RUF012
 
 
-def open_socket(groups: int, receive_bytes: int) -> Any:
-    """pyroute2's route netlink socket, bound, with a large receive buffer. Raises OSError."""
-    made = IPRSocket(rcvbuf=receive_bytes, ext_ack=True)
+def open_socket(groups: int, receive_bytes: int) -> socket.socket:
+    """A route netlink socket, bound, with a large receive buffer; refusals come with words. Raises OSError."""
+    made = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE)
     try:
-        made.bind(groups=groups)
-        set_receive_buffer(made.socket, receive_bytes)
-    except KeyError as error:
-        made.close()
-        raise OSError(errno.EADDRINUSE, "no netlink port is free") from error
+        with contextlib.suppress(OSError):
+            made.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
+        set_receive_buffer(made, receive_bytes)
+        made.bind((0, groups))
     except BaseException:
         made.close()
         raise
@@ -148,18 +150,17 @@ class Requests:
 
     def __init__(self, *, strict: bool = False) -> None:
         """`strict`: dumps hold only what the fields of the request say (Linux 4.20). Raises OSError."""
-        self._netlink = open_socket(0, _RECEIVE_BUFFER)
+        self._socket = open_socket(0, _RECEIVE_BUFFER)
         if strict:
             with contextlib.suppress(OSError):
-                self._netlink.socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
-        self._socket: socket.socket = self._netlink.socket
+                self._socket.setsockopt(_SOL_NETLINK, _NETLINK_GET_STRICT_CHK, 1)
         self._socket.settimeout(_TIMEOUT_S)
         self._answers = _Answers()
         self._messages = Messages()
         self._sequence = 0
 
     def close(self) -> None:
-        self._netlink.close()
+        self._socket.close()
 
     def set_buffer(self, size: int | None, *, force: bool) -> None:
         """`vrrp_netlink_cmd_rcv_bufs`: bytes, None for our own size; see `reactor.buffers`."""
@@ -183,7 +184,7 @@ class Requests:
             # Refusals are always answered; an acknowledgement is asked of the last one only, as the end of the answers.
             ack = NLM_F_ACK if index == len(changes) - 1 else 0
             packed += request(kind, flags | ack, first + index, body)
-        self._netlink.send(packed)
+        self._socket.send(packed)
         failures: list[Failure] = []
         while True:
             data = self._socket.recv(_RECEIVE_BYTES)
@@ -222,7 +223,7 @@ class Requests:
 
     def _dump_once(self, kind: int, message: Any, reader: Messages) -> tuple[list[Any], bool]:
         self._sequence += 1
-        self._netlink.put(message, kind, NLM_F_REQUEST | NLM_F_DUMP, msg_seq=self._sequence)
+        self._socket.send(request(kind, NLM_F_DUMP, self._sequence, body_of(message)))
         found: list[Any] = []
         whole = True
         while True:

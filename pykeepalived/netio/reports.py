@@ -21,15 +21,14 @@ class Reports:
 
     def __init__(self, groups: int, buffer_bytes: int) -> None:
         """`groups`: a mask of RTMGRP bits; `buffer_bytes`: what may wait to be read. Raises OSError."""
-        self._netlink = netlink.open_socket(groups, buffer_bytes)
-        self.socket: socket.socket = self._netlink.socket
+        self.socket: socket.socket = netlink.open_socket(groups, buffer_bytes)
         self.socket.setblocking(False)
 
     def fileno(self) -> int:
         return self.socket.fileno()
 
     def close(self) -> None:
-        self._netlink.close()
+        self.socket.close()
 
     def burst(self) -> Iterator[bytes | None]:
         """Datagrams that wait, one burst at most; None: some were lost. Raises OSError."""

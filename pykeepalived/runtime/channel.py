@@ -7,6 +7,7 @@ Both ends are processes of one daemon, yet everything is bounded: a frame by `FR
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import struct
 from collections.abc import Callable
@@ -30,7 +31,13 @@ _CHUNK: Final = 1024 * 1024
 class Reload(msgspec.Struct, frozen=True, tag=True):
     """Change to another generation; answered by `Reloaded`."""
 
-    delta: Delta
+    packed: msgspec.Raw
+    """Read by `delta_of` alone: a decoder of the whole model takes 20 ms to make, which no start should wait for."""
+
+    @classmethod
+    def to(cls, delta: Delta) -> Reload:
+        """Raises UnicodeEncodeError or msgspec.EncodeError for a value that msgpack cannot hold."""
+        return cls(msgspec.Raw(_encoder.encode(delta)))
 
 
 class AskStatus(msgspec.Struct, frozen=True, tag=True):
@@ -111,6 +118,21 @@ FromChild = Ready | Reloaded | WantReload | Status | Dump | Happened | Remember 
 parent_decoder: Final = msgspec.msgpack.Decoder(FromParent)
 child_decoder: Final = msgspec.msgpack.Decoder(FromChild)
 _encoder: Final = msgspec.msgpack.Encoder(enc_hook=str)
+
+
+@functools.cache
+def _delta_decoder() -> msgspec.msgpack.Decoder[Delta]:
+    return msgspec.msgpack.Decoder(Delta)
+
+
+def delta_of(message: Reload) -> Delta:
+    """Raises msgspec.MsgspecError for what is no delta."""
+    return _delta_decoder().decode(message.packed)
+
+
+def prepare_for_reloads() -> None:
+    """Make now what the first reload would have to make."""
+    _delta_decoder()
 
 
 class Channel:

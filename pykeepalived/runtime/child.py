@@ -41,7 +41,9 @@ from pykeepalived.runtime.channel import (
     Remember,
     Status,
     WantReload,
+    delta_of,
     parent_decoder,
+    prepare_for_reloads,
 )
 from pykeepalived.runtime.generation_delta import whole
 from pykeepalived.runtime.logging import DaemonLogger, LogSettings
@@ -184,6 +186,7 @@ class ChildHost:
             self._give_up_rights()
             signals.SignalWatcher(self._reactor, self._signal, (*signals.HANDLED, signal.SIGXCPU))
             self._send(Ready())
+            self._reactor.call_soon(prepare_for_reloads)
             if self._setup.dump_configuration:
                 for line in (program.dump("data") or "").splitlines():
                     log.info(line)
@@ -252,7 +255,7 @@ class ChildHost:
             return
         if isinstance(message, Reload):
             if not self._stopping:
-                self._config = whole(self._config, message.delta)
+                self._config = whole(self._config, delta_of(message))
                 self._reload(program, self._config)
             self._send(Reloaded())
         elif isinstance(message, AskStatus):

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from pykeepalived.model.config import Config
+from pykeepalived.runtime.channel import prepare_for_reloads
 from pykeepalived.runtime.child import BFD, CHECKER, VRRP, Kind, ProgramFactory
 from pykeepalived.runtime.program import Logger, Options
 
@@ -34,12 +35,20 @@ class ProgramSource(msgspec.Struct, frozen=True, kw_only=True):
     part: Callable[[Config], Config]
     """What of a configuration it gets."""
     clean_up: CleanUp
+    warm: Callable[[], None] = prepare_for_reloads
+    """Takes in, once all runs, what the program does without at its start: a successor finds that in memory, too."""
 
 
 def _load_vrrp() -> ProgramFactory:
     from pykeepalived.runtime.vrrp_process import VrrpProgram  # noqa: PLC0415
 
     return VrrpProgram
+
+
+def _warm_vrrp() -> None:
+    from pykeepalived.netio.frames import neighbour_layers, vrrp_layers  # noqa: F401, PLC0415
+
+    prepare_for_reloads()
 
 
 def _load_checker() -> ProgramFactory:
@@ -96,6 +105,13 @@ SOURCES: tuple[ProgramSource, ...] = (
     ProgramSource(
         kind=CHECKER, load=_load_checker, needed=needs_checker, part=lambda config: config, clean_up=_leave_table
     ),
-    ProgramSource(kind=VRRP, load=_load_vrrp, needed=needs_vrrp, part=_vrrp_part, clean_up=_withdraw_addresses),
+    ProgramSource(
+        kind=VRRP,
+        load=_load_vrrp,
+        needed=needs_vrrp,
+        part=_vrrp_part,
+        clean_up=_withdraw_addresses,
+        warm=_warm_vrrp,
+    ),
     ProgramSource(kind=BFD, load=_load_bfd, needed=needs_bfd, part=_bfd_part, clean_up=_leave_nothing),
 )

@@ -209,7 +209,7 @@ class ChildSlot:
             return
         try:
             part = self.source.part(config)
-            self.reloading = self._channel.send(Reload(delta(self._sent, part)))
+            self.reloading = self._channel.send(Reload.to(delta(self._sent, part)))
             if self.reloading:
                 self._sent = part
         except (UnicodeEncodeError, msgspec.MsgspecError) as error:

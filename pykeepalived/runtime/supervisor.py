@@ -200,6 +200,8 @@ class Supervisor:
             self._log.info("Startup complete")
             self._happened("daemon", {"state": "STARTED", "pid": os.getpid()})
             systemd.notify("READY=1", f"STATUS={self._settings.title} running")
+            for slot in wanted:
+                self._reactor.call_soon(slot.source.warm)
         if self._reloading and not any(slot.reloading for slot in wanted):
             self._reloading = False
             self._duties.end()

@@ -50,11 +50,16 @@ class Alarm:
         self._listen = listen
         self._timer: Timer | None = None
         self._due_us: int | None = None
-        self._rehearsal = Rehearsal()
+        self._rehearsal: Rehearsal | None = None
         self._warm_until_us = 0
         self._sent = sent
         self.lateness = Histogram(LATENESS_BOUNDS_US)
         """Of each advert that was due: from its time until all that were due with it had been handed to the kernel."""
+        # Not now: its advert is scapy's first work.
+        reactor.call_soon(self._prepare)
+
+    def _prepare(self) -> None:
+        self._rehearsal = Rehearsal()
 
     def arm(self) -> None:
         """Follow the router's next deadline."""
@@ -97,7 +102,7 @@ class Alarm:
 
     def _get_ready(self, now_us: int) -> None:
         self._listen()
-        if now_us > self._warm_until_us:
+        if self._rehearsal is not None and now_us > self._warm_until_us:
             self._rehearsal.play()
             self._warm_until_us = now_us + _WARM_US
 

@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from typing import Final
 
-import pyparsing as pp
+from pykeepalived.syntax.grammar import pp
 
-_NAME: Final = pp.Regex(r"[A-Za-z_]\w*")
-#: A number by C's rules: 0x…, 0… (octal), decimal.
-_NUMBER: Final = pp.Regex(r"[+-]?(?:0[xX][0-9A-Fa-f]+|\d+)")
-_COMMA: Final = pp.Suppress(",")
-_OPEN: Final = pp.Suppress("(")
-_CLOSE: Final = pp.Suppress(")")
-_SEQ: Final = (
-    pp.Regex(r"~SEQx?(?=\()")("form")
-    + _OPEN
-    + _NAME("variable")
-    + pp.Group((_COMMA + _NUMBER)[1, 3])("numbers")
-    + _CLOSE
-)
-_ITEM: Final = pp.Regex(r"[^\s,(){}\"]+")
-_TUPLE: Final = pp.Group(pp.Suppress("{") + pp.DelimitedList(_ITEM) + pp.Suppress("}"))
-_NAMES: Final = pp.Group(pp.Suppress("{") + pp.DelimitedList(_NAME) + pp.Suppress("}"))
-_LST: Final = (
-    pp.Suppress("~LST")
-    + _OPEN
-    + (
-        (_NAMES("variables") + pp.Group((_COMMA + _TUPLE)[1, ...])("tuples"))
-        | (_NAME("variable") + pp.Group((_COMMA + _ITEM)[1, ...])("items"))
-    )
-    + _CLOSE
-)
-_SEQ.parse_with_tabs()
-_LST.parse_with_tabs()
+
+@functools.cache
+def _grammars() -> tuple[pp.ParserElement, pp.ParserElement]:
+    """~SEQ and ~LST, made for the first line that has one."""
+    name = pp.Regex(r"[A-Za-z_]\w*")
+    # A number by C's rules: 0x…, 0… (octal), decimal.
+    number = pp.Regex(r"[+-]?(?:0[xX][0-9A-Fa-f]+|\d+)")
+    comma, start, end = pp.Suppress(","), pp.Suppress("("), pp.Suppress(")")
+    counted = pp.Group((comma + number)[1, 3])("numbers")
+    seq = pp.Regex(r"~SEQx?(?=\()")("form") + start + name("variable") + counted + end
+    item = pp.Regex(r"[^\s,(){}\"]+")
+    row = pp.Group(pp.Suppress("{") + pp.DelimitedList(item) + pp.Suppress("}"))
+    names = pp.Group(pp.Suppress("{") + pp.DelimitedList(name) + pp.Suppress("}"))
+    rows = names("variables") + pp.Group((comma + row)[1, ...])("tuples")
+    items = name("variable") + pp.Group((comma + item)[1, ...])("items")
+    lst = pp.Suppress("~LST") + start + (rows | items) + end
+    return seq.parse_with_tabs(), lst.parse_with_tabs()
 
 
 class BadSequence(Exception):
@@ -61,14 +51,15 @@ def starts_sequence(text: str) -> bool:
 
 def read_sequence(text: str) -> Sequence:
     """Read the head of a line that `starts_sequence`. Raises BadSequence."""
-    grammar = _LST if text.startswith("~LST") else _SEQ
+    seq, lst = _grammars()
+    grammar = lst if text.startswith("~LST") else seq
     try:
         ((tokens, start, end),) = grammar.scan_string(text, max_matches=1)
         if start:
             raise ValueError("the head itself is not valid, a later one is")
     except (pp.ParseException, ValueError) as error:
         raise BadSequence("this is no valid ~SEQ or ~LST", 0) from error
-    if grammar is _SEQ:
+    if grammar is seq:
         return _numbers(tokens, end)
     if "tuples" in tokens:
         names = tuple(tokens["variables"])

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pykeepalived.model import Authentication, AuthType, Family, IpPrefix, UnicastPeer, VirtualAddress, VrrpInstance
-from pykeepalived.netio.frames.neighbour import AnnouncementCache, gratuitous_arp
-from pykeepalived.netio.frames.vrrp import AdvertSpec, Counters, Datagram, advert_specs, packet
+from pykeepalived.netio.frames.neighbour import AnnouncementCache
+from pykeepalived.netio.frames.neighbour_layers import gratuitous_arp
+from pykeepalived.netio.frames.vrrp import AdvertSpec, Counters, Datagram, advert_specs
+from pykeepalived.netio.frames.vrrp_layers import packet
 from pykeepalived.vrrp.events import AdvertReceived, PacketRefused
 from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.receive import Ladder
@@ -205,6 +207,10 @@ def test_neighbour_advertisement_overrides_and_names_a_router(router: bool, flag
 def test_importing_the_frames_leaves_no_file_no_log_handler_and_no_environment(tmp_path: Path) -> None:
     code = (
         "import logging, os, pykeepalived.netio.frames.vrrp, pykeepalived.netio.frames.neighbour, sys\n"
+        "assert 'scapy' not in sys.modules\n"
+        "import pykeepalived.netio.frames.vrrp_layers, pykeepalived.netio.frames.neighbour_layers\n"
+        "assert 'scapy.layers.inet6' not in sys.modules\n"
+        "pykeepalived.netio.frames.scapy_quietly.ipv6_layers()\n"
         "assert not logging.getLogger('scapy').handlers\n"
         "assert 'XDG_CACHE_HOME' not in os.environ\n"
         "assert 'scapy.all' not in sys.modules\n"

@@ -288,8 +288,9 @@ def test_pyroute2_is_taken_in_by_parts_and_is_whole_for_others() -> None:
     program = (
         "import sys\n"
         "from pykeepalived.netio import netlink\n"
-        "assert 'pyroute2' not in sys.modules and 'pyroute2.ndb' not in sys.modules\n"
+        "assert 'pyroute2' not in sys.modules and 'pyroute2.ndb' not in sys.modules and 'asyncio' not in sys.modules\n"
         "import pyroute2\n"
-        "assert pyroute2.IPRSocket is netlink.IPRSocket and pyroute2.NDB and pyroute2.iproute.IPRoute\n"
+        "from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg\n"
+        "assert ifinfmsg is netlink.ifinfmsg and pyroute2.IPRSocket and pyroute2.NDB and pyroute2.iproute.IPRoute\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

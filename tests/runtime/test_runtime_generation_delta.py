@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pykeepalived.model import AddressSelector, VirtualServer
 from pykeepalived.model.config import Config, GlobalDefs
-from pykeepalived.runtime.channel import Reload, parent_decoder
+from pykeepalived.runtime.channel import Reload, delta_of, parent_decoder
 from pykeepalived.runtime.generation_delta import delta, whole
 
 SERVERS = [VirtualServer(selector=AddressSelector(address=f"10.0.0.{number}", port=80)) for number in range(8)]
@@ -18,8 +18,8 @@ SERVERS = [VirtualServer(selector=AddressSelector(address=f"10.0.0.{number}", po
 def test_it_arrives_whole(old, new, count):
     before = Config(virtual_servers=tuple(SERVERS[number] for number in old[:count]))
     after = Config(globals=GlobalDefs(router_id="x"), virtual_servers=tuple(SERVERS[number] for number in new))
-    frame = msgspec.msgpack.encode(Reload(delta(before, after)))
-    assert whole(before, parent_decoder.decode(frame).delta) == after
+    frame = msgspec.msgpack.encode(Reload.to(delta(before, after)))
+    assert whole(before, delta_of(parent_decoder.decode(frame))) == after
 
 
 def test_what_stays_is_not_sent():

@@ -28,6 +28,9 @@ class Clock:
         self.timers.append(entry)
         return Entry(self, entry)
 
+    def call_soon(self, call: Callable[[], None]) -> None:
+        call()
+
     def turn(self, late_us: int) -> None:
         """Sleep until the next timer, and that much longer."""
         at_us, call = self.timers.pop(self.timers.index(min(self.timers, key=lambda timer: timer[0])))

@@ -8,7 +8,8 @@ import pytest
 
 from pykeepalived.model import GlobalDefs
 from pykeepalived.model.vrrp import Authentication, AuthType, VrrpInstance
-from pykeepalived.netio.frames.vrrp import advert_specs, largest_advert, packet
+from pykeepalived.netio.frames.vrrp import advert_specs, largest_advert
+from pykeepalived.netio.frames.vrrp_layers import packet
 from pykeepalived.runtime.vrrp_endpoints import Endpoint, wishes
 from tests.vrrp.playbook import address, instance
 

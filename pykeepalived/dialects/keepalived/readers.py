@@ -1,20 +1,21 @@
 """Argument readers: one word of text becomes a typed value, or a `Bad` that says why not.
 
 Each reader remembers what it read, so equal words are parsed once (`weight 1` stands in every real server). Addresses
-go through the C library's `inet_pton`, everything else through a small pyparsing grammar.
+go through the C library's `inet_pton`, numbers through one expression, what has parts through a small pyparsing grammar
+that is made when the first such word comes.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
-
-import pyparsing as pp
 
 from pykeepalived.model import IpPrefix
 from pykeepalived.model.listening import listen_place
+from pykeepalived.syntax.grammar import pp
 
 UINT_MAX: Final = 4_294_967_295
 INT_MAX: Final = 2_147_483_647
@@ -79,9 +80,10 @@ class Text(Reader):
         return text
 
 
-_PLAIN_DIGITS: Final = 10
-_INTEGER: Final = pp.Regex(r"[+-]?\d{1,40}")
-_DECIMAL: Final = pp.Regex(r"(?P<sign>[+-]?)(?P<whole>\d{0,20})(?:\.(?P<part>\d{0,40}))?")
+#: Blanks around a number, which only a quoted word can have.
+_BLANKS: Final = " \t\r\n"
+_INTEGER: Final = re.compile(r"[+-]?\d{1,40}")
+_DECIMAL: Final = re.compile(r"(?P<sign>[+-]?)(?P<whole>\d{0,20})(?:\.(?P<part>\d{0,40}))?")
 
 
 def _range_text(low: int, high: int) -> str:
@@ -100,14 +102,9 @@ class Integer(Reader):
         self.shows = f"{what} {_range_text(low, high)}"
 
     def parse(self, text: str) -> int:
-        # Ports may be different for every server, and the grammar takes a hundred times as long.
-        if len(text) < _PLAIN_DIGITS and text.isascii() and text.isdigit():
-            value = int(text)
-        else:
-            try:
-                value = int(_INTEGER.parse_string(text, parse_all=True)[0])
-            except pp.ParseException:
-                raise Bad("invalid-number", f"`{text}` is no number") from None
+        if _INTEGER.fullmatch(text.strip(_BLANKS)) is None:
+            raise Bad("invalid-number", f"`{text}` is no number")
+        value = int(text)
         if text[0] in "+-" and self.low >= 0 and value < 0:
             raise Bad(
                 "number-out-of-range", f"negative number `{text}`, the range is {_range_text(self.low, self.high)}"
@@ -141,11 +138,10 @@ class Duration(Reader):
         return f"{whole}.{digits}" if digits else str(whole)
 
     def parse(self, text: str) -> int:
-        try:
-            found = _DECIMAL.parse_string(text, parse_all=True)
-        except pp.ParseException:
-            raise Bad("invalid-number", f"`{text}` is no number") from None
-        whole, part = str(found["whole"]), str(found["part"] or "") if "part" in found else ""
+        found = _DECIMAL.fullmatch(text.strip(_BLANKS))
+        if found is None:
+            raise Bad("invalid-number", f"`{text}` is no number")
+        whole, part = found["whole"], found["part"] or ""
         if not whole and not part:
             raise Bad("invalid-number", f"`{text}` is no number")
         # One place more than is kept, rounded half up, in integers: no binary fraction ever gets in.
@@ -317,13 +313,17 @@ class Listen(Reader):
 
 
 class Grammar(Reader):
-    """A word that follows a pyparsing grammar; its parse actions make the value."""
+    """A word that follows a pyparsing grammar, which `make` gives; its parse actions make the value."""
 
-    def __init__(self, shows: str, element: pp.ParserElement, identifier: str = "invalid-value") -> None:
+    def __init__(self, shows: str, make: Callable[[], pp.ParserElement], identifier: str = "invalid-value") -> None:
         super().__init__()
         self.shows = shows
-        self.element = element.parse_with_tabs()
+        self.make = make
         self.identifier = identifier
+
+    @functools.cached_property
+    def element(self) -> pp.ParserElement:
+        return self.make().parse_with_tabs()
 
     def parse(self, text: str) -> Any:
         try:

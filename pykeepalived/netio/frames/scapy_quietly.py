@@ -5,17 +5,20 @@ back at the next start, and puts a handler on its logger. A daemon wants none of
 makes it so: no routes, no interfaces, no files, no handlers. It also leaves out what takes most of the time and nobody
 here asks for: the names of the makers of network cards (50,000 lines, two fifths of the time) and the signatures of the
 packet classes, which scapy makes for people at a prompt (two fifths of the rest). What is left is imported once, by the
-parent of the processes, before it forks (docs/design.md, decision 12).
+parent of the processes, before it forks (docs/design.md, decision 12); the layers of IPv6, two fifths of that again,
+only where something speaks IPv6: `ipv6_layers`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import sys
 import types
 from collections.abc import Iterator
+from typing import Any
 
 _DIRECTORIES = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 #: Tables that scapy reads for people who look at packets.
@@ -98,10 +101,20 @@ def _import_layers() -> None:
     conf.route_autoload = False
     conf.route6_autoload = False
     conf.prog.extcap_folders = []
+    # Else the layers of IPv4 import those of IPv6.
+    enabled, conf.ipv6_enabled = conf.ipv6_enabled, False
     with _no_signatures(), _no_interfaces():
         import scapy.layers.inet  # noqa: PLC0415
-        import scapy.layers.inet6  # noqa: PLC0415
         import scapy.layers.l2  # noqa: F401, PLC0415
+    conf.ipv6_enabled = enabled
+
+
+@functools.cache
+def ipv6_layers() -> Any:
+    """The module `scapy.layers.inet6`, imported when it is first wanted (20 ms)."""
+    with _no_directories(), _no_tables(), _no_signatures(), _no_interfaces():
+        from scapy.layers import inet6  # noqa: PLC0415
+    return inet6
 
 
 with _no_directories(), _no_tables():

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import pyparsing as pp
-
 from pykeepalived.diagnostics import Label
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
@@ -40,8 +38,9 @@ from pykeepalived.dialects.keepalived.tables.common import (
     WHOLE_SECONDS,
 )
 from pykeepalived.syntax import Statement
+from pykeepalived.syntax.grammar import pp
 
-DIGEST: Final = Grammar("32 hex digits", pp.Regex(r"[0-9A-Fa-f]{32}").set_parse_action(lambda t: t[0].lower()))
+DIGEST: Final = Grammar("32 hex digits", lambda: pp.Regex(r"[0-9A-Fa-f]{32}").set_parse_action(lambda t: t[0].lower()))
 
 class Hex(Reader):
     """Pairs of hexadecimal digits, perhaps with blanks between."""
@@ -78,7 +77,7 @@ class StatusCodes(Reader):
     """N or N-M inside 100..599."""
 
     shows = "CODE[-CODE]"
-    _form = Grammar("CODE[-CODE]", pp.Regex(r"\d{1,9}(?:-\d{1,9})?").set_parse_action(_status))
+    _form = Grammar("CODE[-CODE]", lambda: pp.Regex(r"\d{1,9}(?:-\d{1,9})?").set_parse_action(_status))
 
     def parse(self, text: str) -> tuple[int, int]:
         low, high = self._form(text)

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import pyparsing as pp
-
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.readers import UINT_MAX, Choice, Duration, Grammar, Integer, Text
@@ -40,6 +38,7 @@ from pykeepalived.dialects.keepalived.tables.common import (
     WHOLE_SECONDS,
 )
 from pykeepalived.syntax import Statement
+from pykeepalived.syntax.grammar import pp
 from pykeepalived.units import SECOND_US
 
 _IPVS_SECONDS: Final = Integer(0, 2_678_400, "seconds")
@@ -80,7 +79,7 @@ def _number_mask(tokens: pp.ParseResults) -> int:
 
 UMASK: Final = Grammar(
     "OCTAL or BIT|BIT…",
-    pp.Regex(r"0[xX][0-9A-Fa-f]{1,3}|[0-7]{1,4}(?![89])|\d{1,3}").set_parse_action(_number_mask)
+    lambda: pp.Regex(r"0[xX][0-9A-Fa-f]{1,3}|[0-7]{1,4}(?![89])|\d{1,3}").set_parse_action(_number_mask)
     | pp.DelimitedList(pp.one_of(list(_MASK_BITS)), delim="|").set_parse_action(
         lambda tokens: sum({_MASK_BITS[str(token)] for token in tokens})
     ),
@@ -88,7 +87,7 @@ UMASK: Final = Grammar(
 
 INCLUDE_CHECK: Final = Grammar(
     "[+|-]read|match|wildcard_match|brace_match",
-    pp.Regex(r"[+-]?(?:read|match|wildcard_match|brace_match)"),
+    lambda: pp.Regex(r"[+-]?(?:read|match|wildcard_match|brace_match)"),
     "unknown-value",
 )
 

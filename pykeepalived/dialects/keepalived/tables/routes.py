@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import pyparsing as pp
-
 from pykeepalived.dialects.keepalived.readers import (
     UINT_MAX,
     Bad,
@@ -23,6 +21,7 @@ from pykeepalived.dialects.keepalived.rows import Options, Row, flag, maybe, val
 from pykeepalived.dialects.keepalived.tables.addresses import Scope
 from pykeepalived.dialects.keepalived.tables.common import ADDRESS, BYTE, INTERFACE, NAME, PREFIX, UNSIGNED
 from pykeepalived.model import IpPrefix
+from pykeepalived.syntax.grammar import pp
 
 TYPES: Final = (
     "unicast", "local", "broadcast", "anycast", "multicast", "throw", "unreachable", "prohibit", "blackhole", "nat",
@@ -33,12 +32,12 @@ DESTINATION: Final = Prefix({"default": _EVERYTHING, "default6": IpPrefix("::", 
 TABLE: Final = Text("TABLE")
 LOCK: Final = Choice(("lock",))
 FAMILY: Final = Choice(("inet", "inet6"))
-TIME: Final = Grammar("NUMBER[s|ms]", pp.Regex(r"\d{1,9}(?:\.\d{1,6})?(?:s|ms|us)?"), "invalid-number")
-REALMS: Final = Grammar("[FROM/]TO", pp.Regex(r"[\w-]+(?:/[\w-]+)?"))
+TIME: Final = Grammar("NUMBER[s|ms]", lambda: pp.Regex(r"\d{1,9}(?:\.\d{1,6})?(?:s|ms|us)?"), "invalid-number")
+REALMS: Final = Grammar("[FROM/]TO", lambda: pp.Regex(r"[\w-]+(?:/[\w-]+)?"))
 SWITCHED: Final = Choice(("enabled", "disabled"))
 #: Labels of MPLS, or the locator of ILA.
 LABELS: Final = Grammar(
-    "LABEL[/LABEL…]", pp.Regex(r"[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){3}|\d{1,7}(?:/\d{1,7}){0,15}")
+    "LABEL[/LABEL…]", lambda: pp.Regex(r"[0-9a-fA-F]{1,4}(?::[0-9a-fA-F]{1,4}){3}|\d{1,7}(?:/\d{1,7}){0,15}")
 )
 
 

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import pyparsing as pp
-
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.readers import Bad, Grammar, Integer, Prefix, Reader, Text
@@ -16,13 +14,14 @@ from pykeepalived.dialects.keepalived.tables.common import BYTE, INTERFACE, NAME
 from pykeepalived.dialects.keepalived.tables.routes import REALMS, TABLE, TOS
 from pykeepalived.model import IpPrefix
 from pykeepalived.syntax import Statement
+from pykeepalived.syntax.grammar import pp
 
 _EVERYTHING: Final = IpPrefix("0.0.0.0", 0)
 SELECTOR: Final = Prefix(
     {"all": _EVERYTHING, "any": _EVERYTHING, "default": _EVERYTHING, "default6": IpPrefix("::", 0)}
 )
 _MARK: Final = r"(?:0[xX][0-9A-Fa-f]{1,8}|\d{1,10})"
-FWMARK: Final = Grammar("MARK[/MASK]", pp.Regex(rf"{_MARK}(?:/{_MARK})?"))
+FWMARK: Final = Grammar("MARK[/MASK]", lambda: pp.Regex(rf"{_MARK}(?:/{_MARK})?"))
 
 
 class Range(Reader):

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import pyparsing as pp
-
 from pykeepalived.diagnostics import Label
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
@@ -46,6 +44,7 @@ from pykeepalived.dialects.keepalived.tables.rules import VIRTUAL_RULE, has_acti
 from pykeepalived.dialects.keepalived.tables.trackers import track_rows
 from pykeepalived.model import VrrpState
 from pykeepalived.syntax import Statement
+from pykeepalived.syntax.grammar import pp
 from pykeepalived.units import CENTISECOND_US, SECOND_US
 
 
@@ -55,7 +54,7 @@ def _mac(tokens: pp.ParseResults) -> bytes:
 
 MAC: Final = Grammar(
     "aa:bb:cc:dd:ee[:ff]",
-    pp.Regex(r"[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2}){4,5}").set_parse_action(_mac),
+    lambda: pp.Regex(r"[0-9A-Fa-f]{1,2}(?::[0-9A-Fa-f]{1,2}){4,5}").set_parse_action(_mac),
 )
 
 
