@@ -9,7 +9,7 @@
 # make fuzz [PACKETS=N]                             a million hostile packets against the VRRP cores
 # make chaos [KILLS=200]                            kills at random moments under supervision and traffic: 20 minutes
 # make soak [SECONDS=600]                           ten reloads a second for ten minutes: adverts, connections, memory, state
-# make simulate [HOURS=100] [SEED=N]                VRRP clusters in virtual time, then planted faults: 5 minutes
+# make simulate [HOURS=100] [SEED=N]                clusters, and directors, in virtual time, then planted faults: 8 minutes
 # make lint                                         formatting, types, layers
 # make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages
 # make deb [DIST=dist]                              a Debian package that takes keepalived's and ldirectord's place
@@ -147,7 +147,7 @@ watchers: packages-test
 	$(BIN)/python benchmarks/watchers.py --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
 
 simulate: $(VENV)/.dev
-	@echo 'clusters in virtual time: a minute of CPU time or two for each 100 simulated hours; then each planted fault, 3 minutes'
+	@echo 'clusters of routers, then directors with servers, in virtual time: a minute of CPU time or two for each 100 hours; then each planted fault, 5 minutes'
 	$(BIN)/python -m tests.simulation --hours $(or $(HOURS),100) --seed $(or $(SEED),0)
 	$(BIN)/python -m tests.simulation --faults
 

@@ -132,14 +132,24 @@ class Pool:
         return events
 
     def check_result(
-        self, health: ServerHealth, check: CheckHealth, up: bool, asked_weight: int | None, text: str
+        self,
+        health: ServerHealth,
+        check: CheckHealth,
+        up: bool,
+        asked_weight: int | None,
+        text: str,
+        *,
+        forgiven: bool = False,
     ) -> list[LvsEvent]:
-        """Take the verdict of one checker. No event when nothing changes."""
+        """Take the verdict of one checker. No event when nothing changes.
+
+        `forgiven`: a failure that does not count yet; it has no opinion on weight.
+        """
         old_weight, was_alive = health.weight, health.alive
         changed = check.up is not up
         check.checked = True
         check.up = up
-        if up:
+        if up and not forgiven:
             check.weight_change = check.opinion(health.server, asked_weight)
         events: list[LvsEvent] = []
         if health.weight != old_weight:

@@ -35,6 +35,7 @@ from pykeepalived.model.lvs import RealServer
 from pykeepalived.runtime.lvs_checks import Asked, Checks
 from pykeepalived.runtime.lvs_claims import Claims, places_of, serves
 from pykeepalived.runtime.lvs_commands import CheckerCommands
+from pykeepalived.runtime.lvs_departures import Departures, leaving
 from pykeepalived.runtime.lvs_drain import DrainKeeper
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
@@ -101,6 +102,7 @@ class CheckerProgram:
         )
         self._keeper: TableKeeper | None = None
         self.holds = HoldKeeper(self._pools, tell=self._tell_all, show=self._show)
+        self._departures = Departures(context)
         self._settings: KernelSettings | None = None
         self._stopped = False
 
@@ -137,8 +139,10 @@ class CheckerProgram:
         for ref in self._refs(config).values():
             self._begin(ref, found, Cause.START)
         self._keeper.adopt(found)
+        self._departures.bury(self._keeper, found)
         self._purge_strangers()
         self._keeper.flush()
+        self._departures.end(self._keeper)
         self._marker.update(self._claims.packet_marks, self._claims.marks)
         self._keeper.watch_drift()
         run_both(self._sync_daemons, config)
@@ -162,6 +166,7 @@ class CheckerProgram:
         self._keeper.leave_absent(config.ldirectord is not None and not config.ldirectord.readd_quiescent)
         self._keeper.repair_every(self._repair_interval_us(config))
         refs = self._refs(config)
+        self._departures.begin(leaving(self._pools, self._claims.keys, refs))
         for key in [key for key in self._pools if key not in refs]:
             self._end(key)
         for key, ref in refs.items():
@@ -175,6 +180,7 @@ class CheckerProgram:
             self._settings.set_buffers(config.globals.daemon)
             self._settings.set_timeouts(config.globals.lvs_timeouts)
         self._keeper.flush()
+        self._departures.end(self._keeper)
         self._marker.update(self._claims.packet_marks, self._claims.marks)
         run_both(self._sync_daemons, config)
 
@@ -298,7 +304,8 @@ class CheckerProgram:
         if self._observer is not None:
             self._observer.checked(pool.service, health, result)
         self._tell_all(result_events(pool, health, check, result))
-        events = pool.check_result(health, check, result.up, result.outcome.weight, result.outcome.text)
+        outcome, forgiven = result.outcome, result.up and not result.outcome.ok
+        events = pool.check_result(health, check, result.up, outcome.weight, outcome.text, forgiven=forgiven)
         check.failures = result.failures
         if events:
             self._tell_all(events)

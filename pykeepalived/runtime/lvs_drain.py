@@ -16,7 +16,7 @@ from pykeepalived.lvs.health import ServerHealth
 from pykeepalived.lvs.pool import Pool
 from pykeepalived.lvs.table import DestinationKey, ServiceKey
 from pykeepalived.model.lvs import AddressSelector, RealServer
-from pykeepalived.reactor import Reactor, Timer, monotonic_us
+from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.units import MILLISECOND_US, SECOND_US
 
 REASON: Final = "drain"
@@ -78,7 +78,7 @@ class DrainKeeper:
             "server": pool.service.server_name(health.server),
             "state": state,
             "connections": waiting.connections if waiting else None,
-            "left_us": max(0, waiting.deadline_us - monotonic_us()) if waiting else 0,
+            "left_us": max(0, waiting.deadline_us - self._reactor.now_us()) if waiting else 0,
         }
 
     def operator_weight(self, pool: Pool, health: ServerHealth) -> int | None:
@@ -119,7 +119,7 @@ class DrainKeeper:
         if place in self._drains.out:
             return
         fresh = place not in self._drains.waiting
-        self._drains.begin(place, monotonic_us() + timeout_s * SECOND_US)
+        self._drains.begin(place, self._reactor.now_us() + timeout_s * SECOND_US)
         if fresh:
             began = DrainBegan(pool.service, health.server, timeout_s)
             self._change(pool, [began, *pool.override_weight(health, 0)])
@@ -135,7 +135,7 @@ class DrainKeeper:
 
     def _look(self) -> None:
         self._timer = None
-        begun_us = monotonic_us()
+        begun_us = self._reactor.now_us()
         try:
             ended = self._drains.looked(self._connections(), begun_us)
         except OSError:
@@ -144,7 +144,7 @@ class DrainKeeper:
         for item in ended:
             self._end(item)
         if self._drains.waiting:
-            pause_us = max(_LOOK_US, (monotonic_us() - begun_us) * _LOOK_SHARE)
+            pause_us = max(_LOOK_US, (self._reactor.now_us() - begun_us) * _LOOK_SHARE)
             self._timer = self._reactor.call_later(pause_us, self._look)
 
     def _connections(self) -> dict[Place, int]:

@@ -101,6 +101,17 @@ class TableKeeper:
         self._reconciler.name(key, destinations)
         self._touch(key)
 
+    def take_over(self, key: ServiceKey, found: Entry) -> None:
+        """Take a service that a predecessor was about to remove for ours, so that it is removed."""
+        self._reconciler.name(key, found.destinations)
+        self._reconciler.learn({key: found}, (key,))
+        self._touch(key)
+
+    @property
+    def refused(self) -> bool:
+        """Whether something waits to be tried again."""
+        return bool(self._refused)
+
     # ---- applying ----
 
     def flush(self) -> None:
@@ -184,9 +195,12 @@ class TableKeeper:
         try:
             self._reconciler.learn(self._read(keys), keys)
         except OSError as error:
-            remaining = [Failure(failures[0].operation, "dataplane", str(error))]
+            # Each key waits; one of them is told about.
+            first = {failure.operation.key: failure.operation for failure in reversed(failures)}
+            remaining = [Failure(first[key], "dataplane", str(error)) for key in keys]
+            told = remaining[:1]
         else:
-            remaining = self._apply(self._reconciler.plan(keys))
+            told = remaining = self._apply(self._reconciler.plan(keys))
         still = {failure.operation.key for failure in remaining}
         for key in keys:
             if key not in still:
@@ -197,7 +211,7 @@ class TableKeeper:
             attempts = max(attempts, self._refused.get(key, 0) + 1)
         for key in still:
             self._refused[key] = self._refused.get(key, 0) + 1
-        for failure in remaining:
+        for failure in told:
             attempt = self._refused[failure.operation.key]
             self._tell(OperationRefused(None, describe(failure.operation), failure.name, failure.text, attempt))
         if self._refused and self._retry_timer is None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from pykeepalived.dataplane import Failure
+from pykeepalived.dataplane.memory import MemoryDataplane
 from pykeepalived.dialects.keepalived import load
 from pykeepalived.lvs.table import (
     AddDestination,
@@ -16,8 +19,10 @@ from pykeepalived.lvs.table import (
     DestinationKey,
     EditDestination,
     Entry,
+    Operation,
     Service,
     ServiceKey,
+    Table,
 )
 from pykeepalived.model.common import Family, Script
 from pykeepalived.model.config import Config, LdirectordSettings
@@ -269,6 +274,38 @@ def test_refused_operations_are_named_and_tried_again(stage: Stage, one: Backend
     stage.dataplane.refuse.clear()
     stage.until_weights({at(one): 1})
     assert stage.program.status()["table"]["waiting_for_retry"] == 0
+
+
+class Busy(MemoryDataplane):
+    """Says nothing while `mute`."""
+
+    mute = True
+
+    def snapshot(self) -> Table:
+        self._speak()
+        return super().snapshot()
+
+    def apply(self, operations: Sequence[Operation]) -> list[Failure]:
+        self._speak()
+        return super().apply(operations)
+
+    def _speak(self) -> None:
+        if self.mute:
+            raise OSError(errno.EBUSY, "busy")
+
+
+def test_a_kernel_that_is_busy_at_the_start_gets_every_service_later(one: Backend, two: Backend) -> None:
+    dataplane = Busy()
+    stage = Stage(dataplane)
+    services = [
+        virtual_server(real_server(one)),
+        msgspec.structs.replace(virtual_server(real_server(two)), selector=AddressSelector("10.77.1.2", 80)),
+    ]
+    stage.program.start(config(*services))
+    assert stage.program.status()["table"]["waiting_for_retry"] == 2
+    dataplane.mute = False
+    stage.until(lambda: len(dataplane.table) == 2, "both services")
+    stage.close()
 
 
 def test_drift_is_repaired(one: Backend, two: Backend) -> None:

@@ -223,6 +223,14 @@ def test_dynamic_weights() -> None:
     assert table(made)[1] == 65535
 
 
+def test_a_forgiven_failure_keeps_a_dynamic_weight() -> None:
+    made = pool(real(1, 4, checkers=(MISC,)))
+    assert kinds(check(made, 1, True, weight=9)) == [WeightChanged]
+    health = made.servers[0]
+    assert made.check_result(health, health.checks[0], True, None, "exited with status 1", forgiven=True) == []
+    assert health.weight == 9
+
+
 def test_a_reload_keeps_a_dynamic_weight_by_the_script() -> None:
     """keepalived sets such servers to weight 0 here; the configured weight stays the base instead."""
     made = pool(real(1, 10, checkers=(MISC,)), real(2))

@@ -1,6 +1,7 @@
 """`make simulate [HOURS=H] [SEED=N]`: so many simulated hours from this seed on; then every planted fault.
 
-    python -m tests.simulation --hours 100 [--seed N]      clusters until so much time has passed in them
+    python -m tests.simulation --hours 100 [--seed N]      clusters until so much time is over, then directors
+    python -m tests.simulation --only clusters|directors   one kind alone
     python -m tests.simulation --faults                    each planted fault must be found
     python -m tests.simulation --fault NAME [--seeds N]    one of them, in this process: exit code 0 when it is found
 
@@ -14,25 +15,37 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from tests.simulation.faults import FAULTS, plant
+from tests.simulation.faults_lvs import LVS_FAULTS
 
 _SEEDS = 400
 _FAULT_LIMIT_S = 300
 
 
-def play(seed: int, hours: float) -> int:
+def trial_of(kind: str, seed: int) -> Any:
+    """A cluster of VRRP routers, or a director with its servers."""
+    if kind == "clusters":
+        from tests.simulation.plan import Trial  # noqa: PLC0415
+
+        return Trial(seed)
+    from tests.simulation.farm import FarmTrial  # noqa: PLC0415
+
+    return FarmTrial(seed)
+
+
+def play(kind: str, seed: int, hours: float) -> int:
     """Play seeds until that many hours have passed in them; at least one."""
-    from tests.simulation.plan import Trial  # noqa: PLC0415
     from tests.simulation.world import Broken  # noqa: PLC0415
 
     started_s, simulated_us, events, first = time.process_time(), 0, 0, seed
     while seed == first or simulated_us < hours * 3_600_000_000:
-        trial = Trial(seed)
+        trial = trial_of(kind, seed)
         try:
             trial.run()
         except Broken as broken:
-            print(f"seed {seed}: {broken}\n  {trial.shape}\n  " + "\n  ".join(trial.world.story[-12:]))
+            print(f"{kind}, seed {seed}: {broken}\n  {trial.summary()}\n  " + "\n  ".join(trial.world.story[-12:]))
             return 1
         simulated_us += trial.world.now_us
         events += trial.world.events
@@ -40,20 +53,21 @@ def play(seed: int, hours: float) -> int:
     cpu_s = time.process_time() - started_s
     simulated_h = simulated_us / 3_600_000_000
     print(
-        f"seeds {first} to {seed - 1}: {simulated_h:.1f} simulated hours, {events:,} events, nothing broken; "
-        f"{cpu_s:.0f} s of CPU time, {simulated_h / cpu_s * 60:.0f} h a minute, {events / cpu_s:,.0f} events a second"
+        f"{kind}, seeds {first} to {seed - 1}: {simulated_h:.1f} simulated hours, {events:,} events, nothing broken; "
+        f"{cpu_s:.0f} s of CPU time, {simulated_h / cpu_s * 60:.0f} h a minute, {events / cpu_s:,.0f} events a second",
+        flush=True,
     )
     return 0
 
 
 def find(name: str, seeds: int) -> int:
     """Plant a fault and look for it; 0 when an invariant or the core itself caught it."""
-    plant(next(fault for fault in FAULTS if fault.name == name))
-    from tests.simulation.plan import Trial  # noqa: PLC0415
-
+    fault = next(fault for fault in (*FAULTS, *LVS_FAULTS) if fault.name == name)
+    plant(fault)
+    kind = "clusters" if fault in FAULTS else "directors"
     for seed in range(seeds):
         try:
-            Trial(seed).run()
+            trial_of(kind, seed).run()
         except Exception as error:
             print(f"{name}: found with seed {seed}, {type(error).__name__} {str(error)[:90]}")
             return 0
@@ -69,8 +83,8 @@ def find_all(seeds: int) -> int:
         return done.returncode
 
     with ThreadPoolExecutor(2) as pool:
-        missed = sum(map(bool, pool.map(one, [fault.name for fault in FAULTS])))
-    print(f"{len(FAULTS) - missed} of {len(FAULTS)} planted faults found")
+        missed = sum(map(bool, pool.map(one, [fault.name for fault in (*FAULTS, *LVS_FAULTS)])))
+    print(f"{len(FAULTS) + len(LVS_FAULTS) - missed} of {len(FAULTS) + len(LVS_FAULTS)} planted faults found")
     return 1 if missed else 0
 
 
@@ -78,13 +92,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Clusters in virtual time.")
     parser.add_argument("--hours", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=["clusters", "directors"])
     parser.add_argument("--faults", action="store_true")
-    parser.add_argument("--fault", choices=[fault.name for fault in FAULTS])
+    parser.add_argument("--fault", choices=[fault.name for fault in (*FAULTS, *LVS_FAULTS)])
     parser.add_argument("--seeds", type=int, default=_SEEDS)
     chosen = parser.parse_args()
     if chosen.fault:
         return find(chosen.fault, chosen.seeds)
-    return find_all(chosen.seeds) if chosen.faults else play(chosen.seed, chosen.hours)
+    if chosen.faults:
+        return find_all(chosen.seeds)
+    kinds = (chosen.only,) if chosen.only else ("clusters", "directors")
+    return max([play(kind, chosen.seed, chosen.hours) for kind in kinds])
 
 
 sys.exit(main())

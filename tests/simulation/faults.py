@@ -242,5 +242,5 @@ def damaged(fault: PlantedFault) -> str:
 
 def plant(fault: PlantedFault) -> None:
     """Put the fault into this process, before anything of the cores is imported."""
-    assert not any(name.startswith("pykeepalived.vrrp.") for name in sys.modules)
+    assert fault.module not in sys.modules
     sys.meta_path.insert(0, _Planter(fault))

@@ -121,6 +121,9 @@ class Trial:
         self.world = World(seed, self.configs)
         self.chance = random.Random(f"faults {seed}")
 
+    def summary(self) -> str:
+        return str(self.shape)
+
     def run(self) -> World:
         """Raise `Broken` when something does not hold."""
         world = self.world
