@@ -4,8 +4,8 @@ docs/dataplanes.md says what it does as IPVS does, what it does otherwise and wh
 one service: `unsupported` and `remarks`. Direct routing is in `nft_direct`, limits and one-packet scheduling in
 `nft_special`, the picture of the table in `nft_skeleton`.
 
-Only tables named `pykeepalived_lvs` are touched. One `apply` is one transaction per family; a table that has become
-empty is removed.
+Only tables named `pykeepalived_lvs` and `pykeepalived_linger` are touched. One `apply` is one transaction per family; a
+table that has become empty is removed, and `nft_linger` tells what stays in its place.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pykeepalived.dataplane.libnftables import NftError, Runner, open_runner
 from pykeepalived.dataplane.memory import MemoryDataplane
 from pykeepalived.dataplane.nft_devices import entrances, towards
 from pykeepalived.dataplane.nft_direct import PLACE, direct_change, direct_skeleton, is_direct
+from pykeepalived.dataplane.nft_linger import linger, no_linger
 from pykeepalived.dataplane.nft_names import COUNTED, guard_of, member_of, table_of
 from pykeepalived.dataplane.nft_options import Options
 from pykeepalived.dataplane.nft_read import families, read_counters, read_table
@@ -109,6 +110,7 @@ class NftablesDataplane:
         """Remove everything of ours (lvs_flush)."""
         for place in (*(table_of(family) for family in Family), PLACE):
             self._runner.run(f"add table {place}\ndelete table {place}\n")
+        self._runner.run("".join(no_linger(family) for family in Family))
         self._ready.clear()
         self._held.table = {}
 
@@ -168,7 +170,7 @@ class NftablesDataplane:
         after = self._held.table
         text = self._direct_changes(keys, before, after)
         if not any(key.family is family for key in after):
-            self._runner.run(f"{text}add table {table_of(family)}\ndelete table {table_of(family)}\n")
+            self._runner.run(text + self._end_of(family))
             self._ready = {part for part in self._ready if part[0] is not family}
             self._break_flows(family, keys, before, after)
             return
@@ -178,6 +180,11 @@ class NftablesDataplane:
         self._ready |= {(family, part) for part in self._parts(after, keys)}
         self._forget_counters(family, keys, before, after)
         self._break_flows(family, keys, before, after)
+
+    def _end_of(self, family: Family) -> str:
+        if self._options.reset_removed:
+            return f"{no_linger(family)}add table {table_of(family)}\ndelete table {table_of(family)}\n"
+        return linger(family)
 
     def _parts(self, after: Table, keys: Sequence[ServiceKey]) -> list[str]:
         entries = [after.get(key) for key in keys]
@@ -191,7 +198,7 @@ class NftablesDataplane:
         for part in self._parts(after, keys):
             if (family, part) not in self._ready:
                 if part == "common":
-                    texts.append(skeleton(family, masquerade=self._options.masquerade))
+                    texts.append(skeleton(family, masquerade=self._options.masquerade) + no_linger(family))
                 else:
                     texts.append(limit_skeleton(family) if part == "places" else ops_skeleton(family))
         return "".join(texts)

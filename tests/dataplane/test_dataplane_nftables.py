@@ -54,6 +54,8 @@ def test_the_next_run_reads_what_the_last_one_left(dataplane: NftablesDataplane,
     successor = NftablesDataplane(runner)
     assert successor.snapshot() == FULL
     assert successor.apply(diff({}, FULL)) == []
+    assert "pykeepalived_lvs" not in runner.run("list ruleset")
+    successor.flush()
     assert "pykeepalived" not in runner.run("list ruleset")
 
 
