@@ -20,6 +20,7 @@ from pykeepalived.dataplane.libnftables import NftError, Runner, open_runner
 from pykeepalived.dataplane.memory import MemoryDataplane
 from pykeepalived.dataplane.nft_devices import entrances, towards
 from pykeepalived.dataplane.nft_direct import PLACE, direct_change, direct_skeleton, is_direct
+from pykeepalived.dataplane.nft_generation import WatchedRunner
 from pykeepalived.dataplane.nft_linger import linger, no_linger
 from pykeepalived.dataplane.nft_names import COUNTED, guard_of, member_of, table_of
 from pykeepalived.dataplane.nft_options import Options
@@ -43,7 +44,7 @@ class NftablesDataplane:
     name = "nftables"
 
     def __init__(self, runner: Runner | None = None, options: Options | None = None) -> None:
-        self._runner = runner or open_runner()
+        self._runner = WatchedRunner(runner or open_runner())
         self._options = options or Options()
         self._ready: set[tuple[Family, str]] = set()
         """Which parts of the table exist: the common part, places, one-packet scheduling."""
@@ -60,8 +61,14 @@ class NftablesDataplane:
         return [(key, remark) for key, entry in table.items() for remark in nftables_remarks(entry)]
 
     def snapshot(self) -> Table:
+        number = self._runner.number()
         self._held.table = self._read()
+        self._runner.seen_whole(number)
         return self._held.snapshot()
+
+    def unchanged(self) -> bool:
+        """Whether the table is certainly as the last snapshot and our own operations since then have left it."""
+        return self._runner.unchanged()
 
     def configure(self, options: Options) -> None:
         """Change the options; existing tables follow."""

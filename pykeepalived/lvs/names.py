@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from pykeepalived.model.common import Family, family_of
@@ -17,6 +19,11 @@ from pykeepalived.model.lvs import (
     VirtualServer,
     VirtualServerGroup,
 )
+
+_PROTOCOLS: Final[dict[Protocol | None, str]] = {
+    None: "none",
+    **{protocol: protocol.name.lower() for protocol in Protocol},
+}
 
 
 class ServiceRef(msgspec.Struct, frozen=True):
@@ -53,7 +60,7 @@ class ServiceRef(msgspec.Struct, frozen=True):
 
 def protocol_word(protocol: Protocol | None) -> str:
     """`tcp`, `udp`, `sctp`; `none` for firewall marks."""
-    return "none" if protocol is None else protocol.name.lower()
+    return _PROTOCOLS[protocol]
 
 
 def endpoint_name(address: str, protocol: Protocol | None, port: int) -> str:

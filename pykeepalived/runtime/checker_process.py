@@ -350,26 +350,30 @@ class CheckerProgram:
                     self._tell(DestinationPurged(pool.service, kept.address, kept.port, Cause.START))
 
     def _empty_table(self) -> None:
-        """Take our services away as the configuration says (keepalived-behaviour 10.4)."""
+        """Take our services away as the configuration says (keepalived-behaviour 10.4).
+
+        The kernel comes before what is told: the parent waits for the end of a process, but not for ever.
+        """
         how = self._config.globals.lvs_flush_on_stop
+        events: list[LvsEvent] = []
         for pool in self._pools.values():
             keys = self._claims.keys[pool.service.key]
-            if not pool.service.server.cleanstop:
+            leaves = pool.service.server.cleanstop
+            if leaves:
+                events += pool.leave(Cause.STOP)
+            if self._keeper is not None:
                 for key in keys:
-                    if self._keeper is not None:
+                    if leaves:
+                        self._keeper.unwant(key)
+                    else:
                         self._keeper.forget(key)
-                continue
-            events = pool.leave(Cause.STOP)
-            self._tell_all(events)
-            for key in keys:
-                if self._keeper is not None:
-                    self._keeper.unwant(key)
         if how == "all" and self._settings is not None:
             self._settings.flush()
         elif self._keeper is not None:
             self._keeper.flush()
         if self._settings is not None:
             self._settings.restore()
+        self._tell_all(events)
 
     def _finish(self) -> None:
         self._herald.close()

@@ -229,6 +229,10 @@ class TableKeeper:
     # ---- drift ----
 
     def _drift_begins(self) -> None:
+        unchanged = getattr(self._dataplane, "unchanged", None)
+        if unchanged is not None and unchanged():
+            self.watch_drift()
+            return
         self._drift_left = list(self._reconciler.wanted)
         self._drift_piece()
 
