@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from pykeepalived.dataplane.nftables import NftablesDataplane
-from pykeepalived.lvs.table import AddDestination, AddService, Destination, DestinationKey, DeleteService, Service
+from pykeepalived.lvs.table import AddDestination, AddService, DeleteService, Destination, DestinationKey, Service
 from pykeepalived.model.lvs import Forwarding, ForwardingMethod
 from pykeepalived.tools.lab import Lab, Namespace
 from tests.lvs.stage import KEY, Backend, Stage, config, real_server, virtual_server
