@@ -10,6 +10,8 @@
 # make chaos [KILLS=200]                            kills at random moments under supervision and traffic: 20 minutes
 # make soak [SECONDS=600]                           ten reloads a second for ten minutes: adverts, connections, memory, state
 # make simulate [HOURS=100] [SEED=N]                clusters, and directors, in virtual time, then planted faults: 8 minutes
+# make page-check                                  the status page in Chromium: axe-core, 360 pixels, pictures: 2 minutes
+# make alerts-check                                our alerts and dashboard under Prometheus's promtool: a minute
 # make lint                                         formatting, types, layers
 # make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages
 # make deb [DIST=dist]                              a Debian package that takes keepalived's and ldirectord's place
@@ -150,6 +152,15 @@ simulate: $(VENV)/.dev
 	@echo 'clusters of routers, then directors with servers, in virtual time: a minute of CPU time or two for each 100 hours; then each planted fault, 5 minutes'
 	$(BIN)/python -m tests.simulation --hours $(or $(HOURS),100) --seed $(or $(SEED),0)
 	$(BIN)/python -m tests.simulation --faults
+
+.PHONY: page-check alerts-check
+page-check: packages-test
+	@packaging/install-packages browser $$(command -v npm >/dev/null || echo node)
+	@$(MAKE) --no-print-directory $(VENV)/.dev
+	$(BIN)/python -m tests.telemetry.page_check build/page
+
+alerts-check: $(VENV)/.dev
+	$(BIN)/python -m tests.telemetry.alerts_check build/alerts
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz.vrrp_packets $(PACKETS)

@@ -104,7 +104,7 @@ def test_manual_pages_are_installed(prefix: Path) -> None:
 def test_the_package_list_is_well_formed() -> None:
     for line in (ROOT / "packaging/debian-packages.txt").read_text().splitlines():
         if line and not line.startswith("#"):
-            assert re.fullmatch(r"[a-z0-9][a-z0-9.+-]+ +((run|demo|ipvs|test),?)+ +# \S.*", line), line
+            assert re.fullmatch(r"[a-z0-9][a-z0-9.+-]+ +((run|demo|ipvs|test|browser|node),?)+ +# \S.*", line), line
 
 
 def test_without_root_the_command_is_named(tmp_path: Path) -> None:
