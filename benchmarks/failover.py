@@ -7,7 +7,9 @@ stamps every frame in the kernel (SO_TIMESTAMPNS). Lateness is the time from the
 interval of an instance has passed, counted from the last advert of its master, to the first advert and to the first
 gratuitous ARP of the backup. Both programs run at once in networks of their own and fail over in turn, so that whatever
 else the machine does meets both. Instances beyond 250 are on further
-interfaces. `--stress` does it all again for 1 and 200 beside `stress-ng`. `--check` exits 1 when a target is missed.
+interfaces. `--stress` does it all again for 1 and 200 beside `stress-ng`. `--rt` gives both programs the same real-time
+priority (`vrrp_rt_priority`): on a machine that others use, too, that leaves what the programs themselves take.
+`--check` exits 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ DOWN_S = 3 * INTERVAL_S + (256 - PRIORITY) * INTERVAL_S / 256
 TARGETS = {1: 1.0, 200: 0.5}
 _SO_TIMESTAMPNS = 35
 _ON_ONE_INTERFACE = 250
+_RT_PRIORITY = 20
 
 #: An instance: number of its interface, VRID.
 Instance = tuple[int, int]
@@ -64,8 +67,9 @@ def _advert(instance: Instance, priority: int) -> bytes:
     return header + source + group + message
 
 
-def _config(count: int) -> str:
-    blocks = ["global_defs {", "  vrrp_garp_master_delay 1", "}"]
+def _config(count: int, rt_priority: int | None) -> str:
+    priority = [] if rt_priority is None else [f"  vrrp_rt_priority {rt_priority}"]
+    blocks = ["global_defs {", "  vrrp_garp_master_delay 1", *priority, "}"]
     for interface, vrid in instances(count):
         blocks += [
             f"vrrp_instance V{interface}_{vrid} {{",
@@ -108,7 +112,7 @@ class Seen:
 class Network:
     """One backup, the master that we play, and the one who watches."""
 
-    def __init__(self, lab: Lab, program: Sequence[str], count: int, into: Path) -> None:
+    def __init__(self, lab: Lab, program: Sequence[str], count: int, into: Path, rt_priority: int | None) -> None:
         self.count = count
         switch = lab.namespace("switch")
         spaces = [lab.namespace(name) for name in ("backup", "master", "watch")]
@@ -125,7 +129,7 @@ class Network:
             self._open(interface, master, watch)
         self._adverts = [(instance[0], _advert(instance, 200)) for instance in instances(count)]
         file = into / "keepalived.conf"
-        file.write_text(_config(count))
+        file.write_text(_config(count, rt_priority))
         file.chmod(0o600)
         options = ["-n", "-l", "-P", "-f", str(file), "-p", "/run/k", "-r", "/run/v", "-c", "/run/c"]
         self.backup = backup
@@ -186,7 +190,9 @@ class Network:
             sock.close()
 
 
-def measure(count: int, rounds: int, *, loaded: bool = False) -> dict[str, dict[str, list[float]]]:
+def measure(
+    count: int, rounds: int, *, loaded: bool = False, rt_priority: int | None = None
+) -> dict[str, dict[str, list[float]]]:
     """Lateness in ms of adverts and announcements, by program."""
     found: dict[str, dict[str, list[float]]] = {}
     with contextlib.ExitStack() as stack:
@@ -194,7 +200,7 @@ def measure(count: int, rounds: int, *, loaded: bool = False) -> dict[str, dict[
         for name, argv in programs().items():
             into = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             lab = stack.enter_context(Lab(f"failover-{name}-{os.getpid()}"))
-            networks[name] = Network(lab, argv, count, into)
+            networks[name] = Network(lab, argv, count, into, rt_priority)
             stack.callback(networks[name].close)
             found[name] = {"advert": [], "announcement": []}
         for network in networks.values():
@@ -214,6 +220,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=10, help="failovers of each program (a fifth of it for many)")
     parser.add_argument("--instances", type=int, nargs="*", default=[1, 200, 1000])
     parser.add_argument("--stress", action="store_true", help="then once more with both processors loaded")
+    parser.add_argument("--rt", type=int, nargs="?", const=_RT_PRIORITY, metavar="PRIORITY")
     options = options_of(parser)
     print("| instances | what | program | median, ms | worst, ms | of | median to keepalived's |")
     print("|---:|---|---|---:|---:|---:|---:|")
@@ -222,7 +229,7 @@ def main() -> int:
     turns += [(count, True) for count in options.instances if options.stress and count <= _ON_ONE_INTERFACE]
     for count, loaded in turns:
         rounds = options.rounds if count == 1 else max(2, options.rounds // 5)
-        rows += report(count, measure(count, rounds, loaded=loaded), loaded=loaded)
+        rows += report(count, measure(count, rounds, loaded=loaded, rt_priority=options.rt), loaded=loaded)
     return finish(rows, options)
 
 

@@ -12,8 +12,10 @@ back under another index are one path.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import socket
 import struct
+import time
 from collections.abc import Mapping, Set
 from typing import Final
 
@@ -27,6 +29,9 @@ _SO_PRIORITY: Final = 12
 _TC_PRIO_CONTROL: Final = 7
 _IP_MULTICAST_ALL: Final = 49
 _IPV6_MULTICAST_ALL: Final = 29
+#: When the packet came in that was read last. Asking once makes the kernel note it from then on.
+_SIOCGSTAMPNS: Final = 0x8907
+_TIMESPEC: Final = struct.Struct("@ll")
 
 _RECEIVE_BUFFER: Final = 1 << 20
 #: Larger than the largest advert (255 IPv6 addresses: 4,088 bytes); a longer packet arrives cut and fails its length.
@@ -128,10 +133,20 @@ def _receiver(place: Place, wish: Wish) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
         if place.local is not None:
             sock.bind((place.local, 0))
+        _stamp_us(sock)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def _stamp_us(sock: socket.socket) -> int | None:
+    """The wall clock when the kernel took in what was read last; None: it has not noted it."""
+    try:
+        seconds, nanoseconds = _TIMESPEC.unpack(fcntl.ioctl(sock.fileno(), _SIOCGSTAMPNS, bytes(_TIMESPEC.size)))
+    except OSError:
+        return None
+    return int(seconds) * 1_000_000 + int(nanoseconds) // 1000
 
 
 def _sender(place: Place, wish: Wish) -> socket.socket:
@@ -210,6 +225,15 @@ class SocketPool:
                 # EAGAIN: no more. Anything else (ENETDOWN when the interface goes) is one packet less; netlink tells.
                 break
         return found
+
+    def age_us(self, place: Place) -> int | None:
+        """How long ago the packet that was read last came in; None: unknown.
+
+        It is told by the wall clock: whoever sets that makes it wrong once, and perhaps negative.
+        """
+        pair = self._pairs.get(place)
+        stamp_us = None if pair is None else _stamp_us(pair.receiver)
+        return None if stamp_us is None else time.time_ns() // 1000 - stamp_us
 
     def send(self, place: Place, datagram: bytes | bytearray, destination: str) -> None:
         """Send a datagram with its IP header. Raises OSError; ENODEV when there is no socket at the place."""

@@ -3,8 +3,10 @@
 A process that has slept for a tenth of a second wakes a fifth of a millisecond late, and runs its first instructions at
 a third of their speed: what it needs is in no cache. So when the next deadline is that of a BACKUP, which is the moment
 that a network without a master waits for, the alarm rings a little early. It hears what lies in the sockets, plays an
-election with a router that does not exist, and waits out the rest awake. That happens once for an election, never for
-the adverts of a MASTER or for a BACKUP that hears its master.
+election with a router that does not exist, waits awake, hears once more, and lets the router decide a moment before
+the deadline as if it were there; what the router wants then waits for the deadline itself, so that the first advert
+is neither late by the time that deciding takes nor ever early. That happens once for an election, never for the adverts
+of a MASTER or for a BACKUP that hears its master.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from pykeepalived.vrrp.router import Router
 _LATE_US: Final = 10_000
 #: How much earlier the alarm rings before an election.
 _EARLY_US: Final = 800
+#: How long before an election's deadline the router decides: what hearing and deciding take when they are warm.
+_AHEAD_US: Final = 60
 #: A rehearsal is not worth its time again so soon.
 _WARM_US: Final = 5_000
 
@@ -33,14 +37,16 @@ _WARM_US: Final = 5_000
 class Alarm:
     """Calls `ring` at the router's deadlines. `listen` feeds the router what waits in the sockets.
 
-    `sent`: how many adverts have left so far."""
+    `ring` gets the instant at which the router is to decide: None for now, or an instant that is almost there and that
+    everything which follows has to wait for. `sent`: how many adverts have left so far.
+    """
 
     def __init__(
         self,
         reactor: Reactor,
         router: Router,
         *,
-        ring: Callable[[], None],
+        ring: Callable[[int | None], None],
         listen: Callable[[], None],
         sent: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -86,17 +92,18 @@ class Alarm:
         now_us = self._reactor.now_us()
         if now_us < due_us:
             self._get_ready(now_us)
-            self.cancel()
-            if self._router.wake_at() != due_us:
-                # A master was heard in the last moment.
-                self.arm()
-                return
-            while self._reactor.now_us() < due_us:
+            while self._reactor.now_us() < due_us - _AHEAD_US:
                 pass
-        elif now_us - due_us > _LATE_US:
             self._listen()
+        elif now_us - due_us > _LATE_US or self._router.waits_for_election():
+            self._listen()
+        if self._router.wake_at() != due_us:
+            # A master was heard in the last moment.
+            self.cancel()
+            self.arm()
+            return
         before = self._sent()
-        self._ring()
+        self._ring(due_us if now_us < due_us else None)
         if sent := self._sent() - before:
             self.lateness.observe(max(0, self._reactor.now_us() - due_us), sent)
 

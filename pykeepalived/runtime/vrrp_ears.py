@@ -19,6 +19,8 @@ from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.receive import Ladder
 
 _LATE_BURSTS: Final = 16
+#: Packets lie unread for this long on a busy machine. Longer, and the machine stood still or its clock was set.
+_BELIEVED_AGE_US: Final = 100_000
 
 
 class Ears:
@@ -62,8 +64,10 @@ class Ears:
         """Hear everything that waits, now."""
         for place in self._pool.receivers().values():
             for _ in range(_LATE_BURSTS):
+                now_us = self._reactor.now_us()
                 found = self._pool.receive(place)
-                self._feed([self._read(place, packet) for packet in found], None)
+                if found:
+                    self._feed([self._read(place, packet) for packet in found], self._arrival_us(place, now_us))
                 if len(found) < BURST:
                     break
 
@@ -74,14 +78,23 @@ class Ears:
         self._pool.close()
 
     def _on_packets(self, monitor: Monitor, place: Place, ready: int) -> None:
-        # The timers of who is heard count from here, not from when the packets have been read.
         now_us = self._reactor.now_us()
         found = self._pool.receive(place)
         if not found and ready & HANGUP:
             # An error that reading does not clear would wake us for ever; netlink tells when the interface is back.
             self.open(monitor)
             return
-        self._feed([self._read(place, packet) for packet in found], now_us)
+        self._feed([self._read(place, packet) for packet in found], self._arrival_us(place, now_us))
+
+    def _arrival_us(self, place: Place, now_us: int) -> int:
+        """When the last of the packets that were just read came in: the timers of who is heard count from there.
+
+        This process may wake long after. The last, so that no packet counts as older than it is.
+        """
+        age_us = self._pool.age_us(place)
+        if age_us is None or not 0 <= age_us <= _BELIEVED_AGE_US:
+            return now_us
+        return self._reactor.now_us() - age_us
 
     def _read(self, place: Place, packet: Received) -> Event:
         wall_us = time.time_ns() // 1000

@@ -148,7 +148,7 @@ class VrrpProgram:
         self._alarm = Alarm(
             self._reactor,
             self._router,
-            ring=lambda: self._feed([events.Tick()]),
+            ring=partial(self._feed, [events.Tick()]),
             listen=self._ears.listen,
             sent=lambda: self._performer.adverts_sent,
         )
@@ -338,11 +338,17 @@ class VrrpProgram:
             self._remember(vrrp_memory.of_scripts(self._router.script_status()))
 
     def _feed(self, happened: Sequence[Event], at_us: int | None = None) -> None:
-        """Let the router take events that happened at an instant, now unless told."""
+        """Let the router take events that happened at an instant, now unless told.
+
+        What it wants at an instant that is almost there waits for it awake: a wait of microseconds (`vrrp_alarm`).
+        """
         now_us = self._reactor.now_us() if at_us is None else at_us
         wanted: list[Action] = []
         for event in happened:
             wanted += self._router.handle(event, now_us)
+        if at_us is not None:
+            while self._reactor.now_us() < at_us:
+                pass
         self._perform(wanted)
 
     def _arm(self) -> None:

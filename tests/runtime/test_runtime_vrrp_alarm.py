@@ -56,6 +56,7 @@ class Stage:
         self.router = Router(config(instance(version=3, advert_interval_us=100_000)), log_detail=False)
         self.heard = list(heard)
         self.rings: list[int] = []
+        self.decided: list[int] = []
         self.listened = 0
         self.alarm = Alarm(cast("Reactor", self.reactor), self.router, ring=self.ring, listen=self.listen)
         for event in (
@@ -69,11 +70,17 @@ class Stage:
         self.router.handle(event, self.reactor.now_us())
         self.alarm.arm()
 
-    def ring(self) -> None:
+    def ring(self, at_us: int | None) -> None:
         due_us = self.router.wake_at()
         assert due_us is not None
-        self.rings.append(self.reactor.now_us() - due_us)
-        self.feed(events.Tick())
+        now_us = self.reactor.now_us()
+        assert at_us in {None, due_us}
+        self.decided.append(now_us - due_us)
+        # The program waits for the instant; what it sends then is never early.
+        self.rings.append(max(now_us, at_us or 0) - due_us)
+        self.router.handle(events.Tick(), at_us or now_us)
+        self.reactor.instant_us = max(now_us, at_us or 0)
+        self.alarm.arm()
 
     def listen(self) -> None:
         self.listened += 1
@@ -95,8 +102,9 @@ def test_an_election_is_met_and_adverts_need_no_early_alarm() -> None:
     assert len(stage.rings) >= 4
     assert all(late_us >= 0 for late_us in stage.rings), "never early"
     assert stage.rings[0] < 10, "awake at the moment of the election"
+    assert -100 < stage.decided[0] <= 0, "and has decided a moment before"
     assert min(stage.rings[1:]) >= stage.late_us, "adverts are worth no watch"
-    assert stage.listened == 1
+    assert stage.listened == 2
     assert not stage.router.waits_for_election()
 
 
@@ -111,6 +119,14 @@ def test_a_master_heard_in_the_last_moment_ends_the_election() -> None:
     stage.run(0.6)
     assert stage.rings == []
     assert stage.router.status()[0].state.name == "BACKUP"
+
+
+def test_an_election_that_is_met_late_hears_first() -> None:
+    heard = events.AdvertReceived("A", advert(200, version=3, interval_us=40_000_000))
+    stage = Stage(heard, late_us=2_000)
+    stage.run(0.6)
+    assert stage.rings == []
+    assert stage.listened == 1
 
 
 def test_a_rehearsal_sends_one_advert_each_time() -> None:
