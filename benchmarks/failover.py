@@ -26,21 +26,32 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from common import ROOT, Row, finish, options_of, programs, stress
 
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
 
-INTERVAL_S = 0.1
 PRIORITY = 100
-DOWN_S = 3 * INTERVAL_S + (256 - PRIORITY) * INTERVAL_S / 256
 #: Targets: our median over keepalived's, by number of instances.
 TARGETS = {1: 1.0, 200: 0.5}
 _SO_TIMESTAMPNS = 35
 _ON_ONE_INTERFACE = 250
 _RT_PRIORITY = 20
 
+
+class Pace(NamedTuple):
+    """How often masters speak, and what both programs run at."""
+
+    interval_s: float = 0.1
+    rt_priority: int | None = None
+
+    @property
+    def down_s(self) -> float:
+        return 3 * self.interval_s + (256 - PRIORITY) * self.interval_s / 256
+
+
+DEFAULT_PACE = Pace()
 #: An instance: number of its interface, VRID.
 Instance = tuple[int, int]
 
@@ -57,9 +68,9 @@ def _virtual(instance: Instance) -> str:
     return f"10.{9 + instance[0]}.1.{instance[1]}"
 
 
-def _advert(instance: Instance, priority: int) -> bytes:
+def _advert(instance: Instance, priority: int, interval_s: float) -> bytes:
     source, group = _packed(f"10.{9 + instance[0]}.0.2"), _packed("224.0.0.18")
-    fields = (0x31, instance[1], priority, 1, int(INTERVAL_S * 100), 0)
+    fields = (0x31, instance[1], priority, 1, int(interval_s * 100), 0)
     message = struct.pack("!BBBBHH", *fields) + _packed(_virtual(instance))
     total = int.from_bytes(source + group, "big") + 112 + len(message) + int.from_bytes(message, "big")
     message = message[:6] + struct.pack("!H", -total % 0xFFFF) + message[8:]
@@ -67,8 +78,10 @@ def _advert(instance: Instance, priority: int) -> bytes:
     return header + source + group + message
 
 
-def _config(count: int, rt_priority: int | None) -> str:
-    priority = [] if rt_priority is None else [f"  vrrp_rt_priority {rt_priority}"]
+def _config(count: int, pace: Pace) -> str:
+    # By itself keepalived allows 10 ms of work at such a priority, and is killed then.
+    words = [f"  vrrp_rt_priority {pace.rt_priority}", "  vrrp_rlimit_rttime 10000000"]
+    priority = [] if pace.rt_priority is None else words
     blocks = ["global_defs {", "  vrrp_garp_master_delay 1", *priority, "}"]
     for interface, vrid in instances(count):
         blocks += [
@@ -77,7 +90,7 @@ def _config(count: int, rt_priority: int | None) -> str:
             f"  virtual_router_id {vrid}",
             "  version 3",
             f"  priority {PRIORITY}",
-            f"  advert_int {INTERVAL_S}",
+            f"  advert_int {pace.interval_s}",
             "  virtual_ipaddress {",
             f"    {_virtual((interface, vrid))}/32",
             "  }",
@@ -89,7 +102,8 @@ def _config(count: int, rt_priority: int | None) -> str:
 class Seen:
     """What the third namespace saw of one failover, seconds by instance."""
 
-    def __init__(self) -> None:
+    def __init__(self, down_s: float) -> None:
+        self._down_s = down_s
         self.last: dict[Instance, float] = {}
         self.advert: dict[Instance, float] = {}
         self.announcement: dict[Instance, float] = {}
@@ -106,14 +120,15 @@ class Seen:
 
     def lateness(self, found: dict[Instance, float]) -> list[float]:
         """Milliseconds after the master down interval."""
-        return [(found[each] - self.last[each] - DOWN_S) * 1000 for each in self.last if each in found]
+        return [(found[each] - self.last[each] - self._down_s) * 1000 for each in self.last if each in found]
 
 
 class Network:
     """One backup, the master that we play, and the one who watches."""
 
-    def __init__(self, lab: Lab, program: Sequence[str], count: int, into: Path, rt_priority: int | None) -> None:
+    def __init__(self, lab: Lab, program: Sequence[str], count: int, into: Path, pace: Pace) -> None:
         self.count = count
+        self.pace = pace
         switch = lab.namespace("switch")
         spaces = [lab.namespace(name) for name in ("backup", "master", "watch")]
         backup, master, watch = spaces
@@ -127,9 +142,9 @@ class Network:
             backup.address(f"eth{interface}", f"10.{9 + interface}.0.1/16")
             master.address(f"eth{interface}", f"10.{9 + interface}.0.2/16")
             self._open(interface, master, watch)
-        self._adverts = [(instance[0], _advert(instance, 200)) for instance in instances(count)]
+        self._adverts = [(instance[0], _advert(instance, 200, pace.interval_s)) for instance in instances(count)]
         file = into / "keepalived.conf"
-        file.write_text(_config(count, rt_priority))
+        file.write_text(_config(count, pace))
         file.chmod(0o600)
         options = ["-n", "-l", "-P", "-f", str(file), "-p", "/run/k", "-r", "/run/v", "-c", "/run/c"]
         self.backup = backup
@@ -149,11 +164,11 @@ class Network:
         self._senders.append(sender)
         self._watches.append(watching)
 
-    def wait_for_masters(self) -> None:
+    def wait_for_masters(self, limit_s: float = 60) -> None:
         def masters() -> bool:
             return self.backup.ip("-o", "-4", "addr", "show").count("/32") == self.count
 
-        wait_until(masters, 60, f"{self.count} masters")
+        wait_until(masters, limit_s, f"{self.count} masters")
 
     def _read(self, seen: Seen) -> None:
         for interface, watching in enumerate(self._watches):
@@ -169,17 +184,19 @@ class Network:
 
     def fail_over(self) -> Seen:
         """Be the master for a while, fall silent, and watch what comes."""
+        interval_s, down_s = self.pace.interval_s, self.pace.down_s
         for step in range(int(max(8, min(20, self.count / 20)))):
+            began = time.monotonic()
             for interface, advert in self._adverts:
                 self._senders[interface].sendto(advert, ("224.0.0.18", 0))
             if step == 4:
-                self._read(Seen())  # what the backups said before they heard us
-            time.sleep(INTERVAL_S)
-        self._read(seen := Seen())
+                self._read(Seen(down_s))  # what the backups said before they heard us
+            time.sleep(max(0, began + interval_s - time.monotonic()))
+        self._read(seen := Seen(down_s))
         # Whoever was MASTER a moment ago may still have announced something; only what comes after our last counts.
         seen.advert.clear()
         seen.announcement.clear()
-        end = time.monotonic() + DOWN_S + 0.6 + min(3, self.count / 200)
+        end = time.monotonic() + down_s + 0.6 + min(3, self.count / 200)
         while time.monotonic() < end:
             time.sleep(0.05)
             self._read(seen)
@@ -191,7 +208,7 @@ class Network:
 
 
 def measure(
-    count: int, rounds: int, *, loaded: bool = False, rt_priority: int | None = None
+    count: int, rounds: int, *, loaded: bool = False, pace: Pace = DEFAULT_PACE
 ) -> dict[str, dict[str, list[float]]]:
     """Lateness in ms of adverts and announcements, by program."""
     found: dict[str, dict[str, list[float]]] = {}
@@ -200,7 +217,7 @@ def measure(
         for name, argv in programs().items():
             into = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             lab = stack.enter_context(Lab(f"failover-{name}-{os.getpid()}"))
-            networks[name] = Network(lab, argv, count, into, rt_priority)
+            networks[name] = Network(lab, argv, count, into, pace)
             stack.callback(networks[name].close)
             found[name] = {"advert": [], "announcement": []}
         for network in networks.values():
@@ -229,7 +246,7 @@ def main() -> int:
     turns += [(count, True) for count in options.instances if options.stress and count <= _ON_ONE_INTERFACE]
     for count, loaded in turns:
         rounds = options.rounds if count == 1 else max(2, options.rounds // 5)
-        rows += report(count, measure(count, rounds, loaded=loaded, rt_priority=options.rt), loaded=loaded)
+        rows += report(count, measure(count, rounds, loaded=loaded, pace=Pace(rt_priority=options.rt)), loaded=loaded)
     return finish(rows, options)
 
 

@@ -38,6 +38,7 @@ FRR = "test_a_session_with_frr"
 KEEPALIVED = "test_a_session_with_debians_keepalived_and_what_vrrp_makes_of_it"
 PAUSES = "test_pauses_are_cut_by_10_to_25_per_cent"
 SILENCE = "test_silence_takes_an_up_session_down"
+RATES = "test_other_intervals_count_when_the_poll_has_ended_and_what_is_taken_out_stays_down"
 HOPS = "test_how_many_routers_a_packet_may_have_crossed"
 
 RULES = (
@@ -52,7 +53,7 @@ RULES = (
     Rule("5880", "6.8.6", "MUST", "discard Init and Up without Your Discriminator", RUNGS, STATES, EACH),
     Rule("5880", "6.8.6", "MUST", "discard authenticated packets where none is configured", REFUSED, STATES, EACH),
     Rule("5880", "6.8.6", "MUST", "discard while AdminDown",
-         "test_a_session_out_of_the_file_says_admin_down_and_is_gone_after_the_detection_time", STATES),
+         "test_a_session_out_of_the_file_says_admin_down_and_is_gone_after_the_detection_time", STATES, RATES),
     Rule("5880", "6.8.6", "MUST", "follow the state machine", STATES, STATES, FRR),
     Rule("5880", "6.8.6", "MUST", "answer a poll at once with Final",
          "test_a_poll_is_answered_at_once_and_never_with_a_poll", STATES, SENT),
@@ -65,13 +66,14 @@ RULES = (
          "test_a_reload_with_the_same_words_changes_nothing", "test_debians_keepalived_hears_our_reload_and_our_stop"),
     Rule("5880", "6.8.3", "MUST NOT", "send more slowly before the poll sequence has ended",
          "test_a_slower_rate_counts_only_when_the_neighbour_has_confirmed_it",
-         "test_coming_up_asks_for_the_faster_rate_by_a_poll_sequence"),
+         "test_coming_up_asks_for_the_faster_rate_by_a_poll_sequence", RATES),
     Rule("5880", "6.8.3", "MUST", "detect by the old interval before the poll sequence has ended",
-         "test_a_faster_demand_counts_only_when_the_neighbour_has_confirmed_it", "test_the_slower_of_both_counts"),
+         "test_a_faster_demand_counts_only_when_the_neighbour_has_confirmed_it", "test_the_slower_of_both_counts",
+         RATES),
     Rule("5880", "6.8.4", "MUST", "Down with diagnostic 1 after the detection time", SILENCE, SILENCE, FRR),
     Rule("5880", "6.8.7", "MUST NOT", "send more often than the slower of both wishes",
-         "test_the_slower_of_both_counts", PAUSES),
-    Rule("5880", "6.8.7", "MUST", "jitter of 0 to 25 per cent, 10 to 25 with multiplier 1", PAUSES, PAUSES),
+         "test_the_slower_of_both_counts", PAUSES, RATES),
+    Rule("5880", "6.8.7", "MUST", "jitter of 0 to 25 per cent, 10 to 25 with multiplier 1", PAUSES, PAUSES, RATES),
     Rule("5880", "6.8.7", "MUST NOT", "send in a passive role before the neighbour was heard",
          "test_a_passive_session_is_silent_until_it_hears", STATES, "test_words_of_a_session_between_two_of_ours"),
     Rule("5880", "6.8.7", "MUST NOT", "send periodically to a neighbour that requires no packets",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import signal
 import socket
+import statistics
 import struct
 import time
 from collections import Counter
@@ -14,7 +17,7 @@ import msgspec
 import pytest
 
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
-from tests.interop.test_interop_bfd import OURS, Site, block
+from tests.interop.test_interop_bfd import GLOBALS, OURS, Site, block
 
 pytestmark = pytest.mark.netns
 HERE, THERE, STRANGER = "10.8.0.1", "10.8.0.2", "10.8.0.3"
@@ -24,6 +27,11 @@ POLL, FINAL, AUTHENTICATED, DEMAND, MULTIPOINT = 0x20, 0x10, 0x04, 0x02, 0x01
 MINE = 77
 LIMIT_S = 120
 IP_RECVTTL = 12  # of linux/in.h; Python names it from 3.14 on
+SO_TIMESTAMPNS = 35
+ADMIN_DOWN = 0
+
+
+FAR = block(HERE, "10.8.0.9", "multihop").replace(" peer ", " far ")
 
 
 class Packet(msgspec.Struct):
@@ -39,6 +47,8 @@ class Packet(msgspec.Struct):
     version: int
     port: int
     ttl: int
+    at_s: float
+    """When the kernel took it in."""
 
 
 class Neighbour:
@@ -50,6 +60,7 @@ class Neighbour:
             self._senders = {each: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for each in (THERE, STRANGER)}
         self._receiver.bind((THERE, PORT))
         self._receiver.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+        self._receiver.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         for address, sender in self._senders.items():
             sender.bind((address, 0))
         self.theirs = 0
@@ -85,9 +96,22 @@ class Neighbour:
             except BlockingIOError:
                 return
             first, second, _, length, mine, yours, min_tx_us, min_rx_us = struct.unpack("!BBBBIIII", data[:20])
-            (ttl,) = struct.unpack("=i", ancillary[0][2])
+            told = {kind: value for _, kind, value in ancillary}
+            # Of SO_TIMESTAMPNS and IP_TTL, which is what IP_RECVTTL makes the kernel tell.
+            seconds, nanoseconds = struct.unpack("=qq", told[SO_TIMESTAMPNS][:16])
+            (ttl,) = struct.unpack("=i", told[socket.IP_TTL])
             yield Packet(
-                second >> 6, second & 63, length, mine, yours, min_tx_us, min_rx_us, first >> 5, sender[1], ttl
+                state=second >> 6,
+                flags=second & 63,
+                length=length,
+                mine=mine,
+                yours=yours,
+                min_tx_us=min_tx_us,
+                min_rx_us=min_rx_us,
+                version=first >> 5,
+                port=sender[1],
+                ttl=ttl,
+                at_s=seconds + nanoseconds / 1e9,
             )
 
     def wait(self, what: str, **fields: int) -> list[Packet]:
@@ -121,8 +145,7 @@ def scene(tmp_path: Path) -> Iterator[tuple[Site, Neighbour]]:
         site = Site(lab, tmp_path)
         site.there.address("eth0", f"{STRANGER}/24")
         neighbour = Neighbour(site.there)
-        far = block(HERE, "10.8.0.9", "multihop").replace(" peer ", " far ")
-        site.keepalived(site.here, OURS, block(HERE, THERE, "min_rx 50", "min_tx 50") + far)
+        site.keepalived(site.here, OURS, block(HERE, THERE, "min_rx 50", "min_tx 50") + FAR)
         yield site, neighbour
         neighbour.close()
 
@@ -191,3 +214,63 @@ def test_what_it_sends(scene: tuple[Site, Neighbour]) -> None:
     (port,) = {packet.port for packet in seen}
     assert 49152 <= port <= 65535
     assert not [packet for packet in seen if packet.flags & POLL and packet.flags & FINAL]
+
+
+def gaps(packets: list[Packet], flags: int) -> list[float]:
+    times = [packet.at_s for packet in packets if packet.flags == flags]
+    return [after - before for before, after in itertools.pairwise(times)]
+
+
+def rewrite(site: Site, *words: str) -> None:
+    path = site.configuration(site.here)
+    path.write_text(GLOBALS + (block(HERE, THERE, "multiplier 100", *words) if words else "") + FAR)
+    site.processes[site.here.name].send_signal(signal.SIGHUP)
+
+
+def test_other_intervals_count_when_the_poll_has_ended_and_what_is_taken_out_stays_down(
+    scene: tuple[Site, Neighbour],
+) -> None:
+    site, neighbour = scene
+    neighbour.come_up()
+    neighbour.say(neighbour.packet(UP, flags=FINAL))
+    neighbour.wait("the first poll has ended", state=UP, flags=0)
+
+    # A slower rate: until the neighbour has confirmed it, every 50 ms as before.
+    rewrite(site, "min_tx 500", "min_rx 3000")
+    polls = neighbour.wait("a poll", flags=POLL, min_tx_us=500_000, min_rx_us=3_000_000)[-1:]
+
+    def still_fast() -> bool:
+        polls.extend(packet for packet in neighbour.heard() if packet.flags == POLL)
+        pauses = gaps(polls, POLL)
+        return any(sum(pauses[start : start + 10]) < 2.5 for start in range(len(pauses) - 9))
+
+    wait_until(still_fast, LIMIT_S, "ten packets in less than the time of seven slow ones")
+    assert site.session()["detection_time_us"] == 255 * 3_000_000, "a slower demand counts at once"
+    neighbour.say(neighbour.packet(UP, flags=FINAL))
+    seen = neighbour.wait("the poll has ended", flags=0)[-1:]
+
+    def jittered() -> bool:
+        seen.extend(neighbour.heard())
+        pauses = gaps(seen, 0)
+        return len(pauses) >= 8 and min(pauses) < 0.455
+
+    wait_until(jittered, LIMIT_S, "pauses cut by 10 per cent and more")
+    assert statistics.median(gaps(seen, 0)) > 0.37, "and by no more than 25 per cent"
+
+    # A faster demand: until then the old detection time holds.
+    rewrite(site, "min_tx 500", "min_rx 2000")
+    neighbour.wait("a poll", flags=POLL, min_rx_us=2_000_000)
+    assert site.session()["detection_time_us"] == 255 * 3_000_000
+    neighbour.say(neighbour.packet(UP, flags=FINAL))
+    neighbour.wait("the poll has ended", flags=0)
+    assert site.session()["detection_time_us"] == 255 * 2_000_000
+    assert site.session()["times_up"] == 1
+
+    # Out of the file: whatever the neighbour says, it is down and answers nothing.
+    rewrite(site)
+    neighbour.wait("it says so", state=ADMIN_DOWN)
+    for state in (DOWN, INIT, UP):
+        neighbour.say(neighbour.packet(state, flags=POLL))
+    wait_until(lambda: site.status()["bfd"]["refused"].get("admin-down") == 3, LIMIT_S, "all are refused")
+    after = [*neighbour.heard(), *neighbour.wait("it says so again", state=ADMIN_DOWN)]
+    assert {(packet.state, packet.flags & FINAL) for packet in after} == {(ADMIN_DOWN, 0)}

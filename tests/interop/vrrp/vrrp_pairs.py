@@ -125,7 +125,10 @@ def _virtual(text: str) -> VirtualAddress:
 
 def their_config(shape: Shape, place: int) -> str:
     """keepalived.conf of the router at place 1 (priority 150) or 2 (priority 100)."""
-    lines = ["global_defs {", "  enable_script_security", "  script_user root", "  vrrp_garp_master_delay 1", "}"]
+    # Both programs alike: on a busy machine one that is starved loses its mastership, and rightly so.
+    lines = ["global_defs {", "  enable_script_security", "  script_user root", "  vrrp_garp_master_delay 1"]
+    # Without the limit keepalived is killed after 10 ms of work at that priority.
+    lines += ["  vrrp_rt_priority 10", "  vrrp_rlimit_rttime 10000000", "}"]
     if shape.script:
         lines += ["vrrp_script chk {", "  script /run/check", "  interval 1", "  weight -60", "}"]
     if len(shape.interfaces) > 1:
