@@ -4,6 +4,7 @@
 # make differential [CONFIGURATIONS=DIR | RANDOM=SEED] 130 LVS configurations (or those in DIR) beside keepalived: 20 minutes
 # make differential-ldirectord                      what takes minutes beside Debian's ldirectord: 10 minutes
 # make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
+# make clients                                      Neutron's own keepalived tests on this program: 5 minutes
 # make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
 # make watchers [SECONDS=60]                        100 clients on the control socket: adverts, memory: 2 minutes
 # make fuzz [PACKETS=N]                             a million hostile packets against the VRRP cores
@@ -139,6 +140,11 @@ differential-ldirectord: packages-test
 interop: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev
 	$(BIN)/python -m tests.interop.vrrp.scenarios $(SHAPES)
+
+.PHONY: clients
+clients: packages-test
+	@$(MAKE) --no-print-directory $(VENV)/.dev
+	$(BIN)/python -m tests.clients.neutron_functional
 
 storm: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.run

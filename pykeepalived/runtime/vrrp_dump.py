@@ -12,6 +12,7 @@ from typing import Any
 from pykeepalived.model.common import Family
 from pykeepalived.model.vrrp import VrrpInstance, VrrpState
 from pykeepalived.netio.links import Link
+from pykeepalived.runtime.vrrp_data_routing import route_text, rule_text
 from pykeepalived.runtime.vrrp_json_processes import process_objects
 from pykeepalived.runtime.vrrp_view import HIDDEN, View, address_texts, number, script_text
 from pykeepalived.units import SECOND_US
@@ -166,8 +167,8 @@ def _json_data(view: View, item: InstanceStatus, instance: VrrpInstance) -> dict
         "strict_mode": int(instance.strict),
         # Present and empty without a VMAC, as 2.2.7 writes it; readers expect the key.
         "vmac_ifname": (instance.vmac.ifname or "") if instance.vmac else "",
-        "ifp_ifname": item.interface or "",
-        "master_priority": item.master_priority,
+        "ifp_ifname": (instance.vmac.ifname if instance.vmac else None) or item.interface or "",
+        "master_priority": item.heard_priority,
         "last_transition": round(view.epoch_s(item.last_transition_us), 6),
         "garp_delay": number(garp.delay_us / SECOND_US),
         "garp_refresh": garp.refresh_us // SECOND_US,
@@ -207,8 +208,8 @@ def _json_data(view: View, item: InstanceStatus, instance: VrrpInstance) -> dict
     lists: dict[str, list[str]] = {
         "vips": address_texts(view, instance, instance.addresses),
         "evips": address_texts(view, instance, instance.excluded_addresses),
-        "vroutes": [" ".join(route.words) for route in instance.routes],
-        "vrules": [" ".join(rule.words) for rule in instance.rules],
+        "vroutes": [route_text(route) for route in instance.routes],
+        "vrules": [rule_text(rule) for rule in instance.rules],
         "track_ifp": [tracker.ifname for tracker in instance.track_interfaces],
         "track_script": [
             script_text(commands[tracker.name]) for tracker in instance.track_scripts if tracker.name in commands

@@ -356,6 +356,8 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The address that its adverts come from; None: unknown."""
     master_interval_us: int = 0
     """The advert interval that the down timer counts with: the master's, or our own as master."""
+    heard_priority: int = 0
+    """Of the last master that was not us; 0: none was heard yet (`master_priority` in keepalived.json)."""
     addresses_set: bool = False
     """It is MASTER and its addresses were asked for (`vipset` in keepalived.json)."""
     group: str | None = None

@@ -203,7 +203,7 @@ def _remember_master(instance: Instance, advert: Advert, now_us: int, out: Outpu
         text = f"master changed from {before} to {advert.source}" if before else f"master set to {advert.source}"
         _say(instance, text, now_us, out)
     instance.master_address = advert.source
-    instance.master_priority = advert.priority
+    instance.master_priority = instance.heard_priority = advert.priority
     if instance.config.version == 3 and advert.interval_us != instance.master_interval_us:
         before_ms, after_ms = instance.master_interval_us // 1000, advert.interval_us // 1000
         text = f"advertisement interval updated from {before_ms}ms to {after_ms}ms by master"

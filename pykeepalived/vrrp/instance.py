@@ -120,6 +120,8 @@ class Instance:
         """With preempt_delay: from when on adverts of lower priority are discarded; None: none was heard yet."""
         self.master_address: str | None = None
         self.master_priority = 0
+        self.heard_priority = 0
+        """Of the last master that was not us; 0: none was heard yet."""
         self.master_interval_us = advert_interval_us(config)
         self.last_transition_us = 0
         self.duel_us = 0
