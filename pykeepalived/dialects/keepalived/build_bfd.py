@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from pykeepalived.diagnostics import ExitClass
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
-from pykeepalived.model import BfdInstance, TrackGroup
+from pykeepalived.model import BfdInstance, TrackGroup, VirtualAddress, VirtualRoute, VirtualRule
+
+_Entry = TypeVar("_Entry", VirtualAddress, VirtualRoute, VirtualRule)
 
 _TAKEN: Final = (
     "source", "min_rx_us", "min_tx_us", "idle_tx_us", "multiplier", "passive", "ttl", "max_hops", "multihop",
@@ -85,3 +89,15 @@ def build_track_groups(context: Context, root: Draft, instances: Collection[str]
         if members:
             groups.append(TrackGroup(draft.name, tuple(dict.fromkeys(members))))
     return tuple(groups)
+
+
+def tracked_only_by(groups: Collection[str], entries: tuple[_Entry, ...]) -> tuple[_Entry, ...]:
+    """The static entries, those of a track_group that has lost all members as entries that nothing tracks."""
+    return tuple(_untracked(entry) if entry.track_group not in (None, *groups) else entry for entry in entries)
+
+
+def _untracked(entry: _Entry) -> _Entry:
+    if isinstance(entry, VirtualAddress):
+        return msgspec.structs.replace(entry, track_group=None)
+    at = entry.words.index("track_group")
+    return msgspec.structs.replace(entry, track_group=None, words=entry.words[:at] + entry.words[at + 2 :])

@@ -84,7 +84,8 @@ class _Namer:
             instance = msgspec.structs.replace(instance, vmac=msgspec.structs.replace(vmac, ifname=ifname))
             if vmac.kind == "macvlan":
                 self._users[key] = (instance.name, ifname)
-            elif vmac.source is not None and instance.source is None:
+            elif vmac.source is not None and instance.source is None and family_of(vmac.source.address) is family:
+                # An address of the other family is the interface's, and no sender of these adverts.
                 instance = msgspec.structs.replace(instance, source=vmac.source.address)
         taken: list[tuple[VirtualAddress, ...]] = []
         for addresses in (instance.addresses, instance.excluded_addresses):

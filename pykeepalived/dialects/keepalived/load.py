@@ -10,7 +10,7 @@ import msgspec
 
 from pykeepalived.diagnostics import ExitClass, Findings, Severity
 from pykeepalived.dialects.keepalived.addresses import build_address, with_device
-from pykeepalived.dialects.keepalived.build_bfd import build_track_groups
+from pykeepalived.dialects.keepalived.build_bfd import build_track_groups, tracked_only_by
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.build_garp_groups import build_garp_groups
 from pykeepalived.dialects.keepalived.build_globals import build_globals
@@ -207,21 +207,26 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
             readers[name] = scripts.resolve(settings.get(name))
     _check_namespace(context, root)
     client = build_tls_client(root)
+    track_groups = build_track_groups(context, root, instances)
+    kept_groups = {group.name for group in track_groups}
     config = Config(
         globals=msgspec.structs.replace(global_defs, **readers),
-        static_addresses=tuple(
-            with_device(build_address(context, entry), global_defs.default_interface)
-            for entry in root.get("static_addresses", ())
+        static_addresses=tracked_only_by(
+            kept_groups,
+            tuple(
+                with_device(build_address(context, entry), global_defs.default_interface)
+                for entry in root.get("static_addresses", ())
+            ),
         ),
-        static_routes=routes,
-        static_rules=rules,
+        static_routes=tracked_only_by(kept_groups, routes),
+        static_rules=tracked_only_by(kept_groups, rules),
         instances=tuple(instances.values()),
         sync_groups=groups,
         garp_groups=build_garp_groups(context, root, dynamic="dynamic_interfaces" in settings.values),
         scripts=tuple(trackers.scripts.values()),
         track_files=tuple(trackers.files.values()),
         track_processes=tuple(trackers.processes.values()),
-        track_groups=build_track_groups(context, root, instances),
+        track_groups=track_groups,
         bfd_instances=tuple(trackers.bfds.values()),
         interface_delays=build_delays(context, root, instances.values()),
         polled_links=build_polled(root),
