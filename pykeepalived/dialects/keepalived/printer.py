@@ -89,7 +89,8 @@ def print_config(config: Config, *, everything: bool = False, accounts: Accounts
 def _shared_defaults(config: Config) -> Iterator[str]:
     """Words that keepalived takes as a default of all instances, and complains about in an instance they do not fit."""
     instances = config.instances
-    if any(not found.unicast_peers for found in instances) and all(found.check_unicast_src for found in instances):
+    everywhere = config.globals.defaults.check_unicast_src and all(found.check_unicast_src for found in instances)
+    if everywhere and any(not found.unicast_peers for found in instances):
         yield "check_unicast_src"
     if any(found.owner_ignore_adverts and found.priority != _OWNER for found in instances):
         yield "owner_ignore_adverts"

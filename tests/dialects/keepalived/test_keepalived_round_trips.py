@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import types
 import typing
 from collections.abc import Iterator
+from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pykeepalived.dialects.keepalived import load
 from pykeepalived.dialects.keepalived.printer import print_config
+from pykeepalived.dialects.keepalived.rows import Table
+from pykeepalived.dialects.keepalived.tables import ROOT
 from pykeepalived.model import Config
+from tests.dialects.keepalived import word_pools
 from tests.dialects.keepalived.fake_host import FakeHost
 from tests.dialects.keepalived.test_keepalived_printer import FakeAccounts
 from tests.dialects.keepalived.word_pools import document
@@ -41,9 +49,9 @@ def loaded(text: str) -> Config:
         return load(file.name, config_id="lb1", host=FakeHost()).config
 
 
-def check(text: str) -> Config:
+def check(text: str, *, everything: bool = False) -> Config:
     config = loaded(text)
-    result = print_config(config, accounts=FakeAccounts())
+    result = print_config(config, accounts=FakeAccounts(), everything=everything)
     assert not result.unsaid, result.unsaid
     assert loaded(result.text) == config, result.text
     return config
@@ -83,7 +91,7 @@ def set_fields(config: Config) -> set[str]:
 
 
 def examples() -> Iterator[str]:
-    """Files in which every alternative stands once, with the smallest and the largest numbers."""
+    """Files in which every alternative stands once, with the smallest and the largest numbers, and some by chance."""
     for turn in range(7):
         for single in (False, True):
             number = min if turn % 2 else max
@@ -91,6 +99,16 @@ def examples() -> Iterator[str]:
                 lambda count, turn=turn, single=single: None if single and turn >= count else turn % count,  # type: ignore[misc]
                 number,
             )
+    for seed in range(40):
+        yield drawn(Random(seed), 0.3)
+
+
+def drawn(random: Random, share: float) -> str:
+    """Of such a share of the groups one alternative each, and any number that is allowed there, the ends often."""
+    return document(
+        lambda count: random.randrange(count) if random.random() < share else None,
+        lambda low, high: random.choice([low, high, random.randint(low, high)]),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +127,22 @@ def test_every_struct_of_the_model_has_words_that_give_it(covered: set[str]) -> 
         for field in struct.__struct_fields__
     }
     assert sorted(missing - covered - ELSEWHERE) == []
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**32), share=st.sampled_from([0.1, 0.3, 0.6, 0.9]), everything=st.booleans())
+def test_any_words_come_back(seed: int, share: float, everything: bool) -> None:
+    check(drawn(Random(seed), share), everything=everything)
+
+
+def words_of(table: Table, seen: frozenset[int] = frozenset()) -> Iterator[str]:
+    for row in table.rows.values():
+        yield row.name
+        if row.block is not None and id(row.block) not in seen:
+            yield from words_of(row.block, seen | {id(row.block)})
+
+
+def test_every_word_of_the_tables_is_drawn() -> None:
+    """A new word needs a place in the pools."""
+    pools = Path(word_pools.__file__).read_text(encoding="utf-8").replace("\\n", " ")
+    assert set(words_of(ROOT)) - set(re.findall(r"[A-Za-z0-9_-]+", pools)) == set()

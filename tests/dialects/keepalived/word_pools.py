@@ -97,21 +97,39 @@ ADDRESSES: Final[tuple[Group, ...]] = (
         "10.0.1.<1-254>/24 brd + dev eth0 label eth0:1 scope link",
         "10.0.1.5 peer 10.0.1.6 noprefixroute no_track",
         "2001:db8::<1-9>/64 home -nodad mngtmpaddr autojoin preferred_lft <0-99>",
+        "10.0.1.<1-9>/32 dev eth1 scope host -nodad\n10.0.1.10/24 label eth0:2",
     ),
 )
 INSTANCE: Final[tuple[Group, ...]] = (
     *TRACKED,
     *NOTIFIED,
-    ("state MASTER", "nopreempt\ntimer_expired_backup <1-254>", "preempt_delay <1-1000>"),
+    (
+        "state MASTER",
+        "nopreempt\ntimer_expired_backup <1-254>",
+        "preempt_delay <1-1000>",
+        "nopreempt\nthread_timer_expired <1-254>",
+        "preempt",
+    ),
     ("version 3",),
     ("priority <1-254>", "priority 255\nowner_ignore_adverts"),
     ("advert_int <1-40>", "advert_int 0.<1-9>"),
-    ("mcast_src_ip 10.0.0.<1-254>", "unicast_src_ip 10.0.0.<1-254>"),
+    ("preempt_after_sync <1-3600>",),
+    ("lvs_sync_daemon_interface eth1",),
+    (
+        "mcast_src_ip 10.0.0.<1-254>",
+        "unicast_src_ip 10.0.0.<1-254>",
+        "mcast_src_ip 10.0.0.<1-254>",
+        "",
+        "mcast_src_ip 2001:db8::<1-9>",
+        "unicast_src_ip 2001:db8::<1-9>",
+    ),
     (
         "mcast_dst_ip 224.0.0.<100-200>",
         "unicast_peer {\n10.0.0.<1-254>\n}",
         "unicast_peer {\n10.0.0.9 min_ttl <1-9> max_ttl <10-200>\n}\ncheck_unicast_src",
         "unicast_fault_no_peer\nunicast_peer {\n10.0.0.9\n}\nold_unicast_checksum",
+        "mcast_dst_ip ff02::<1-99>",
+        "unicast_peer {\n2001:db8::<1-99>\n}",
     ),
     ("unicast_ttl <1-255>",),
     (
@@ -128,9 +146,10 @@ INSTANCE: Final[tuple[Group, ...]] = (
     ("garp_master_refresh_repeat <1-60>",),
     ("garp_lower_prio_delay <1-60>",),
     ("garp_lower_prio_repeat <1-60>",),
-    ("garp_extra_if <1-60>", "garp_extra_if all <1-60>"),
-    ("no_accept",),
-    ("strict_mode off",),
+    ("garp_extra_if <1-60>", "garp_extra_if all <1-60>", "vmac_garp_intvl <1-60>"),
+    ("no_accept", "accept"),
+    ("", "no_virtual_ipaddress"),
+    ("strict_mode off", "", "strict_mode"),
     ("dont_track_primary",),
     ("track_src_ip",),
     ("skip_check_adv_addr",),
@@ -215,6 +234,25 @@ GLOBALS: Final[tuple[Group, ...]] = (
     ("shutdown_script /usr/bin/true",),
     ("shutdown_script_timeout <1-99>",),
     ("lvs_flush",),
+    ("vrrp_version 3", "vrrp_version 2"),
+    ("", "", "vrrp_strict"),
+    ("vrrp_owner_ignore_adverts",),
+    ("vrrp_min_garp", "vrrp_vmac_garp_intvl all <2-9>"),
+    ("lvs_check_workers <0-64>",),
+    ("lvs_process_name pe",),
+    ("control_group users", "control_read_group users"),
+    ("include_check read match",),
+    ("iproute_usr_dir /usr/share/iproute2", "iproute_etc_dir /etc/iproute2"),
+    (
+        "enable_snmp_vrrp\nsnmp_socket udp:127.0.0.1:<1000-9999>\nenable_traps",
+        "enable_snmp_keepalived",
+        "enable_snmp_checker",
+        "enable_snmp_rfc",
+        "enable_snmp_rfcv2",
+        "enable_snmp_rfcv3",
+    ),
+    ("snmp_vs_stats_update_interval <1-30>", "snmp_rs_stats_update_interval 0.<1-9>"),
+    ("enable_dbus\ndbus_service_name org.example.x<1-9>", "dbus_no_interface_name none"),
     ("lvs_flush_on_stop", "lvs_flush_on_stop VS"),
     ("lvs_timeouts tcp <1-99> tcpfin <1-99> udp <1-99>",),
     ("lvs_dataplane nftables",),
@@ -242,6 +280,8 @@ GLOBALS: Final[tuple[Group, ...]] = (
     ("bfd_rt_priority <1-99>",),
     ("bfd_no_swap",),
     ("bfd_priority <-20-19>",),
+    ("lvs_flush_onstop",),
+    ("vrrp_rlimit_rtime <1-9999>\nchecker_rlimit_rtime <1-9999>\nbfd_rlimit_rtime <1-9999>",),
     ("umask 0027", "umask IRWXO"),
     ("process_names",),
     ("process_name pa<1-9>",),
@@ -270,7 +310,6 @@ GLOBALS: Final[tuple[Group, ...]] = (
     ("json_dump_file /tmp/j",),
     ("fifo_write_vrrp_states_on_reload",),
     ("log_unknown_vrids",),
-    ("enable_dbus",),
     ("vrrp_ready_gate <1-99>",),
 )
 ROOT_WORDS: Final[tuple[Group, ...]] = (
@@ -318,7 +357,7 @@ PROCESS: Final[tuple[Group, ...]] = (
     ("quorum <1-9>",),
     ("quorum_max <10-99>",),
     ("fork_delay <1-9>",),
-    ("terminate_delay <1-9>",),
+    ("terminate_delay <1-9>", "delay 0.<1-9>"),
     ("full_command",),
 )  # fmt: skip
 BFD: Final[tuple[Group, ...]] = (
@@ -328,7 +367,7 @@ BFD: Final[tuple[Group, ...]] = (
     ("idle_tx <1000-9999>",),
     ("multiplier <1-255>",),
     ("passive",),
-    ("multihop\nmax_hops <1-255>", "ttl <1-255>\nmax_hops <0-9>", "multihop"),
+    ("multihop\nmax_hops <1-255>", "ttl <1-255>\nmax_hops <0-9>", "multihop", "hoplimit <1-255>"),
     ("weight <-253-253>", "weight 5 reverse"),
     ("vrrp", "checker"),
 )
@@ -339,7 +378,9 @@ SERVICE: Final[tuple[Group, ...]] = (
     ("warmup <1-60>",),
     ("connect_timeout <1-60>",),
     ("inhibit_on_failure",),
-    ("lb_algo rr", "lb_algo sh\nsh-port\nsh-fallback", "lb_algo sh\nhashed", "lb_algo mh\nmh-port"),
+    ("lb_algo rr", "lb_algo sh\nsh-port\nsh-fallback", "lb_algo sh\nhashed", "lb_algo mh\nmh-port",
+     "lvs_sched mh\nmh-fallback\nmh-port", "lvs_sched fo\nflag-1\nflag-3\nflag-2"),
+    ("ip_family inet",),
     ("lb_kind DR", "lb_kind TUN", "lvs_method TUN type gue port <1-9999> remcsum"),
     ("persistence_timeout <1-999>",
      "persistence_timeout 60\npersistence_granularity 255.255.0.0\npersistence_engine sip"),
@@ -381,13 +422,16 @@ CHECKERS: Final[dict[str, tuple[Group, ...]]] = {
     "PING_CHECK": (*SOCKET, *TIMES),
     "HTTP_GET": (
         *SOCKET, *TIMES, ("virtualhost w.example.net",), ("http_protocol 1.1", "http_protocol 1.0C"),
-        ("fast_recovery",),
+        ("fast_recovery",), ("nb_get_retry <1-9>",),
     ),
     "SSL_GET": (
         *SOCKET, *TIMES, ("verify",), ("certificate_days <1-99>",),
         ("enable_sni", "enable_sni\nsni_name s.example.net"), ("tls_compliant",),
     ),
-    "SMTP_CHECK": (*SOCKET, *TIMES, ("helo_name h<1-9>",)),
+    "SMTP_CHECK": (
+        *SOCKET, *TIMES, ("helo_name h<1-9>",),
+        ("host {\nconnect_port <1-9>\n}", "host {\nconnect_ip 10.0.9.9\n}\nhost {\nconnect_port 26\n}"),
+    ),
     "DNS_CHECK": (*SOCKET, *TIMES, ("type AAAA", "type TXT"), ("name n<1-9>.example.net",)),
     "UDP_CHECK": (
         *SOCKET, *TIMES, ("payload 0<1-9>ff", "payload abcd"),
@@ -444,9 +488,11 @@ def document(choose: Choose, number: Number) -> str:
     for name in "12":
         asks = pick((QUESTIONS,)) or "script /usr/bin/true"
         parts.append(f"vrrp_script s{name} {{\n{asks}\n{pick(SCRIPT)}\n}}")
-        parts.append(f"track_file f{name} {{\nfile /tmp/f{name}\n{pick(FILE)}\n}}")
+        parts.append(f"{pick((('vrrp_track_file',),)) or 'track_file'} f{name} {{\nfile /tmp/f{name}\n{pick(FILE)}\n}}")
         parts.append(f"vrrp_track_process p{name} {{\nprocess sh\n{pick(PROCESS)}\n}}")
-        parts.append(f"bfd_instance b{name} {{\nneighbor_ip 10.0.0.{name}\n{pick(BFD)}\n}}")
+        parts.append(
+            f"bfd_instance b{name} {{\n{pick((('neighbour_ip',),)) or 'neighbor_ip'} 10.0.0.{name}\n{pick(BFD)}\n}}"
+        )
     for vrid, name in enumerate("AB", 51):
         inner = pick(INSTANCE)
         for block, words in (("virtual_ipaddress", ADDRESSES), ("virtual_routes", ROUTES), ("virtual_rules", RULES)):
@@ -458,7 +504,7 @@ def document(choose: Choose, number: Number) -> str:
         parts.append(f"vrrp_instance {name} {{\ninterface eth0\nvirtual_router_id {vrid}\n{inner}\n}}")
     parts.append("vrrp_instance C {\nvrf eth1\nvirtual_router_id 60\nunicast_peer {\n10.0.0.9\n}\n}")
     parts.append("vrrp_instance D {\nversion 3\ninterface eth1\nnative_ipv6\nvirtual_router_id 61\n}")
-    sync = pick((*TRACKED, *NOTIFIED, ("sync_group_tracking_weight",)))
+    sync = pick((*TRACKED, *NOTIFIED, ("sync_group_tracking_weight",), ("global_tracking",)))
     parts.append(f"vrrp_sync_group S {{\ngroup {{\nA\nB\n}}\n{sync}\n}}")
     for index, head in enumerate(("10.2.0.1 80", "fwmark 7")):
         service = pick(SERVICE)
