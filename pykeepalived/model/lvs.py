@@ -94,8 +94,9 @@ class RealServer(msgspec.Struct, frozen=True, kw_only=True):
     """All must be well for the server to be alive."""
     maintenance_names: tuple[str, ...] = ()
     """ldirectord: file names in maintenancedir that take the server out."""
-    monitor_name: str = ""
-    """ldirectord: what its lines in the monitorfile call the check."""
+    monitor_words: tuple[str, ...] = ()
+    """ldirectord: what its lines in the monitorfile call the check: check with its service or command, protocol,
+    address, port, virtualhost, checkport, weight, method, request, receive; empty texts where there is none."""
 
 
 class SorryServer(msgspec.Struct, frozen=True, kw_only=True):

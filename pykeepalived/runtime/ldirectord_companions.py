@@ -109,16 +109,16 @@ class Companions:
                 # What this result changes still belongs to the start.
                 self._context.reactor.call_soon(self._started)
         path = service.server.monitor_file
-        if path is None or not health.server.monitor_name:
+        if path is None or not health.server.monitor_words:
             return
         if maintenance.REASON in health.holds:
-            self._monitor.write(path, health.server.monitor_name, False, maintenance.TEXT)
+            self._monitor.write(path, health.server.monitor_words, False, maintenance.TEXT)
             return
         # ldirectord has something to say about plain negotiations only.
         question = health.server.checkers[0].question
         spoken = isinstance(question, NegotiateCheck) and not question.connects_between
         text = result.outcome.text if spoken else ""
-        self._monitor.write(path, health.server.monitor_name, result.outcome.ok, text)
+        self._monitor.write(path, health.server.monitor_words, result.outcome.ok, text)
 
     def happened(self, event: LvsEvent) -> None:
         self._mails.happened(event)

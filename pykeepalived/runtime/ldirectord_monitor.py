@@ -9,8 +9,9 @@ once and costs nothing but its lines; it ends ldirectord.
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 #: Longer messages are cut: ldirectord writes whole web pages.
@@ -25,8 +26,9 @@ class MonitorFiles:
         self._log_error = log_error
         self._faulty: set[str] = set()
 
-    def write(self, path: str, name: str, up: bool, message: str) -> None:
-        """`name`: the check, as `RealServer.monitor_name` has it."""
+    def write(self, path: str, words: Sequence[str], up: bool, message: str) -> None:
+        """`words`: the check, as `RealServer.monitor_words` has it. Empty ones vanish, as do backslashes."""
+        name = re.sub(":+", " ", ":".join(words).replace("\\", ""))
         text = message[:_MESSAGE_LIMIT].translate(_CODES) or "-"
         line = f"[{time.ctime()}] [{os.getpid()}] {name} [{'up' if up else 'down'}] {text}\n"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY

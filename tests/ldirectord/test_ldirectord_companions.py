@@ -218,14 +218,14 @@ def test_mails(room: Room, config: Path) -> None:
 def test_monitor_lines(tmp_path: Path) -> None:
     errors: list[str] = []
     files = MonitorFiles(errors.append)
-    files.write(str(tmp_path / "m"), "connect tcp x", True, "")
-    files.write(str(tmp_path / "m"), "negotiate http", False, "100%|a\r\nb" + "x" * 10_000)
+    files.write(str(tmp_path / "m"), ("connect", "tcp", "", "x"), True, "")
+    files.write(str(tmp_path / "m"), ("negotiate:http",), False, "100%|a\r\nb" + "x" * 10_000)
     first, second = (tmp_path / "m").read_text().splitlines()
     assert first.endswith("] connect tcp x [up] -")
     assert "[down] 100%25%7ca%0d%0ab" in second
     assert len(second) < 5_000
     for _ in range(3):
-        files.write(str(tmp_path / "no" / "m"), "x", True, "")
+        files.write(str(tmp_path / "no" / "m"), ("x",), True, "")
     assert len(errors) == 1
 
 

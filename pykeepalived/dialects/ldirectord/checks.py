@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import msgspec
@@ -173,14 +172,16 @@ def _negotiate(
     )
 
 
-def monitor_name(settings: CheckSettings, server: RealServer, request: str | None, receive: str | None) -> str:
-    """What ldirectord's lines in the monitorfile call a check (ldirectord-behaviour 7.2): empty fields vanish."""
+def monitor_words(
+    settings: CheckSettings, server: RealServer, request: str | None, receive: str | None
+) -> tuple[str, ...]:
+    """What ldirectord's lines in the monitorfile call a check (ldirectord-behaviour 7.2)."""
     kind = settings.check_type
     words = {"negotiate": f"negotiate:{settings.service}", "external": f"external:{settings.command}"}
     if settings.service == "none" and not settings.service_written and not settings.strict:
         words["negotiate"] = "connect"
     words["external-perl"] = f"external-perl:{settings.command}"
-    fields = (
+    return (
         f"combined:{settings.service}" if isinstance(kind, int) else words.get(kind, kind),
         settings.protocol.name.lower() if settings.protocol else "fwm",
         server.address,
@@ -192,4 +193,3 @@ def monitor_name(settings: CheckSettings, server: RealServer, request: str | Non
         effective_request(settings, request),
         settings.receive if receive is None else receive,
     )
-    return re.sub(":+", " ", ":".join(fields).replace("\\", ""))

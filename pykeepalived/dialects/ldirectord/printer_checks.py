@@ -66,6 +66,7 @@ def check_of_section(found: VirtualServer) -> tuple[SectionCheck, list[str]]:
     elif len(kinds) > 1:
         problems.append("checks of several kinds in one section, the first one stays")
     _kind(check, found, first, specs, problems)
+    _monitored(check, found, first)
     retries = {spec.timing.retry for spec in specs.values()}
     if len(retries) > 1:
         problems.append("retries that differ within a section, the first one stays")
@@ -85,11 +86,12 @@ def _kind(
         # `service` means nothing to a connect check but the port of servers that have none.
         odd = {port for key, spec in specs.items() if (port := _port_of(spec)) is not None and port != key[1]}
         service = SERVICE_OF_PORT.get(min(odd), "none") if len(odd) == 1 else "none"
-        if service != "none" and len({_port_of(spec) for spec in specs.values()}) > 1:
+        if service != "none" and (len({_port_of(spec) for spec in specs.values()}) > 1 or _unnamed(found, min(odd))):
             check.directives.append(("service", service, None))
         _ports(check, found, service, specs, problems)
     elif isinstance(question, PingCheck):
-        check.directives += [("checktype", "ping", None), ("checkcount", str(question.attempts), "1")]
+        # A connect check of a UDP service pings.
+        check.directives += [("checktype", _called(found) or "ping", None), ("checkcount", str(question.attempts), "1")]
         check.times.append(("checktimeout", question.socket.timeout_us))
     elif isinstance(question, ExternalCheck):
         check.directives.append(("checktype", "external-perl" if question.perl else "external", None))
@@ -99,10 +101,51 @@ def _kind(
             if isinstance(spec.question, ExternalCheck):
                 check.ports[key] = int(spec.question.arguments[3])
     elif isinstance(question, OnCheck | OffCheck):
-        check.directives.append(("checktype", "on" if isinstance(question, OnCheck) else "off", None))
+        _constant(check, found, isinstance(question, OnCheck))
     else:
         problems.append(f"check `{question.__struct_config__.tag}`")
         check.directives.append(("checktype", "on", None))
+
+
+def _called(found: VirtualServer) -> str:
+    """What the monitorfile calls the kind of check, without service or command; empty: there is no monitorfile."""
+    return next(
+        (server.monitor_words[0].partition(":")[0] for server in found.real_servers if server.monitor_words), ""
+    )
+
+
+def _constant(check: SectionCheck, found: VirtualServer, up: bool) -> None:
+    """A check that asks nobody: `on`, `off`, or what comes to the same and is called otherwise in the monitorfile."""
+    called = _called(found)
+    if up and called == "negotiate":
+        check.directives.append(("service", "none", None))
+    if up and called == "connect":
+        # No service is written, and nothing tells one.
+        called = "negotiate"
+    check.directives.append(("checktype", called or ("on" if up else "off"), None))
+
+
+def _monitored(check: SectionCheck, found: VirtualServer, first: CheckerSpec) -> None:
+    """Directives that mean nothing to the check and stand in the monitorfile all the same."""
+    words = {_key(server): server.monitor_words for server in found.real_servers if server.monitor_words}
+    if not words:
+        return
+    ports = {given[5] for given in words.values()}
+    if ports != {""} and not any(name == "checkport" for name, _, _ in check.directives):
+        check.directives.append(("checkport", ports.pop(), None))
+    if isinstance(first.question, NegotiateCheck):
+        return
+    asked = {given[8:] for given in words.values()}
+    request, receive = next(iter(asked))
+    if len(asked) == 1 and request.startswith("/"):
+        check.directives.append(("request", f'"{request}"', '"/"'))
+        check.directives += [("receive", f'"{receive}"', None)] if receive else []
+        return
+    check.pairs = {key: (given[8], given[9]) for key, given in words.items()}
+    told = next((name for name in SERVICE_PORTS for asks, _ in asked if asks[0] != "/" and f"{name}://" in asks), None)
+    if told is not None and not any(name == "service" for name, _, _ in check.directives):
+        # Only to its own service a whole address is one.
+        check.directives.append(("service", told, None))
 
 
 def _negotiate(
@@ -154,9 +197,8 @@ def _port_of(spec: CheckerSpec) -> int | None:
 
 
 def _unnamed(found: VirtualServer, port: int) -> bool:
-    """The names for the monitorfile, which hold a written `checkport`, do not hold this one."""
-    names = [server.monitor_name.split() for server in found.real_servers if server.monitor_name]
-    return bool(names) and not any(str(port) in words[3:] for words in names)
+    """The words for the monitorfile, which hold a written `checkport`, do not hold this one."""
+    return any(server.monitor_words and server.monitor_words[5] != str(port) for server in found.real_servers)
 
 
 def _ports(

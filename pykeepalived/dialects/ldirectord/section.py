@@ -19,7 +19,7 @@ from pykeepalived.dialects.ldirectord.addresses import (
     read_header,
     read_real_address,
 )
-from pykeepalived.dialects.ldirectord.checks import CheckSettings, checker_for, monitor_name
+from pykeepalived.dialects.ldirectord.checks import CheckSettings, checker_for, monitor_words
 from pykeepalived.dialects.ldirectord.readers import ReadError
 from pykeepalived.dialects.ldirectord.realline import RealOptions, read_options
 from pykeepalived.dialects.ldirectord.rows import VIRTUAL
@@ -216,8 +216,8 @@ class SectionBuilder:
         )
         if not settings.monitored:
             return server
-        name = monitor_name(settings, server, options.request, options.receive)
-        return msgspec.structs.replace(server, monitor_name=name)
+        words = monitor_words(settings, server, options.request, options.receive)
+        return msgspec.structs.replace(server, monitor_words=words)
 
     # ---- the rest ----
 

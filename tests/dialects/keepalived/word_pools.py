@@ -240,6 +240,8 @@ GLOBALS: Final[tuple[Group, ...]] = (
     ("vrrp_min_garp", "vrrp_vmac_garp_intvl all <2-9>"),
     ("lvs_check_workers <0-64>",),
     ("lvs_process_name pe",),
+    ("metrics_listen 127.0.0.1:<1024-9999>", "metrics_listen /run/metrics<1-9>"),
+    ("metrics_names mehdy", "metrics_names gen2brain"),
     ("control_group users", "control_read_group users"),
     ("include_check read match",),
     ("iproute_usr_dir /usr/share/iproute2", "iproute_etc_dir /etc/iproute2"),

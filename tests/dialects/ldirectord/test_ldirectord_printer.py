@@ -44,7 +44,7 @@ virtual={head}
     protocol={protocol}
     checktype={check}
     {service}
-    {more}
+    {more}{monitored}
 """
 
 
@@ -66,8 +66,16 @@ SAFETY_AND_MAIL = [
 ]  # fmt: skip
 
 
+#: What names a check in a monitorfile, and what has no effect but there.
+MONITORED = [
+    "", "", "\n    monitorfile=/tmp/m", "\n    monitorfile=/tmp/m\n    checkport=8081",
+    '\n    monitorfile=/tmp/m\n    request="a b"', '\n    monitorfile=/tmp/m\n    receive="a.b"',
+]  # fmt: skip
+
+
 @settings(deadline=None, max_examples=150)
 @given(
+    monitored=st.sampled_from(MONITORED),
     head=st.sampled_from(["10.0.0.1:80", "10.0.0.1:21", "10.0.0.1:8080", "10.0.0.1:53", "7"]),
     address=st.sampled_from(["10.1.1.1", "10.1.1.1->10.1.1.3", "web1"]),
     port=st.sampled_from(["", ":80", ":443", ":http"]),
@@ -75,7 +83,7 @@ SAFETY_AND_MAIL = [
     weight=st.integers(0, 65535),
     pair=st.sampled_from(["", ' "a", "b"', ' "/x y", ""', ' "http://h/x", "ok" l:1 u:2']),
     protocol=st.sampled_from(["tcp", "udp"]),
-    check=st.sampled_from(["negotiate", "connect", "ping", "external", "external-perl", "on", "off", "4"]),
+    check=st.sampled_from(["negotiate", "connect", "ping", "external", "external-perl", "on", "off", "4", "negotiate"]),
     service=st.sampled_from(["", "service=http", "service=ftp", "service=sip", "service=none", "service=http_proxy"]),
     above=st.sampled_from(ABOVE),
     more=st.sampled_from(
