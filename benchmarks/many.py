@@ -64,13 +64,16 @@ def overrun(network: Network) -> tuple[int, float]:
         for number in range(_CHANGES // 2)
         for word in ("add", "del")
     )
-    pid = child(network)
-    os.kill(pid, signal.SIGSTOP)
+    # Its parent first, which would take it for a process that hangs.
+    pids = [network.process.pid, child(network)]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
     try:
         network.backup.run("ip", "-batch", "-", input=lines, check=False, timeout_s=180)
         network.backup.ip("addr", "del", "10.9.1.6/32", "dev", "eth0")
     finally:
-        os.kill(pid, signal.SIGCONT)
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGCONT)
     began = time.monotonic()
     try:
         wait_until(lambda: held(network) == network.count, 60, "all addresses are held", interval_s=0.1)

@@ -40,7 +40,7 @@ from pykeepalived.runtime.logging import LogSettings
 from pykeepalived.runtime.pidfiles import AlreadyRunning, PidFile
 from pykeepalived.runtime.program import Logger, Options, StatusPart
 from pykeepalived.runtime.programs import ProgramSource
-from pykeepalived.runtime.pulse import LIMIT_US, Pulse
+from pykeepalived.runtime.pulse import LIMIT_US, Pulse, waited_us
 from pykeepalived.units import SECOND_US
 
 SETTLED_US: Final = 60 * SECOND_US
@@ -105,7 +105,7 @@ class ChildSlot:
         self._events = events
         self._bfd_ends = bfd_ends
         self._channel: Channel | None = None
-        self._pulse = Pulse(reactor, self._ping, self._fell_silent)
+        self._pulse = Pulse(reactor, self._ping, self._fell_silent, waited=lambda: waited_us(self.pid))
         self._restart: Timer | None = None
         self._asked: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._next_id = 0

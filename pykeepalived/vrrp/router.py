@@ -240,6 +240,9 @@ class Router:
         world.start(now_us, out, resume)
         for script in world.scripts.values():
             self._schedule(script)
+        for instance in world.instances.values():
+            # One that goes on as BACKUP has nothing to say and waits all the same.
+            self._schedule(instance)
 
     def _tick(self, _event: Tick, now_us: int, out: Output) -> None:
         world, due = self._world, list[_Timed]()

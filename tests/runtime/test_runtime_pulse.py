@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from pykeepalived.runtime.pulse import LIMIT_US, Pulse
+from pykeepalived.runtime.pulse import LIMIT_US, Pulse, waited_us
 from tests.runtime.test_runtime_supervisor import BOTH, Daemon
 
 
@@ -70,6 +70,25 @@ def test_a_pause_of_our_own_is_nobody_s_silence(stage):
     clock.run(late_us=10 * LIMIT_US)
     clock.run()
     assert silent == []
+
+
+def test_waiting_for_a_processor_is_nobody_s_silence_and_a_loop_without_end_is():
+    clock, silent, waited = Clock(), [], [5_000_000]
+    pulse = Pulse(clock, lambda: None, lambda: silent.append(clock.now), waited=lambda: waited[0])
+    pulse.start()
+    for _ in range(100):
+        waited[0] += LIMIT_US // 5
+        clock.run()
+    assert silent == []
+    while not silent and clock.now < 100 * LIMIT_US:
+        waited[0] += LIMIT_US // 10
+        clock.run()
+    assert clock.now == 22 * LIMIT_US, "half of the time it had a processor"
+
+
+def test_how_long_a_process_waited():
+    assert waited_us(os.getpid()) >= 0
+    assert waited_us(2**30) == 0
 
 
 def test_a_child_that_hangs_is_killed_and_replaced(tmp_path):

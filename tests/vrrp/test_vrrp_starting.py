@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pykeepalived.model.config import GlobalDefs
-from pykeepalived.model.vrrp import UnicastPeer
+from pykeepalived.model.vrrp import UnicastPeer, VrrpState
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp import events
+from pykeepalived.vrrp.router import Router
 from tests.vrrp.playbook import Playbook, config, instance, line
 
 pytestmark = pytest.mark.shows(
@@ -59,3 +60,18 @@ def test_the_old_checksum_of_a_peer_is_answered_in_kind_once_heard():
     assert "log (A) Setting unicast VRRPv3 checksum to old version" in lines
     assert line(events.UseOldChecksum("A")) in lines
     assert line(events.UseOldChecksum("A")) not in book.hear(150, old_checksum=True, version=3)
+
+
+def test_a_process_that_goes_on_as_backup_waits_for_its_master() -> None:
+    """It has nothing to say and nobody may ever speak to it: without its timer nobody would be MASTER again."""
+    router = Router(config(instance(), instance("B", vrid=52)))
+    for event in (
+        events.LinkChanged("eth0", True),
+        *(events.SourceAddressChanged(name, "10.0.0.1") for name in "AB"),
+        events.Start(None, {"A": VrrpState.BACKUP, "B": VrrpState.BACKUP}),
+    ):
+        router.handle(event, 0)
+    due_us = router.wake_at()
+    assert due_us == 3_609_375
+    router.handle(events.Tick(), due_us)
+    assert [item.state for item in router.status()] == [VrrpState.MASTER, VrrpState.MASTER]
