@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
 import subprocess
 import sys
@@ -12,9 +14,10 @@ from click.testing import CliRunner
 
 from pykeepalived.cli.ctl import completion
 from pykeepalived.cli.keepalivedctl import COMMANDS, main
+from pykeepalived.tools.demo.screen import Screen
 
-#: These print a text that is for programs already: a configuration, ipvsadm's tables, a shell's file, a show.
-TEXT = {"convert", "fix", "ipvs", "completion", "demo", "lint", "explain-word"}
+#: These print a text that is for programs already: a configuration in the one language or the other, rows.
+TEXT = {"convert", "fix", "explain-word"}
 
 
 def commands():
@@ -76,3 +79,18 @@ def test_names_are_those_of_the_daemon(monkeypatch):
     context.params["path"] = "/x"
     assert [item.value for item in names.INSTANCE.shell_complete(context, None, "V")] == ["VI_1", "VG"]
     assert names.SERVICE.shell_complete(context, None, "") == []
+
+
+def test_json_of_commands_that_ask_no_daemon(tmp_path):
+    assert json.loads(CliRunner().invoke(main, ["completion", "bash", "--json"]).output)["shell"] == "bash"
+    file = tmp_path / "k.conf"
+    file.write_text("vrrp_instance VI_1 {\n    virtual_router_id 700\n}\n")
+    done = CliRunner().invoke(main, ["lint", "--json", str(file)])
+    assert done.exit_code == 2
+    assert json.loads(done.output)
+    out = io.StringIO()
+    screen = Screen(out, live=False, as_json=True)
+    screen.say("it works", good=True)
+    screen.close(["well"])
+    first, second = map(json.loads, out.getvalue().splitlines())
+    assert (first["text"], first["good"], second) == ("it works", True, {"summary": ["well"]})

@@ -5,19 +5,25 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from pykeepalived.cli.ctl import common
+
 PROGRAM = "keepalivedctl"
 VARIABLE = "_KEEPALIVEDCTL_COMPLETE"
 
 
 @click.command(name="completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def command(shell: str) -> None:
+@common.json_option
+def command(shell: str, *, as_json: bool) -> None:
     """Print the completion file for SHELL.
 
     For one session: `eval "$(keepalivedctl completion bash)"`. Names of instances and virtual servers are asked of the
     daemon that runs.
     """
-    click.echo(source(shell))
+    if as_json:
+        common.print_json({"shell": shell, "source": source(shell)})
+    else:
+        click.echo(source(shell))
 
 
 def source(shell: str) -> str:

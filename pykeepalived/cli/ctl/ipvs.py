@@ -5,16 +5,20 @@ from __future__ import annotations
 import errno
 import shlex
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
+import msgspec
 
+from pykeepalived.cli.ctl.common import print_json
 from pykeepalived.dataplane import DataplaneUnavailable
 from pykeepalived.dataplane.ipvs import IpvsDataplane
 from pykeepalived.dataplane.libnftables import Runner, quiet_runner
 from pykeepalived.dataplane.nft_listing import NftablesListing
 from pykeepalived.dataplane.nft_names import TABLE
+from pykeepalived.tools.ipvs import as_json as structured
 from pykeepalived.tools.ipvs import show
 from pykeepalived.tools.ipvs.words import ROLES, UsageError, Words, cut, daemon, operation, service_key
 
@@ -35,8 +39,9 @@ _NFTABLES_HEAD: Final = f"Virtual services of nftables (table {TABLE})"
         "help_option_names": ["--help"],
     },
 )
+@click.option("--json", "as_json", is_flag=True, help="Listings as JSON; before or after the other words.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
-def command(words: tuple[str, ...]) -> None:
+def command(words: tuple[str, ...], as_json: bool) -> None:
     """Look at the kernel's table of virtual services and change it, with the options and the output of ipvsadm(8).
 
     \b
@@ -60,10 +65,12 @@ def command(words: tuple[str, ...]) -> None:
     Where nftables balances (our table is there), -L, -S and -Z are about that table; it is changed by the configuration
     alone. --rate then counts for a second. --dataplane ipvs|nftables chooses.
     """
+    say = _Say(as_json=as_json or "--json" in words)
     try:
-        asked = cut(words)
+        asked = cut([word for word in words if word != "--json"])
         if (listing := _nftables(asked)) is not None:
-            _look(listing, asked)
+            _look(listing, asked, say)
+            say.done()
             return
         dataplane = IpvsDataplane()
     except UsageError as error:
@@ -71,7 +78,8 @@ def command(words: tuple[str, ...]) -> None:
     except (DataplaneUnavailable, OSError) as error:
         _fail(getattr(error, "strerror", None) or str(error), 1)
     try:
-        _carry_out(dataplane, asked)
+        _carry_out(dataplane, asked, say)
+        say.done()
     except UsageError as error:
         _fail(str(error), 2)
     except OSError as error:
@@ -80,13 +88,34 @@ def command(words: tuple[str, ...]) -> None:
         dataplane.close()
 
 
-def _carry_out(dataplane: IpvsDataplane, asked: Words) -> None:
+class _Say:
+    """Prints what a command has found: lines for people, or one JSON object."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self._told = False
+
+    def __call__(self, key: str, facts: Callable[[], Any], lines: Callable[[], Iterable[str]]) -> None:
+        self._told = True
+        if self.as_json:
+            print_json({key: facts()})
+            return
+        for line in lines():
+            click.echo(line)
+
+    def done(self) -> None:
+        """A command with nothing to show has done what it was told."""
+        if self.as_json and not self._told:
+            print_json({"done": True})
+
+
+def _carry_out(dataplane: IpvsDataplane, asked: Words, say: _Say) -> None:
     match asked.command:
         case "-L":
-            _list(dataplane, asked)
+            _list(dataplane, asked, say)
         case "-S":
-            for line in show.saved(show.in_order(dataplane.listing()), asked):
-                click.echo(line)
+            lines = list(show.saved(show.in_order(dataplane.listing()), asked))
+            say("rules", lambda: lines, lambda: lines)
         case "-R":
             _restore(dataplane)
         case "-C":
@@ -103,19 +132,22 @@ def _carry_out(dataplane: IpvsDataplane, asked: Words) -> None:
             _change(dataplane, [asked])
 
 
-def _list(dataplane: IpvsDataplane, asked: Words) -> None:
+def _list(dataplane: IpvsDataplane, asked: Words, say: _Say) -> None:
     if "-c" in asked:
+        engines = "--persistent-conn" in asked
         with _CONNECTIONS.open(encoding="ascii", errors="replace") as file:
             next(file, None)
-            for line in show.connections(show.ipvs_connections(file), engines="--persistent-conn" in asked):
-                click.echo(line)
+            found = show.ipvs_connections(file)
+            say("connections", lambda: structured.connections(found), lambda: show.connections(found, engines=engines))
         return
     if "--timeout" in asked:
-        click.echo("Timeout (tcp tcpfin udp): {} {} {}".format(*dataplane.timeouts()))
+        times_s = dataplane.timeouts()
+        named = dict(zip(("tcp_s", "tcpfin_s", "udp_s"), times_s, strict=True))
+        say("timeouts", lambda: named, lambda: ["Timeout (tcp tcpfin udp): {} {} {}".format(*times_s)])
         return
     if "--daemon" in asked:
-        for item in dataplane.daemons():
-            click.echo(show.daemon(item))
+        daemons = dataplane.daemons()
+        say("daemons", lambda: msgspec.to_builtins(daemons), lambda: map(show.daemon, daemons))
         return
     key = service_key(asked)
     services = dataplane.listing(key)
@@ -126,8 +158,7 @@ def _list(dataplane: IpvsDataplane, asked: Words) -> None:
         with _HEAD.open(encoding="ascii", errors="replace") as file:
             head = file.readline().rstrip("\n")
     ordered = services if "--nosort" in asked else show.in_order(services)
-    for line in show.table(ordered, asked, head):
-        click.echo(line)
+    say("services", lambda: structured.services(ordered), lambda: show.table(ordered, asked, head))
 
 
 # ---- nftables ----
@@ -150,11 +181,12 @@ def _nftables(asked: Words) -> NftablesListing | None:
     return None
 
 
-def _look(listing: NftablesListing, asked: Words) -> None:
+def _look(listing: NftablesListing, asked: Words, say: _Say) -> None:
     key = service_key(asked)
     match asked.command:
         case "-L" if "-c" in asked:
-            lines = show.connections(listing.connections())
+            found = listing.connections()
+            say("connections", lambda: structured.connections(found), lambda: show.connections(found))
         case "-L" if "--timeout" in asked or "--daemon" in asked:
             raise OSError(errno.EOPNOTSUPP, "timeouts and connection synchronisation are IPVS's; nftables has neither")
         case "-L":
@@ -162,16 +194,15 @@ def _look(listing: NftablesListing, asked: Words) -> None:
             if key is not None and not services:
                 raise OSError(errno.ESRCH, "no such service")
             ordered = services if "--nosort" in asked else show.in_order(services)
-            lines = show.table(ordered, asked, "" if key is not None else _NFTABLES_HEAD)
+            head = "" if key is not None else _NFTABLES_HEAD
+            say("services", lambda: structured.services(ordered), lambda: show.table(ordered, asked, head))
         case "-S":
-            lines = show.saved(show.in_order(listing.listing()), asked)
+            lines = list(show.saved(show.in_order(listing.listing()), asked))
+            say("rules", lambda: lines, lambda: lines)
         case "-Z":
             listing.zero(key)
-            return
         case other:
             raise OSError(errno.EOPNOTSUPP, f"{other}: the nftables table is changed by the configuration alone")
-    for line in lines:
-        click.echo(line)
 
 
 # ---- IPVS ----

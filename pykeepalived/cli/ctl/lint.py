@@ -20,8 +20,9 @@ _FORMATS: Final = ("full", "short", "json", "sarif")
 @click.command(name="lint")
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="full", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("-i", "--config-id", metavar="ID", help="The id that decides lines beginning with @.")
-def command(files: tuple[str, ...], form: str, config_id: str | None) -> None:
+def command(files: tuple[str, ...], form: str, config_id: str | None, *, as_json: bool) -> None:
     """Look for faults in each of FILES, keepalived.conf or ldirectord.cf, and for combinations that are rarely meant.
 
     The exit code is 0 when there is nothing to say, 1 for warnings, 2 for errors; notes do not count.
@@ -35,7 +36,7 @@ def command(files: tuple[str, ...], form: str, config_id: str | None) -> None:
             text = f"cannot read {name}: {reason}"
             findings.append(Diagnostic(id="unreadable-file", severity=Severity.ERROR, message=text))
     code = exit_code(findings)
-    if form == "json":
+    if form == "json" or as_json:
         click.echo(json(findings).decode())
     elif form == "sarif":
         texts = {item.id: item.text for item in RULES.values()}

@@ -36,6 +36,8 @@ class Wish(msgspec.Struct, frozen=True):
     dataplane: str = "auto"
     program: str | None = None
     plain: bool = False
+    as_json: bool = False
+    """JSON objects, one a line."""
 
 
 class DemoError(Exception):
@@ -59,7 +61,7 @@ def demonstrate(wish: Wish) -> int:
         raise DemoError(str(reason)) from reason
     logs = Path(tempfile.mkdtemp(prefix="pykeepalived-demo-"))
     size = shutil.get_terminal_size()
-    screen = Screen(sys.stdout, live=sys.stdout.isatty() and not wish.plain, width=size.columns)
+    screen = Screen(sys.stdout, live=_is_live(wish), width=size.columns, as_json=wish.as_json)
     dialect = "ldirectord" if is_ldirectord(wish.conf) else "keepalived"
     where = "in the test kernel" if inside else "on this machine"
     screen.say(f"{wish.conf} ({dialect}) with {dataplane} {where}")
@@ -111,6 +113,10 @@ def _without_ipvs(wish: Wish, scratch: Path) -> Wish:
     return msgspec.structs.replace(wish, conf=wrapped)
 
 
+def _is_live(wish: Wish) -> bool:
+    return sys.stdout.isatty() and not wish.plain and not wish.as_json
+
+
 def _host_has_ipvs() -> bool:
     if not Path("/proc/net/ip_vs").exists() and os.geteuid() == 0 and shutil.which("modprobe"):
         subprocess.run(["modprobe", "-q", "ip_vs"], capture_output=True, timeout=20, check=False)
@@ -118,7 +124,7 @@ def _host_has_ipvs() -> bool:
 
 
 def _in_guest(wish: Wish) -> int:
-    live = sys.stdout.isatty() and not wish.plain
+    live = _is_live(wish)
     size = shutil.get_terminal_size()
 
     def pass_on(piece: bytes) -> None:
@@ -127,8 +133,10 @@ def _in_guest(wish: Wish) -> int:
 
     words = [sys.executable, "-m", "pykeepalived.cli.ctl.demo", "--conf", str(wish.conf), "--dataplane=ipvs"]
     words += [f"--program={wish.program}"] if wish.program else []
-    sys.stdout.write("This kernel has no IPVS; starting the test kernel, which has.\n")
-    sys.stdout.flush()
+    words += ["--json"] if wish.as_json else []
+    Screen(sys.stdout, live=False, as_json=wish.as_json).say(
+        "This kernel has no IPVS; starting the test kernel, which has."
+    )
     try:
         result = run_in_guest(
             shlex.join(words),

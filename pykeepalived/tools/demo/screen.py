@@ -32,7 +32,9 @@ class View(msgspec.Struct, frozen=True):
 class Screen:
     """Writes to a terminal or, line by line, to anything else."""
 
-    def __init__(self, out: TextIO, *, live: bool, width: int = 80) -> None:
+    def __init__(self, out: TextIO, *, live: bool, width: int = 80, as_json: bool = False) -> None:
+        """`as_json`: each line that stays, and the end, are JSON objects on lines of their own."""
+        self._as_json = as_json
         self._out = out
         self._live = live
         self._width = max(40, width)
@@ -42,6 +44,9 @@ class Screen:
 
     def say(self, text: str, *, good: bool | None = None) -> None:
         """A line that stays. `good` puts a mark before it."""
+        if self._as_json:
+            self._write_json({"at_s": round(time.monotonic() - self._start, 1), "text": text, "good": good})
+            return
         mark = {None: " ", True: "✓", False: "✗"}[good]
         if self._live and good is not None:
             mark = f"\x1b[{32 if good else 31}m{mark}\x1b[0m"
@@ -61,9 +66,16 @@ class Screen:
 
     def close(self, summary: Sequence[str]) -> None:
         """Remove the table and print the end."""
+        if self._as_json:
+            self._write_json({"summary": list(summary)})
+            return
         self._erase()
         self._view = None
         self._out.write("\n".join(["", *summary, ""]))
+        self._out.flush()
+
+    def _write_json(self, body: object) -> None:
+        self._out.write(msgspec.json.encode(body).decode() + "\n")
         self._out.flush()
 
     def _erase(self) -> None:
