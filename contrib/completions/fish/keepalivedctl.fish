@@ -55,6 +55,7 @@ complete -c keepalivedctl -n '__fish_seen_subcommand_from doctor' -s h -l help -
 complete -c keepalivedctl -n '__fish_seen_subcommand_from doctor' -F
 complete -c keepalivedctl -n __fish_use_subcommand -a lint -d 'Faults of a configuration, and combinations that are rarely meant.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from lint' -l format -x -a 'full short json sarif' -d ''
+complete -c keepalivedctl -n '__fish_seen_subcommand_from lint' -l json -d 'The same as --format json.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from lint' -s i -l config-id -x -d 'The id that decides lines beginning with @.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from lint' -s h -l help -d 'Show this message and exit.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from lint' -F
@@ -95,8 +96,10 @@ complete -c keepalivedctl -n '__fish_seen_subcommand_from undrain' -l json -d 'T
 complete -c keepalivedctl -n '__fish_seen_subcommand_from undrain' -l socket -r -F -d 'Control socket of the daemon.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from undrain' -s h -l help -d 'Show this message and exit.'
 complete -c keepalivedctl -n __fish_use_subcommand -a ipvs -d 'The kernels table of virtual services, with ipvsadms options.'
+complete -c keepalivedctl -n '__fish_seen_subcommand_from ipvs' -l json -d 'Listings as JSON; before or after the other words.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from ipvs' -l help -d 'Show this message and exit.'
 complete -c keepalivedctl -n __fish_use_subcommand -a completion -d 'The completion file for bash, zsh or fish.'
+complete -c keepalivedctl -n '__fish_seen_subcommand_from completion' -l json -d 'The whole answer as JSON.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from completion' -s h -l help -d 'Show this message and exit.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from completion' -a bash
 complete -c keepalivedctl -n '__fish_seen_subcommand_from completion' -a zsh
@@ -106,4 +109,5 @@ complete -c keepalivedctl -n '__fish_seen_subcommand_from demo' -l conf -r -F -d
 complete -c keepalivedctl -n '__fish_seen_subcommand_from demo' -l dataplane -x -a 'auto nftables ipvs' -d 'auto takes IPVS where the kernel has it, else nftables; ipvs starts th'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from demo' -l program -x -d 'Run this keepalived or ldirectord on the directors instead of ours.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from demo' -l plain -d 'Plain lines, even on a terminal.'
+complete -c keepalivedctl -n '__fish_seen_subcommand_from demo' -l json -d 'The whole answer as JSON.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from demo' -s h -l help -d 'Show this message and exit.'
