@@ -7,7 +7,7 @@ ten ask for the status every second, as `keepalivedctl watch` does, the others f
 200 times and reads nothing, one sends garbage as fast as it can. Adverts are stamped by the kernel where they arrive.
 Ends with 1 when more adverts are late (1.5 intervals) with clients than without by more than one in 2,000, when the VRRP
 process needs a tenth more CPU time with them, when a client that behaves gets no answer, or when the parent's memory
-grows by more than 32 MiB. What a busy machine makes late it makes late in both kinds of turns, if not equally: on one
+grows by more than 32 MiB. What a busy machine makes late it makes late in both kinds of turns, not equally: on one
 that others use only the CPU time says something. Takes 2 S and 40 seconds.
 """
 
