@@ -5,7 +5,7 @@
 One director with 100 instances at an advert_int of 0.1 s, by turns alone and with N clients, S seconds of each: nine in
 ten ask for the status every second, as `keepalivedctl watch` does, the others follow the events. One client more asks
 200 times and reads nothing, one sends garbage as fast as it can. Adverts are stamped by the kernel where they arrive.
-Ends with 1 when more adverts are late (1.5 intervals) with clients than without by more than one in 2,000, when the VRRP
+Ends with 1 when one in 2,000 more adverts is late (1.5 intervals) with clients than without, when the VRRP
 process needs a tenth more CPU time with them, when a client that behaves gets no answer, or when the parent's memory
 grows by more than 32 MiB. What a busy machine makes late it makes late in both kinds of turns, not equally: on one
 that others use only the CPU time says something. Takes 2 S and 40 seconds.
