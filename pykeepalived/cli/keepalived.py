@@ -126,14 +126,18 @@ def _pattern(options: dict[str, Any]) -> str:
     return str(options["use_file"] or DEFAULT_CONFIGURATION)
 
 
-def make_load(pattern: str, config_id: str | None, *, all_checks: bool = False) -> Callable[[], Loaded]:
-    """A function that reads the configuration, each time anew."""
+def make_load(
+    pattern: str, config_id: str | None, *, all_checks: bool = False, balances: bool = False
+) -> Callable[[], Loaded]:
+    """A function that reads the configuration, each time anew. `balances`: it is to be run, so the kernel is asked."""
 
     def load() -> Loaded:
+        from pykeepalived.dataplane.select import without_ipvs  # noqa: PLC0415
         from pykeepalived.dialects import keepalived as language  # noqa: PLC0415
         from pykeepalived.runtime.reload import Loaded  # noqa: PLC0415
 
-        result = language.load(pattern, config_id=config_id, environment=os.environ, all_checks=all_checks)
+        host = language.RealHost(without_ipvs) if balances else None
+        result = language.load(pattern, config_id=config_id, environment=os.environ, host=host, all_checks=all_checks)
         daemon = result.config.globals.daemon
         copies = daemon.config_save_dir is not None or daemon.tmp_config_directory is not None
         return Loaded(
@@ -209,7 +213,7 @@ def _serve(options: dict[str, Any]) -> int:
 
     # A daemon in the background stands elsewhere when it reads the file again.
     pattern = os.path.abspath(_pattern(options))  # noqa: PTH100 - a pattern, not a path
-    load = make_load(pattern, options["config_id"], all_checks=options["all_config"])
+    load = make_load(pattern, options["config_id"], all_checks=options["all_config"], balances=True)
     if options["ldirectord"] is None:
         return run_daemon(_start_settings(options), load)
     from pykeepalived.runtime.ldirectord_join import joined, joined_sources  # noqa: PLC0415

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from pykeepalived.dataplane import Dataplane, DataplaneUnavailable
@@ -31,6 +32,18 @@ def open_dataplane(wish: str, say: Callable[[str], None], options: Options = _PL
         return dataplane
     say("LVS dataplane is IPVS")
     return dataplane
+
+
+@functools.cache
+def without_ipvs() -> bool:
+    """Whether `auto` gives nftables for want of IPVS; asked once, as a running daemon does not change over."""
+    from pykeepalived.dataplane.ipvs_commands import Commands  # noqa: PLC0415
+
+    try:
+        Commands().close()
+    except (DataplaneUnavailable, OSError):
+        return True
+    return False
 
 
 def _ipvs() -> Dataplane:

@@ -81,6 +81,21 @@ def lab() -> Iterator[Lab]:
         yield made
 
 
+@pytest.mark.skipif(Path("/proc/net/ip_vs").exists(), reason="this kernel has IPVS")
+def test_what_needs_ipvs_is_named_with_its_place_where_the_kernel_has_none(lab: Lab, tmp_path: Path) -> None:
+    site = Site(lab, NftablesDataplane)
+    daemon = Daemon(lab, site, tmp_path)
+    daemon.configure(SERVERS)
+    text = daemon.file.read_text().replace("lvs_dataplane nftables", "lvs_dataplane auto")
+    more = "virtual_server 10.9.0.6 80 {\n  lb_kind TUN\n  real_server 10.9.1.1 80 {\n    weight 1\n  }\n}\n"
+    daemon.file.write_text(text + more)
+    daemon.start(3)
+    place = f"{daemon.file}:{text.count(chr(10)) + 2}:11: warning[needs-ipvs]"
+    assert place in (tmp_path / "log").read_text()
+    daemon.stop()
+    site.close()
+
+
 @pytest.mark.shows("global_defs.{lvs_dataplane,lvs_nftables_masquerade,lvs_nftables_removed}")
 def test_connections_outlive_reload_restart_and_kill(lab: Lab, tmp_path: Path) -> None:
     site = Site(lab, NftablesDataplane)

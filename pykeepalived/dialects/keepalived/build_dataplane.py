@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pykeepalived.diagnostics import Severity, Span
+from pykeepalived.diagnostics import ExitClass, Severity, Span
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.lvs.abilities import ONLY_NFTABLES, SUPPORTED, Refusal, nftables_refusals
@@ -30,7 +30,8 @@ def check_dataplane(
     label: str,
 ) -> None:
     """Report what `wish` (the value of lvs_dataplane) will not serve. The process that balances leaves it out, too."""
-    if wish != "nftables":
+    found_out = wish == "auto" and not _is_served_by_both(server) and context.host.without_ipvs()
+    if wish != "nftables" and not found_out:
         if server.scheduler in ONLY_NFTABLES:
             _only_nftables(context, draft, server, wish, label)
         return
@@ -42,11 +43,15 @@ def check_dataplane(
             place = (refusal.about, refusal.destination.address if refusal.destination else None)
             if place not in said:
                 said.add(place)
-                context.error(
+                context.say(
+                    Severity.WARNING if found_out else Severity.ERROR,
                     "needs-ipvs",
                     f"virtual server {label} is not served: {refusal.reason}",
                     _place(draft, refusal),
                     help="change it, or write `lvs_dataplane ipvs` on a kernel with IPVS",
+                    notes=("this kernel has no IPVS",) if found_out else (),
+                    # The same file is right on another machine, and all else in it is served here.
+                    exit_class=ExitClass.NONE if found_out else ExitClass.GENERAL,
                 )
 
 
@@ -62,6 +67,10 @@ def _only_nftables(context: Context, draft: Draft, server: VirtualServer, wish: 
         _word(draft.where["scheduler"]),
         help="write `lvs_dataplane nftables`, or another scheduler",
     )
+
+
+def _is_served_by_both(server: VirtualServer) -> bool:
+    return server.scheduler not in ONLY_NFTABLES and _is_plain(server)
 
 
 def _is_plain(server: VirtualServer) -> bool:

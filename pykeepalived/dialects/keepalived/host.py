@@ -12,7 +12,7 @@ import pwd
 import socket
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -105,11 +105,20 @@ class HostFacts(Protocol):
         """The names and numbers of iproute2's list `kind` (rt_tables, rt_protos, …)."""
         ...
 
+    def without_ipvs(self) -> bool:
+        """Whether it is known that the kernel has no IPVS, so that nftables will balance."""
+        ...
+
 
 class RealHost:
-    """This machine. Each question is asked once; a load sees one state."""
+    """This machine. Each question is asked once; a load sees one state.
 
-    def __init__(self) -> None:
+    `without_ipvs` tells whether the kernel has no IPVS. Only who is about to balance may ask that, as it makes the
+    kernel load the module; else it counts as unknown.
+    """
+
+    def __init__(self, without_ipvs: Callable[[], bool] = lambda: False) -> None:
+        self.without_ipvs = without_ipvs
         self._interfaces: frozenset[str] | None = None
         self._asked = False
         self._users: dict[str, User | None] = {}

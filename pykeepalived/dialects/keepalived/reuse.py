@@ -113,7 +113,7 @@ class _PlainContext(Context):
     """A context in which nothing can be said."""
 
     def __init__(self, host: HostFacts, reader: PlainReader) -> None:
-        plain_host: Any = _Guard(hostname=host.hostname)
+        plain_host: Any = _Guard(hostname=host.hostname, without_ipvs=host.without_ipvs)
         super().__init__(Findings(0), plain_host)
         self._reader = reader
 

@@ -39,6 +39,7 @@ class FakeHost:
         self.groups = {"root": 0, "nogroup": 65534, "users": 100}
         self.path = "/usr/bin:/bin"
         self.own = User("root", 0, 0)
+        self.no_ipvs = False
 
     def hostname(self) -> str:
         return "lb1.example.net"
@@ -76,6 +77,9 @@ class FakeHost:
 
     def is_stacked_link(self, name: str) -> bool:
         return name.startswith("vrrp.")
+
+    def without_ipvs(self) -> bool:
+        return self.no_ipvs
 
     def routing_names(self, kind: str) -> dict[str, int]:
         return {"rt_tables": {"main": 254}, "rt_protos": {"static": 4}}.get(kind, {})

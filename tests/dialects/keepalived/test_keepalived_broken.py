@@ -12,6 +12,7 @@ import pytest
 from pykeepalived.diagnostics import Severity
 from pykeepalived.diagnostics.render import short
 from pykeepalived.dialects.keepalived import load
+from pykeepalived.dialects.keepalived.reuse import Memory
 from tests.dialects.keepalived.fake_host import FakeHost
 
 BROKEN = Path(__file__).parent / "broken"
@@ -47,6 +48,27 @@ def test_findings_are_exactly_these(path: Path, monkeypatch: pytest.MonkeyPatch)
     if os.environ.get("UPDATE_GOLDEN"):
         expected.write_text(found, encoding="utf-8")
     assert found == expected.read_text(encoding="utf-8")
+
+
+def test_what_needs_ipvs_is_said_at_its_place_once_it_is_known_that_there_is_none(tmp_path: Path) -> None:
+    asked = (BROKEN / "dataplane-nftables.conf").read_text(encoding="utf-8")
+    path = tmp_path / "keepalived.conf"
+    path.write_text(asked.replace("lvs_dataplane nftables", "lvs_dataplane auto"), encoding="utf-8")
+    without = FakeHost()
+    without.no_ipvs = True
+    told = [
+        load(str(name), config_id="lb1", host=host, memory=Memory())
+        for name, host in ((BROKEN / "dataplane-nftables.conf", FakeHost()), (path, FakeHost()), (path, without))
+    ]
+    chosen, unknown, known = (
+        [(item.span.line, item.span.column, item.message) for item in result.findings.items if item.span]
+        for result in told
+    )
+    assert known == chosen
+    assert len(known) == 5
+    assert [line for line, _, _ in unknown] == [18], "random, which IPVS does not have"
+    # The same file is right on another machine.
+    assert int(told[2].exit_class) == 0
 
 
 def test_the_collection_is_large_and_each_case_finds_something() -> None:
