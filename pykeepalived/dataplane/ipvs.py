@@ -214,6 +214,7 @@ class IpvsDataplane:
 
 
 def _dump_socket() -> Any:
+    import pyroute2  # noqa: F401, PLC0415 (as a whole: parts may be here, see netio.pyroute)
     from pyroute2.netlink.generic import GenericNetlinkSocket  # noqa: PLC0415
 
     sock = GenericNetlinkSocket()

@@ -33,6 +33,7 @@ def message_class() -> Any:
 
 
 def _build_message_class() -> Any:
+    import pyroute2  # noqa: F401, PLC0415 (as a whole: parts may be here, see netio.pyroute)
     from pyroute2.netlink import genlmsg, nla  # noqa: PLC0415 (import is costly, and only this dataplane needs it)
     from pyroute2.netlink.generic.ipvs import ipvsmsg  # noqa: PLC0415
 

@@ -4,7 +4,7 @@
 What is needed here comes to 12 ms: the messages and their reader. Its sockets bring asyncio with them (another 25 ms);
 ours is one of the standard library. The package itself stands empty while its submodules are imported, and is taken
 away again, so that whoever imports pyroute2 later gets all of it. A version of pyroute2 with which this does not work
-is imported as a whole.
+is imported as a whole. Who needs more of its submodules afterwards imports `pyroute2` itself first.
 """
 
 from __future__ import annotations

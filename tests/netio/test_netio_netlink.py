@@ -289,7 +289,10 @@ def test_pyroute2_is_taken_in_by_parts_and_is_whole_for_others() -> None:
         "import sys\n"
         "from pykeepalived.netio import netlink\n"
         "assert 'pyroute2' not in sys.modules and 'pyroute2.ndb' not in sys.modules and 'asyncio' not in sys.modules\n"
+        "from pykeepalived.dataplane.ipvs_messages import message_class\n"
+        "message_class()\n"
         "import pyroute2\n"
+        "from pyroute2.netlink.generic import GenericNetlinkSocket\n"
         "from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg\n"
         "assert ifinfmsg is netlink.ifinfmsg and pyroute2.IPRSocket and pyroute2.NDB and pyroute2.iproute.IPRoute\n"
     )
