@@ -148,6 +148,36 @@ def test_the_same_sync_daemons() -> None:
         assert run_theirs(space, "-Ln", "--daemon").stdout == ""
 
 
+#: What guides to LVS tell their readers to type, in their spelling.
+GUIDES = (
+    "-A -t 192.168.1.10:80 -s rr", "-a -t 192.168.1.10:80 -r 10.0.0.11 -m", "-a -t 192.168.1.10:80 -r 10.0.0.12 -m",
+    "-A -t 192.168.1.10:5001 -s wrr", "-a -t 192.168.1.10:5001 -r 10.0.0.13:5001 -g -w 1",
+    "-a -t 192.168.1.10:5001 -r 10.0.0.14:5001 -g -w 1", "-A -u 192.168.1.10:5001 -s wrr",
+    "-l -n", "-l -n --stats", "-ln", "-Ln", "-L -c -n", "-L -n --stats", "-S -n", "--save -n", "-C", "--restore",
+    "--start-daemon=master --mcast-interface=eth0", "--start-daemon=backup --mcast-interface=eth0", "-L --daemon -n",
+    "--stop-daemon backup", "--stop-daemon master", "--clear", "",
+)  # fmt: skip
+
+
+def test_what_guides_say() -> None:
+    """Each command does with both programs the same, and shows the same."""
+    with Lab("lvs-guides") as lab:
+        theirs, ours, far = (lab.namespace(name) for name in ("theirs", "ours", "far"))
+        for space in (theirs, ours):
+            lab.link(space, "eth0", far, space.name.split("-")[-1])
+            space.address("eth0", "10.9.0.1/24")
+        saved = ""
+        for words in GUIDES:
+            text = saved if words == "--restore" else ""
+            wanted = run(theirs, "ipvsadm", *words.split(), text=text)
+            shown = ours_here(ours, *words.split(), text=text)
+            assert (shown.returncode, shown.stdout) == (wanted.returncode, wanted.stdout), (words, shown.stderr)
+            assert wanted.returncode == 0, (words, wanted.stderr)
+            assert run_theirs(ours, "-Sn").stdout == run_theirs(theirs, "-Sn").stdout, words
+            saved = wanted.stdout if words == "-S -n" else saved
+        assert saved.count("\n") == 7
+
+
 def run_theirs(space: Namespace, *words: str) -> subprocess.CompletedProcess[str]:
     return run(space, "ipvsadm", *words)
 
