@@ -43,6 +43,14 @@ def of_checkers(settings: GlobalDefs, *, other_namespace: bool) -> set[int]:
     return wanted
 
 
+def of_bfd(settings: GlobalDefs) -> set[int]:
+    """What the BFD process keeps: sockets bound to interfaces with their own hop limits."""
+    wanted = {NET_ADMIN, NET_RAW}
+    if settings.daemon.max_auto_priority or settings.bfd_rt_priority or settings.bfd_priority:
+        wanted.add(SYS_NICE)
+    return wanted
+
+
 def permitted() -> int:
     """The permitted set as a bit mask. Raises OSError."""
     header = ctypes.create_string_buffer(struct.pack("=Ii", _VERSION_3, 0))

@@ -24,7 +24,7 @@ from pykeepalived.processes.runner import Runner
 from pykeepalived.reactor import Reactor
 from pykeepalived.runtime import signals
 from pykeepalived.runtime.accounts import default_script_user
-from pykeepalived.runtime.capabilities import keep_only, of_checkers
+from pykeepalived.runtime.capabilities import keep_only, of_bfd, of_checkers
 from pykeepalived.runtime.channel import (
     AskCommand,
     AskDump,
@@ -206,11 +206,14 @@ class ChildHost:
         self._reactor.on_late = self._auto_priority.late if wanted else None
 
     def _give_up_rights(self) -> None:
-        """The checkers talk to strangers all day, so they keep few rights; VRRP needs nearly all that it has."""
-        if self._setup.kind is not CHECKER or os.geteuid() != 0:
+        """Checkers and BFD talk to strangers all day, so they keep few rights; VRRP needs nearly all that it has."""
+        settings = self._setup.config.globals
+        if self._setup.kind is CHECKER:
+            wanted = of_checkers(settings, other_namespace=self._setup.options.ipvs_namespace is not None)
+        elif self._setup.kind is BFD:
+            wanted = of_bfd(settings)
+        else:
             return
-        options = self._setup.options
-        wanted = of_checkers(self._setup.config.globals, other_namespace=options.ipvs_namespace is not None)
         try:
             keep_only(wanted)
         except OSError as error:
