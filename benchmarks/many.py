@@ -98,6 +98,7 @@ def measure(name: str, argv: Sequence[str], count: int) -> dict[str, list[float]
                 "announcement": seen.lateness(seen.announcement),
             }
             if argv == OURS:
+                network.wait_for_masters(120)
                 missing, back_s = overrun(network)
                 found |= {"missing": [float(missing)], "back, s": [back_s]}
             return found

@@ -88,6 +88,9 @@ RULES = (
     Rule("5880", "6.3", "MUST", "discriminators unique and not zero",
          "test_a_thousand_sessions_have_discriminators_of_their_own", READ, SENT),
     Rule("5881", "5", "MUST", "discard a TTL below 255", HOPS, HOPS, "test_words_of_a_session_between_two_of_ours"),
+    Rule("5881", "4", "MUST", "one source port of 49152 to 65535 for all packets of a session", "", "", SENT),
+    Rule("5881", "5", "MUST", "send with TTL 255", "", "", SENT),
+    Rule("5883", "5", "MUST", "several hops have a port of their own", REFUSED, STATES, EACH),
     Rule("5881", "3", "MUST", "select a first packet by its source", REFUSED, STATES, FORGED),
     Rule("5882", "4.2", "SHOULD", "a neighbour that is AdminDown has not failed",
          "test_a_neighbour_that_is_taken_down_on_purpose_has_not_failed", SILENCE,
@@ -102,5 +105,5 @@ def cases_in(path: Path) -> set[str]:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.standard} {rule.section} {rule.text}")
 def test_every_rule_has_its_cases(rule: Rule) -> None:
     known = cases_in(CORE)
-    assert {rule.shows, rule.spares} <= known
+    assert {rule.shows, rule.spares} <= known or (rule.wire and not rule.shows and not rule.spares)
     assert not rule.wire or any(rule.wire in cases_in(path) for path in WIRES)

@@ -114,6 +114,63 @@ def v2_nopreempt(stage: Stage) -> None:
     assert keeps_quiet(stage, good(stage, 99), **TWO)
 
 
+@case(**TWO, priority=255)
+def v2_an_owner_starts_as_master(stage: Stage) -> None:
+    plays.become_master(stage)
+    assert fields(first_advert(stage))[1] == 255
+    stage.wait(0.3)
+    assert stage.announced()
+    assert stage.answers()
+    assert not plays.yields_to(stage, good(stage, 254), quiet_s=1.4)
+
+
+@case(**TWO, priority=254)
+def v2_nobody_else_sends_255(stage: Stage) -> None:
+    assert fields(first_advert(stage))[1] == 254
+
+
+@case(**TWO)
+def v2_others_start_as_backup(stage: Stage) -> None:
+    plays.become_backup(stage, **TWO)
+    stage.hear(good(stage))
+    stage.announced()
+    stage.wait(1.5)
+    assert not plays.priorities(stage)
+    assert not stage.announced()
+
+
+@case(**TWO)
+def v2_a_master_sends_every_interval(stage: Stage) -> None:
+    plays.become_master(stage)
+    stage.adverts()
+    start, count = stage.now(), 0
+    while count < 3 and stage.now() < start + 3.4 + stage.late_s:
+        stage.wait(0.05)
+        count += len(stage.adverts())
+    assert count >= 3
+    assert stage.now() - start > 1.6, "three intervals, or two and a part of one"
+
+
+@case(**TWO)
+def v2_a_backup_sends_nothing(stage: Stage) -> None:
+    assert keeps_quiet(stage, good(stage), **TWO)
+
+
+@case(**TWO)
+def v2_a_master_answers_arp_and_announces(stage: Stage) -> None:
+    plays.become_master(stage)
+    stage.wait(0.3)
+    assert stage.announced()
+    assert stage.answers()
+
+
+@case(core=False, **TWO)
+def v2_a_backup_does_not_answer_arp(stage: Stage) -> None:
+    plays.become_backup(stage, **TWO)
+    stage.hear(good(stage))
+    assert not stage.answers()
+
+
 def _row(section: str, level: Level, rule: str, obeys: Case | None, beside: Case | None, *elsewhere: str) -> Clause:
     standard = "RFC 2338" if section.startswith("2338") else "RFC 3768"
     return Clause(
@@ -137,6 +194,29 @@ CLAUSES: tuple[Clause, ...] = (
         "Authentication data is ignored on receipt",
         believed(auth_data=b"anything"),
         discarded(PASS, RIGHT_PASS, auth_data=b"anything"),
+    ),
+    _row("5.3.4", M, "The owner sends priority 255", v2_an_owner_starts_as_master, v2_nobody_else_sends_255),
+    _row(
+        "6.4.1", M, "An owner starts as Master and announces", v2_an_owner_starts_as_master, v2_others_start_as_backup
+    ),
+    _row("6.4.2", M, "A Backup answers no ARP", v2_a_backup_does_not_answer_arp, v2_a_master_answers_arp_and_announces),
+    _row(
+        "6.4.2",
+        M,
+        "A new Master announces its addresses",
+        v2_a_master_answers_arp_and_announces,
+        v2_a_backup_does_not_answer_arp,
+    ),
+    _row("6.4.3", M, "It sends an advert every interval", v2_a_master_sends_every_interval, v2_a_backup_sends_nothing),
+    _row("6.4.3", M, "On shutdown it sends an advert of priority 0", None, None, "the last case of the wire run"),
+    _row(
+        "7.1",
+        M,
+        "Other addresses than ours make an advert be discarded, unless its sender is the owner",
+        None,
+        None,
+        "not kept, as in keepalived: the difference is logged and counted, and the advert is used",
+        "(docs/compatibility.md)",
     ),
     _row("6.4.2", M, "A silent Master is down after Master_Down_Interval", v2_down_interval, believed()),
     _row("6.4.2", M, "Priority 0 sets the timer to Skew_Time", v2_priority_0, v2_down_interval),

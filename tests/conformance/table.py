@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 
 from tests.bfd.test_bfd_conformance import RULES, Rule
-from tests.conformance import rfc3768, rfc9568
+from tests.conformance import rfc3768, rfc9568, rfc9568_owners
 from tests.conformance.ledger import Case, Clause
 
-CLAUSES: tuple[Clause, ...] = (*rfc9568.CLAUSES, *rfc3768.CLAUSES)
+CLAUSES: tuple[Clause, ...] = (*rfc9568.CLAUSES, *rfc9568_owners.CLAUSES, *rfc3768.CLAUSES)
 FILE = Path(__file__).parents[2] / "docs" / "conformance.md"
 #: What Debian's keepalived did in the wire cases: case name to whether it passed.
 RECORD = Path(__file__).with_name("keepalived.json")
-#: The one outcome that belongs to the whole daemon.
+#: The outcomes that belong to the whole daemon.
 SHUTDOWN = "priority 0 on shutdown"
+SILENT = "a backup says nothing on shutdown"
 
 _HEAD = """# Conformance
 
@@ -60,7 +61,7 @@ def text() -> str:
 
 
 def _line(clause: Clause, theirs: dict[str, bool]) -> str:
-    obeys = _name(clause.obeys) if clause.obeys else clause.elsewhere
+    obeys = "; ".join(words for words in (_name(clause.obeys) if clause.obeys else "", clause.elsewhere) if words)
     known = [theirs[case.name] for case in (clause.obeys, clause.beside) if case is not None and case.name in theirs]
     column = "" if not known else "yes" if all(known) else "no"
     beside = _name(clause.beside) if clause.beside else ""

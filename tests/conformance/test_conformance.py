@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance import table
+from tests.conformance import plays, table
 from tests.conformance.advert_bytes import fields
 from tests.conformance.ledger import Case
+from tests.conformance.rfc9568 import a_backup_sends_nothing
 from tests.conformance.stages import CoreStage, WireStage, network
 
 CASES = table.cases()
@@ -43,7 +44,14 @@ def play_all(program: str, into: Path) -> dict[str, str]:
 
         with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             list(pool.map(play, CASES))
-        resigned = [fields(packet)[1] for packet in wire.stop()]
+        backup = WireStage(wire, a_backup_sends_nothing)
+        plays.become_backup(backup)
+        backup.hear(plays.good(backup, interval=4095))
+        backup.wait(0.3)
+        last = [fields(packet) for packet in wire.stop()]
+    resigned = [priority for _, priority, _ in last]
+    said = [priority for vrid, priority, _ in last if vrid == backup.vrid]
+    found[table.SILENT] = f"a BACKUP that stops sends {said}" if said else ""
     found[table.SHUTDOWN] = "" if 0 in resigned else f"no advert of priority 0, but {sorted(set(resigned))}"
     return found
 
@@ -59,7 +67,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 
 @pytest.mark.netns
-@pytest.mark.parametrize("name", [*(case.name for case in CASES), table.SHUTDOWN])
+@pytest.mark.parametrize("name", [*(case.name for case in CASES), table.SHUTDOWN, table.SILENT])
 def test_wire(name: str, ours: dict[str, str]) -> None:
     assert ours[name] == ""
 
