@@ -20,6 +20,8 @@ from pykeepalived.syntax.words import Segment, cut_plain
 
 #: With none of these in it, the braces of a text are its block structure, and each of its lines is plain.
 _NOT_BARE: Final = ('"', "#", "!", "$", "~", "\\", "\0", "@", "include")
+#: What may hold signs of structure and blanks, and holds none: short texts in quotes, comments.
+_QUIET: Final = token(r'"[^"\n{}#!$~\\\0@]*"|[#!][^"\n{}$~\\\0@]*(?![^\n])')
 _ALL_BUT_BRACES: Final = token(r"[^{}]+")
 _BLANKS: Final = " \t\r\f\v\n"
 #: Known blocks with the same first line that are compared.
@@ -76,8 +78,9 @@ def find_block(text: str, offset: int, limits: Limits) -> Block | None:
     end = text.find("\n}\n", offset, offset + limits.line_characters)
     end = min(len(text), offset + limits.line_characters) if end < 0 else end + 3
     piece = text[offset:end]
-    plain = _ends_line(text, end) and not any(sign in piece for sign in _NOT_BARE)
-    if plain and _is_one_block(_ALL_BUT_BRACES.sub("", piece), limits) and piece.rstrip(_BLANKS).endswith("}"):
+    bare = _QUIET.sub("", piece)
+    plain = _ends_line(text, end) and not any(sign in bare for sign in _NOT_BARE)
+    if plain and _is_one_block(_ALL_BUT_BRACES.sub("", bare), limits) and piece.rstrip(_BLANKS).endswith("}"):
         return Block(piece, piece.count("\n") + (not piece.endswith("\n")))
     return _find_by_lines(text, offset, limits)
 

@@ -200,7 +200,7 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
         CheckBuilder(context, settings, scripts, trackers),
         {group.name: group for group in virtual_groups},
     )
-    reused = PlainServers(context, settings, servers, plain)
+    reused = PlainServers(context, settings, scripts, servers, plain)
     virtual_servers = [server for draft in root.get("virtual_servers", ()) if (server := reused.build(draft))]
     if root.get("virtual_servers"):
         for name in ("notify_fifo_script", "lvs_notify_fifo_script"):

@@ -8,9 +8,12 @@ A large configuration is thousands of virtual servers that look alike, and a rel
 - nothing else is: no draft, no statement, no position.
 
 All of this holds only for blocks about which there is nothing to say and whose making looks at nothing outside of them
-but those settings. That is not decided beforehand: they are read and built in a context in which every finding, every
-word without effect, and every look at scripts, groups or trackers raises `NeedsCare`. Then the block is read again with
-its places, by the same code, in the ordinary context. So findings are always made the ordinary way.
+but those settings and scripts. That is not decided beforehand: they are read and built in a context in which every
+finding, every word without effect, and every look at groups or trackers raises `NeedsCare`. Then the block is read
+again with its places, by the same code, in the ordinary context. So findings are always made the ordinary way.
+
+A script is looked at once in a load, and a server is remembered with what came of its scripts: only if today the same
+comes of them, and there is nothing to say about them, it is taken again.
 """
 
 from __future__ import annotations
@@ -27,26 +30,31 @@ from pykeepalived.dialects.keepalived.drafts import Draft, RawScript
 from pykeepalived.dialects.keepalived.engine import read_block
 from pykeepalived.dialects.keepalived.host import HostFacts
 from pykeepalived.dialects.keepalived.rows import Row
+from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.dialects.keepalived.tables import ROOT
-from pykeepalived.model import VirtualServer
+from pykeepalived.model import Script, User, VirtualServer
 from pykeepalived.syntax import Block, FoldedStatement, Folds, Limits, Source, Statement, find_block
 from pykeepalived.syntax.tree import Line, TreeBuilder
-from pykeepalived.syntax.words import cut_once, cut_plain
+from pykeepalived.syntax.words import Segment, cut_once, cut_plain
 
 KEYWORD: Final = "virtual_server"
 _INNER: Final = "real_server"
 #: What the making of a virtual server may ask of global_defs.
 _SETTINGS: Final = ("smtp_alert_checker", "smtp_alert", "checker_log_all_failures", "lvs_dataplane")
-#: Checkers that are made with a look at scripts or trackers.
-_ASKING: Final = frozenset({"MISC_CHECK", "FILE_CHECK", "BFD_CHECK"})
+#: Checkers that are made with a look at trackers.
+_ASKING: Final = frozenset({"FILE_CHECK", "BFD_CHECK"})
 _RECENT: Final = 8
 #: Real servers that differ from all of the last ones; where so many differ, folding them gains nothing.
 _BODIES: Final = 512
 _NOWHERE: Final = Source("", "", "")
 _ROW: Final = ROOT.rows[KEYWORD]
+_NO_STATEMENT: Final = Statement(Line(_NOWHERE, 1, ""), "", Segment((), "", 0, 0), None)
 _Key = tuple[Any, ...]
-#: Plain virtual servers with the settings that they were made under.
-Kept = dict[Block, tuple[_Key, VirtualServer]]
+#: A command and who is said to run it, and what came of it: path and user, or None where it is left out.
+_Use = tuple[str, tuple[str, str | None] | None]
+_Uses = dict[_Use, tuple[str, User | None] | None]
+#: Plain virtual servers with the settings that they were made under and the scripts that they run.
+Kept = dict[Block, tuple[_Key, VirtualServer, _Uses]]
 
 
 class NeedsCare(Exception):
@@ -91,9 +99,30 @@ class _Guard:
 
 
 class _PlainScripts:
-    def resolve(self, raw: object, *_: object) -> None:
-        if raw is not None:
-            raise NeedsCare("script")
+    """Scripts about which nothing is to be said (any more), and a list of those that were asked for."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+        self._looked_at: _Uses = {}
+        self.uses: _Uses = {}
+
+    def resolve(self, raw: RawScript | None, user: tuple[str, str | None] | None = None, *_: object) -> Script | None:
+        if raw is None or not raw.argv:
+            return None
+        found = self._scripts.resolve(raw, user)
+        chosen = user or ((raw.user, raw.group) if raw.user is not None else None)
+        self.uses[raw.argv[0], chosen] = (found.argv[0], found.user) if found else None
+        return found
+
+    def still(self, uses: _Uses) -> bool:
+        """Whether the same comes of all of them today. Raises NeedsCare where there is something to say."""
+        for use, before in uses.items():
+            if use not in self._looked_at:
+                found = self._scripts.resolve(RawScript((use[0],), None, None, _NO_STATEMENT), use[1])
+                self._looked_at[use] = (found.argv[0], found.user) if found else None
+            if self._looked_at[use] != before:
+                return False
+        return True
 
 
 class _PlainSettings:
@@ -113,8 +142,7 @@ class _PlainContext(Context):
     """A context in which nothing can be said."""
 
     def __init__(self, host: HostFacts, reader: PlainReader) -> None:
-        plain_host: Any = _Guard(hostname=host.hostname, without_ipvs=host.without_ipvs)
-        super().__init__(Findings(0), plain_host)
+        super().__init__(Findings(0), host)
         self._reader = reader
 
     def say(self, *_: Any, **__: Any) -> NoReturn:
@@ -132,8 +160,6 @@ class _PlainContext(Context):
 
 def _refuse_what_asks(draft: Draft) -> None:
     """Building would find out, too; but then the block has been read for nothing."""
-    if any(isinstance(value, RawScript) for value in draft.values.values()):
-        raise NeedsCare("script")
     if any(kind in _ASKING for kind, _ in draft.get("checkers", ())):
         raise NeedsCare("checker")
 
@@ -142,7 +168,9 @@ class PlainReader:
     """Reads folded blocks of one load, each only if nothing is to be said about it."""
 
     def __init__(self, host: HostFacts, limits: Limits, memory: Memory) -> None:
-        self.context = _PlainContext(host, self)
+        plain_host: Any = _Guard(hostname=host.hostname, without_ipvs=host.without_ipvs)
+        self.context = _PlainContext(plain_host, self)
+        self.scripts_context = _PlainContext(host, self)
         self.memory = memory
         self._head = Folds(_INNER).head
         self._limits = limits
@@ -230,7 +258,9 @@ class PlainReader:
 class PlainServers:
     """Builds the virtual servers of one load, plain ones once for their text and settings."""
 
-    def __init__(self, context: Context, settings: Draft, servers: ServerBuilder, reader: PlainReader) -> None:
+    def __init__(
+        self, context: Context, settings: Draft, scripts: Scripts, servers: ServerBuilder, reader: PlainReader
+    ) -> None:
         self._context = context
         self._servers = servers
         self._reader = reader
@@ -238,9 +268,10 @@ class PlainServers:
         self._key = (*plain.key(), context.host.hostname())
         guard: Any = _Guard()
         given: Any = plain
-        scripts: Any = _PlainScripts()
-        checks = CheckBuilder(reader.context, given, scripts, guard)
-        self._plain = ServerBuilder(reader.context, given, scripts, checks, guard)
+        self._scripts = _PlainScripts(scripts.in_context(reader.scripts_context))
+        asked: Any = self._scripts
+        checks = CheckBuilder(reader.context, given, asked, guard)
+        self._plain = ServerBuilder(reader.context, given, asked, checks, guard)
         self.kept: Kept = {}
 
     def build(self, draft: Draft) -> VirtualServer | None:
@@ -249,21 +280,28 @@ class PlainServers:
             return self._servers.build(draft)
         statement = draft.statement
         assert isinstance(statement, FoldedStatement)
-        server = self._remembered(statement.block) or self._built(draft, statement)
+        server, uses = self._remembered(statement.block) or self._built(draft, statement)
         if server is None or not self._servers.claim(server, draft):
             return self._servers.build(self._in_full(statement))
-        self.kept[statement.block] = (self._key, server)
+        self.kept[statement.block] = (self._key, server, uses)
         return server
 
-    def _remembered(self, block: Block) -> VirtualServer | None:
-        key, server = self._reader.memory.servers.get(block, (None, None))
-        return server if key == self._key else None
-
-    def _built(self, draft: FoldedDraft, statement: FoldedStatement) -> VirtualServer | None:
+    def _remembered(self, block: Block) -> tuple[VirtualServer, _Uses] | None:
+        found = self._reader.memory.servers.get(block)
         try:
-            return self._plain.build(draft if draft.header else self._reader.whole(_ROW, statement))
+            if found is not None and found[0] == self._key and self._scripts.still(found[2]):
+                return found[1], found[2]
         except NeedsCare:
-            return None
+            pass
+        return None
+
+    def _built(self, draft: FoldedDraft, statement: FoldedStatement) -> tuple[VirtualServer | None, _Uses]:
+        self._scripts.uses = {}
+        try:
+            server = self._plain.build(draft if draft.header else self._reader.whole(_ROW, statement))
+            return server, self._scripts.uses
+        except NeedsCare:
+            return None, {}
         finally:
             self._plain.forget()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import posixpath
 import stat
 from typing import Final
@@ -26,7 +27,19 @@ class Scripts:
         self.default_user = self._script_user(settings)
         self._known: dict[tuple[str, User], str | None] = {}
         self._exists: set[tuple[str, User]] = set()
-        self._violation_said = False
+        self._owners: dict[tuple[str, str | None] | None, User] = {}
+        """Who runs a script of which such a user is written (None: none)."""
+        self._said: set[str] = set()
+        """Findings that are made once."""
+
+    def in_context(self, context: Context) -> Scripts:
+        """The same scripts, which know what these know, and say in another context what is to be said.
+
+        What that context refuses to hear leaves nothing behind: these say it then.
+        """
+        other = copy.copy(self)
+        other._context = context
+        return other
 
     def _script_user(self, settings: Draft | None) -> User | None:
         """`script_user`, or None when it is not set or unusable."""
@@ -89,13 +102,16 @@ class Scripts:
         exit_class = ExitClass.GENERAL if tracked else ExitClass.NONE
         # The script line of a vrrp_script has no user; words behind the command are not looked at.
         chosen = user or ((raw.user, raw.group) if raw.user is not None and not tracked else None)
-        if chosen is not None:
-            at = user_at or statement
-            owner = self.user(chosen[0], chosen[1], at, ExitClass.GENERAL if user else exit_class)
-        else:
-            owner = self._implied_user(statement)
+        owner = self._owners.get(chosen)
         if owner is None:
-            return None
+            if chosen is not None:
+                at = user_at or statement
+                owner = self.user(chosen[0], chosen[1], at, ExitClass.GENERAL if user else exit_class)
+            else:
+                owner = self._implied_user(statement)
+            if owner is None:
+                return None
+            self._owners[chosen] = owner
         if raw.argv[0].startswith("<") and raw.argv[0][1:].lstrip().startswith("/"):
             # The old test "can this file be opened", which a shell makes.
             return Script(("/bin/sh", "-c", " ".join(raw.argv)), owner)
@@ -111,9 +127,8 @@ class Scripts:
 
     def _count_as_used(self, statement: Statement) -> None:
         """The first script that exists without enable_script_security is reported."""
-        if self.security or self._violation_said:
+        if self.security or "script-security" in self._said:
             return
-        self._violation_said = True
         self._context.warning(
             "script-security",
             "scripts run without enable_script_security",
@@ -121,10 +136,11 @@ class Scripts:
             help="write `enable_script_security` in global_defs",
             exit_class=ExitClass.SECURITY,
         )
+        self._said.add("script-security")
 
     def forget_use(self) -> None:
         """The scripts so far do not count: the next one that runs is reported again."""
-        self._violation_said = False
+        self._said.clear()
 
     def _path(self, command: str, owner: User, statement: Statement, exit_class: ExitClass) -> str | None:
         host = self._context.host

@@ -11,8 +11,8 @@ from pykeepalived.diagnostics import Diagnostic
 from pykeepalived.dialects.keepalived import load
 from pykeepalived.dialects.keepalived.load import LoadResult
 from pykeepalived.dialects.keepalived.reuse import Memory
-from pykeepalived.model import Config
-from tests.dialects.keepalived.fake_host import FakeHost
+from pykeepalived.model import Config, User
+from tests.dialects.keepalived.fake_host import FILES, FakeHost
 
 HERE = Path(__file__).parent
 CORPUS = sorted([*(HERE / "valid").glob("*.conf"), *(HERE / "broken").glob("*.conf")])
@@ -38,18 +38,41 @@ PLAIN = """virtual_server 10.0.{v}.1 80 {{
 }}
 """
 
+#: With scripts, quotes and comments.
+SCRIPTED = """virtual_server 10.0.{v}.1 80 {{
+    lb_algo rr  # web
+    lb_kind NAT
+    protocol TCP
+    quorum_up "/usr/bin/true up"
+    real_server 10.1.{v}.1 80 {{
+        weight 2
+        notify_down /usr/bin/sh nobody
+        MISC_CHECK {{  ! asks
+            misc_path "/usr/bin/true 10.1.{v}.1"
+        }}
+    }}
+    real_server 10.1.{v}.2 80 {{
+        weight 2
+        MISC_CHECK {{
+            misc_path "/usr/bin/true"
+            user nobody
+        }}
+    }}
+}}
+"""
 
-def _load(path: Path, memory: Memory) -> LoadResult:
-    return load(path.name, config_id="lb1", host=FakeHost(), randint=lambda low, _: low, memory=memory)
+
+def _load(path: Path, memory: Memory, host: FakeHost | None = None) -> LoadResult:
+    return load(path.name, config_id="lb1", host=host or FakeHost(), randint=lambda low, _: low, memory=memory)
 
 
 def _outcome(result: LoadResult) -> tuple[Config, list[Diagnostic], tuple[str, ...]]:
     return result.config, result.findings.items, tuple(source.name for source in result.sources)
 
 
-def _same(path: Path, memory: Memory) -> LoadResult:
-    plain = _load(path, Memory(enabled=False))
-    reused = _load(path, memory)
+def _same(path: Path, memory: Memory, host: FakeHost | None = None) -> LoadResult:
+    plain = _load(path, Memory(enabled=False), host)
+    reused = _load(path, memory, host)
     assert _outcome(reused) == _outcome(plain)
     return reused
 
@@ -106,14 +129,19 @@ def test_edits_of_one_line_between_loads(path: Path, tmp_path: Path, monkeypatch
         lines = _edited(first if step % 4 == 3 else lines, chance, stock)
 
 
-def test_random_edits_of_many_plain_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", [PLAIN, SCRIPTED], ids=["plain", "scripted"])
+def test_random_edits_of_many_servers(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     chance = random.Random(4)
-    first = "".join(PLAIN.format(v=v) for v in range(6)).split("\n")
+    first = "".join(kind.format(v=v) for v in range(6)).split("\n")
     stock = [
         *first,
         "global_defs {",
         "    smtp_alert on",
+        "    enable_script_security",
+        "    script_user nobody",
+        "    notify_up /no/such/script",
+        "    quorum_down true",
         "    checker_log_all_failures",
         "smtp_helo_name x",
         "\ttime out",
@@ -213,3 +241,22 @@ def test_another_dataplane_is_asked_about_servers_that_are_remembered(
         found.append(sum(item.id == "needs-ipvs" for item in _same(path, memory).findings.items))
     # A finding for each of two real servers, at the one word.
     assert found == [0, 6, 0, 6]
+
+
+def test_scripts_that_change_between_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A remembered server runs what its scripts are today, and what is wrong with them is said again."""
+    monkeypatch.chdir(tmp_path)
+    path, memory = tmp_path / "scripts.conf", Memory()
+    _write(path, "".join(SCRIPTED.format(v=v) for v in range(20)))
+    first = _same(path, memory).config
+    again = _same(path, memory).config
+    # The first block stands for the one finding about all scripts: it is read anew.
+    assert len(_objects(first) & _objects(again)) >= 19
+    with monkeypatch.context() as patch:
+        patch.delitem(FILES, "/usr/bin/true")
+        assert "script-not-found" in {item.id for item in _same(path, memory).findings.items}
+    assert _same(path, memory).config == first
+    other = FakeHost()
+    other.accounts["nobody"] = User("nobody", 4000, 4000)
+    changed = _same(path, memory, other).config
+    assert changed.virtual_servers[7] != first.virtual_servers[7]
