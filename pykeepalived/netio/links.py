@@ -128,10 +128,10 @@ def parse_link(message: Any) -> Link | None:
     )
 
 
-def _mac(text: str | None) -> bytes:
+def _mac(text: object) -> bytes:
     """Tunnels without a hardware address have none, or an IP address in its place."""
     try:
-        return bytes.fromhex((text or "").replace(":", ""))
+        return bytes.fromhex(str(text or "").replace(":", ""))
     except ValueError:
         return b""
 
@@ -242,11 +242,16 @@ class Monitor:
         """Take in what the kernel has reported, at most one burst; returns what changed in the picture."""
         updates: list[Update] = []
         for data in self._reports.burst():
-            if data is None:
+            try:
+                messages = None if data is None else netlink.decode(self._reader, data)
+            except OSError:
+                messages = None
+            if messages is None:
+                # Something is lost: a dump tells what is so now.
                 self.overruns += 1
                 updates += self.resynchronise()
                 break
-            for message in self._reader.parse(data):
+            for message in messages:
                 updates += self._take(message)
         return updates
 

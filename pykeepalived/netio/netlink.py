@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import struct
@@ -67,6 +68,9 @@ _DUMP_ATTEMPTS: Final = 5
 _DUMP_MESSAGES: Final = 1_000_000
 _TIMEOUT_S: Final = 5.0
 
+# What it says of broken messages, `decode` says in one line.
+logging.getLogger("pyroute2").addHandler(logging.NullHandler())
+
 
 class Failure(msgspec.Struct, frozen=True):
     """A request of a batch that the kernel refused: its place in the batch, errno, the kernel's own words if any."""
@@ -108,6 +112,17 @@ def attributes(body: memoryview, offset: int) -> dict[int, memoryview]:
         found[kind & _TYPE_MASK] = body[offset + _ATTRIBUTE.size : offset + length]
         offset += (length + 3) & ~3
     return found
+
+
+def decode(reader: Marshal, data: bytes) -> list[Any]:
+    """The messages of a datagram. Raises OSError (EBADMSG) when it is none of the kernel's making.
+
+    pyroute2 raises whatever its decoding meets, and logs it with a traceback.
+    """
+    try:
+        return list(reader.parse(data))
+    except Exception as error:
+        raise OSError(errno.EBADMSG, f"the kernel's message cannot be read: {type(error).__name__}") from None
 
 
 class Messages(Marshal):  # type: ignore[misc]  # pyroute2 has no types
@@ -190,7 +205,7 @@ class Requests:
             data = self._socket.recv(_RECEIVE_BYTES)
             if self._is_plain_end(data):
                 return failures
-            for answer in self._answers.parse(data):
+            for answer in decode(self._answers, data):
                 header = answer["header"]
                 if header["type"] != NLMSG_ERROR or header["sequence_number"] < first:
                     continue
@@ -227,7 +242,7 @@ class Requests:
         found: list[Any] = []
         whole = True
         while True:
-            for item in reader.parse(self._socket.recv(_RECEIVE_BYTES)):
+            for item in decode(reader, self._socket.recv(_RECEIVE_BYTES)):
                 header = item["header"]
                 if header["sequence_number"] != self._sequence:
                     continue
