@@ -6,6 +6,7 @@
 # make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
 # make clients                                      Neutron's own keepalived tests on this program: 5 minutes
 # make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
+# make flood                                        50,000 hostile packets a second against a MASTER, beside keepalived: 3 minutes
 # make watchers [SECONDS=60]                        100 clients on the control socket: adverts, memory: 2 minutes
 # make fuzz [PACKETS=N] [SECONDS=600]               a million hostile packets, then every decoder guided by coverage: 75 minutes
 # make chaos [KILLS=200]                            kills at random moments under supervision and traffic: 20 minutes
@@ -149,6 +150,11 @@ clients: packages-test
 storm: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.run
 	$(BIN)/python benchmarks/storm.py
+
+.PHONY: flood
+flood: packages-test
+	@$(MAKE) --no-print-directory $(VENV)/.run
+	$(BIN)/python benchmarks/flood.py --check
 
 watchers: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.run

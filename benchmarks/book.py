@@ -46,6 +46,7 @@ QUESTIONS = (
     Question("failover", "--rounds 10", 85, "--rounds 15 --stress", 200),
     Question("adverts", "--seconds 5", 95, "--seconds 10 --rounds 2", 165),
     Question("many", None, 0, "", 240),
+    Question("flood", None, 0, "--seconds 10", 140),
     Question("storm", None, 0, "--seconds 60", 180),
     Question("checks", "--seconds 3 --rounds 2", 90, "--seconds 6 --rounds 3", 235),
     Question("syscalls", "--seconds 3", 42, "--seconds 5", 50),
