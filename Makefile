@@ -14,6 +14,8 @@
 # make simulate [HOURS=100] [SEED=N]                clusters, and directors, in virtual time, then planted faults: 8 minutes
 # make page-check                                  the status page in Chromium: axe-core, 360 pixels, pictures: 2 minutes
 # make alerts-check                                our alerts and dashboard under Prometheus's promtool: a minute
+# make site                                        the documentation as a site, in build/site
+# make docs-check                                  every command of every tutorial does what the page says: 3 minutes
 # make lint                                         formatting, types, layers
 # make install [PREFIX=/usr/local] [DESTDIR=DIR]    the program, its links and manual pages
 # make deb [DIST=dist]                              a Debian package that takes keepalived's and ldirectord's place
@@ -165,7 +167,7 @@ simulate: $(VENV)/.dev
 	$(BIN)/python -m tests.simulation --hours $(or $(HOURS),100) --seed $(or $(SEED),0)
 	$(BIN)/python -m tests.simulation --faults
 
-.PHONY: page-check alerts-check
+.PHONY: page-check alerts-check site docs-check
 page-check: packages-test
 	@packaging/install-packages browser $$(command -v npm >/dev/null || echo node)
 	@$(MAKE) --no-print-directory $(VENV)/.dev
@@ -173,6 +175,16 @@ page-check: packages-test
 
 alerts-check: $(VENV)/.dev
 	$(BIN)/python -m tests.telemetry.alerts_check build/alerts
+
+site: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(BIN)/mkdocs build --quiet
+	@echo 'the site is in build/site'
+
+docs-check: packages-test
+	@$(MAKE) --no-print-directory $(VENV)/.dev
+	@echo 'every command of every tutorial, one in the test kernel: about 3 minutes'
+	$(BIN)/python -m tests.docs.check
 
 # The fuzzer has wheels for some Pythons only; without it the same decoders get plain mutations.
 fuzz: $(VENV)/.dev
@@ -193,6 +205,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell README.md CHANGELOG.md docs contrib/README.md man pykeepalived
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
