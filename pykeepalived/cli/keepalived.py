@@ -266,7 +266,8 @@ def _start_settings(options: dict[str, Any]) -> StartSettings:
 def _kinds(options: dict[str, Any]) -> frozenset[str]:
     """-P and -C choose one child each; both or neither choose both. BFD runs beside them, unless -B."""
     chosen = {word for word, name in (("vrrp", "vrrp"), ("checker", "check")) if options[name]}
-    return frozenset((chosen or {"vrrp", "checker"}) | (set() if options["no_bfd"] else {"bfd"}))
+    beside = {"agents"} if options["no_bfd"] else {"bfd", "agents"}
+    return frozenset((chosen or {"vrrp", "checker"}) | beside)
 
 
 def _read_umask(word: str | None) -> int | None:

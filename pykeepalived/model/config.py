@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pykeepalived.model.agents import AgentSettings
 from pykeepalived.model.bfd import BfdInstance
 from pykeepalived.model.checks import TlsClient
 from pykeepalived.model.common import Script, User
@@ -132,6 +133,7 @@ class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):
     bfd_priority: int | None = None
     umask: int | None = None
     daemon: DaemonSettings = DaemonSettings()
+    agents: AgentSettings = AgentSettings()
     defaults: Defaults = Defaults()
     log_unknown_vrids: bool = False
     words: tuple[tuple[str, tuple[str, ...]], ...] = ()

@@ -23,7 +23,7 @@ import msgspec
 from pykeepalived.diagnostics.render import short
 from pykeepalived.processes import names
 from pykeepalived.runtime import signals, systemd
-from pykeepalived.runtime.child import EXIT_CONFIG, EXIT_FATAL
+from pykeepalived.runtime.child import AGENTS, EXIT_CONFIG, EXIT_FATAL
 from pykeepalived.runtime.control import SOCKET_NAME, make_private
 from pykeepalived.runtime.core_pattern import CorePattern
 from pykeepalived.runtime.logging import DaemonLogger, LogSettings
@@ -55,7 +55,7 @@ class StartSettings(msgspec.Struct, frozen=True, kw_only=True):
     pattern: str
     foreground: bool = False
     log_settings: LogSettings = LogSettings()
-    kinds: frozenset[str] = frozenset({"vrrp", "checker", "bfd"})
+    kinds: frozenset[str] = frozenset({"vrrp", "checker", "bfd", "agents"})
     start_all: bool = False
     respawn: bool = True
     release_vrrp: bool = True
@@ -223,11 +223,12 @@ def _claim_pid_files(
     start: StartSettings, loaded: Loaded, paths: PidPaths, sources: tuple[ProgramSource, ...], log: Logger
 ) -> dict[str, PidFile]:
     """Take the parent's file, and see that those of the children that will run can be had."""
-    files = {word: PidFile(getattr(paths, word)) for word in ("parent", "vrrp", "checker", "bfd")}
+    files = {word: PidFile(getattr(paths, word)) for word in ("parent", "vrrp", "checker", "bfd", "agents")}
     try:
         files["parent"].claim(os.getpid())
         for source in sources:
-            if source.kind.word in start.kinds and (start.start_all or source.needed(loaded.config)):
+            everything = start.start_all and source.kind is not AGENTS
+            if source.kind.word in start.kinds and (everything or source.needed(loaded.config)):
                 files[source.kind.word].check()
     except AlreadyRunning:
         log.error("daemon is already running")

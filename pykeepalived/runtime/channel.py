@@ -63,6 +63,15 @@ class AskDump(msgspec.Struct, frozen=True, tag=True):
     """Comes back with the answer."""
 
 
+class Answered(msgspec.Struct, frozen=True, tag=True):
+    """An answer to a child's `Question`, as on the control socket: JSON with `ok`, and `result` or `error`."""
+
+    id: int
+    body: bytes
+    last: bool
+    """False: it was the question for a stream, and further answers come."""
+
+
 class Ping(msgspec.Struct, frozen=True, tag=True):
     """Answered by `Pong` as soon as the child's loop comes round."""
 
@@ -112,8 +121,16 @@ class Happened(msgspec.Struct, frozen=True, tag=True):
     fields: dict[str, Any]
 
 
-FromParent = Reload | AskStatus | AskCommand | AskDump | Ping
-FromChild = Ready | Reloaded | WantReload | Status | Dump | Happened | Remember | Pong
+class Question(msgspec.Struct, frozen=True, tag=True):
+    """A request of the control socket's table (docs/control.md); answered by `Answered` with the same id."""
+
+    id: int
+    command: str
+    arguments: dict[str, Any]
+
+
+FromParent = Reload | AskStatus | AskCommand | AskDump | Answered | Ping
+FromChild = Ready | Reloaded | WantReload | Status | Dump | Happened | Remember | Pong | Question
 
 parent_decoder: Final = msgspec.msgpack.Decoder(FromParent)
 child_decoder: Final = msgspec.msgpack.Decoder(FromChild)

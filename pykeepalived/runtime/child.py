@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -26,6 +27,7 @@ from pykeepalived.runtime import signals
 from pykeepalived.runtime.accounts import default_script_user
 from pykeepalived.runtime.capabilities import keep_only, of_bfd, of_checkers
 from pykeepalived.runtime.channel import (
+    Answered,
     AskCommand,
     AskDump,
     AskStatus,
@@ -35,6 +37,7 @@ from pykeepalived.runtime.channel import (
     Happened,
     Ping,
     Pong,
+    Question,
     Ready,
     Reload,
     Reloaded,
@@ -64,7 +67,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What one sort of child is called."""
 
     word: str
-    """In pid files, file names and the control socket: vrrp, checker or bfd."""
+    """In pid files, file names and the control socket: vrrp, checker, bfd or agents."""
     title: str
     """In the parent's log lines: `Starting TITLE child process`."""
     ident: str
@@ -100,6 +103,14 @@ BFD: Final = Kind(
     ident="Keepalived_bfd",
     log_suffix="_bfd",
     dump_names={"data": "keepalived_bfd.data"},
+)
+
+AGENTS: Final = Kind(
+    word="agents",
+    title="Agents",
+    ident="Keepalived_agents",
+    log_suffix="_agents",
+    dump_names={},
 )
 
 ProgramFactory = Callable[[Context], Program]
@@ -161,6 +172,8 @@ class ChildHost:
         self._program: Program | None = None
         self._config = setup.config
         """The generation that the parent knows us to have."""
+        self._numbers = count(1)
+        self._questions: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._process = ProcessSettings(setup.kind.word, self._log.error)
         self._auto_priority = AutoPriority(self._log.info, setup.kind.title)
 
@@ -231,7 +244,20 @@ class ChildHost:
             memory=self._setup.memory,
             bfd=self._setup.bfd_ends,
             launcher=self._runner,
+            ask=self._ask,
         )
+
+    def _ask(self, command: str, arguments: Mapping[str, Any], answered: Callable[[dict[str, Any]], None]) -> None:
+        number = next(self._numbers)
+        self._questions[number] = answered
+        self._send(Question(number, command, dict(arguments)))
+
+    def _answered(self, message: Answered) -> None:
+        told = self._questions.get(message.id)
+        if message.last:
+            self._questions.pop(message.id, None)
+        if told is not None:
+            told(msgspec.json.decode(message.body, type=dict[str, Any]))
 
     def _finished(self, code: int) -> None:
         if self._exit_code is None:
@@ -252,6 +278,9 @@ class ChildHost:
     def _heard(self, message: FromParent) -> None:
         if isinstance(message, Ping):
             self._send(Pong())
+            return
+        if isinstance(message, Answered):
+            self._answered(message)
             return
         program = self._program
         if program is None:

@@ -18,7 +18,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -37,7 +37,7 @@ from pykeepalived.units import MILLISECOND_US, SECOND_US
 
 __all__ = [
     "CLIENT_LIMIT", "PROTOCOL_VERSION", "REQUEST_LIMIT", "SOCKET_NAME", "Access", "Answer", "ControlError",
-    "ControlServer", "NotRunning", "Peer", "Request", "ask", "find_sockets", "follow",
+    "ControlServer", "NotRunning", "Peer", "Receiver", "Request", "Stream", "ask", "find_sockets", "follow",
 ]  # fmt: skip
 
 CLIENT_LIMIT: Final = 256
@@ -51,10 +51,20 @@ _ACCEPT_PAUSE_US: Final = 100 * MILLISECOND_US
 _ACCEPTED_AT_ONCE: Final = 32
 
 
+class Receiver(Protocol):
+    """Who asked: a client of the socket, or one of our own processes."""
+
+    def answer(self, body: dict[str, Any]) -> None: ...
+
+    def stream(self, result: dict[str, Any]) -> Stream | None: ...
+
+    def push(self, body: dict[str, Any]) -> None: ...
+
+
 class Answer:
     """The way back to one client, for one request. Exactly one of `reply`, `refuse` and `begin` is called, once."""
 
-    def __init__(self, client: _Client, peer: Peer, *, steers: bool) -> None:
+    def __init__(self, client: Receiver, peer: Peer, *, steers: bool) -> None:
         self._client = client
         self.peer = peer
         self.steers = steers
@@ -75,7 +85,7 @@ class Answer:
 class Stream:
     """More answers to one request, each a line like the first."""
 
-    def __init__(self, client: _Client) -> None:
+    def __init__(self, client: Receiver) -> None:
         self._client = client
         self.gone: Callable[[], None] = lambda: None
         """Called once, when the client has left."""

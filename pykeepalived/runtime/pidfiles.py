@@ -33,6 +33,8 @@ class PidPaths(msgspec.Struct, frozen=True, kw_only=True):
     vrrp: str
     checker: str
     bfd: str
+    agents: str = ""
+    """Ours, beside the parent's."""
 
 
 def pid_paths(
@@ -52,11 +54,13 @@ def pid_paths(
     if namespace and not instance:
         # The original mounts a directory of that name over its run directory; seen from outside it is this path.
         directory = f"{directory}/{namespace}"
+    parent = os.path.abspath(parent or f"{directory}/keepalived{instance}.pid")  # noqa: PTH100
     return PidPaths(
-        parent=os.path.abspath(parent or f"{directory}/keepalived{instance}.pid"),  # noqa: PTH100
+        parent=parent,
         vrrp=os.path.abspath(vrrp or f"{directory}/vrrp{instance}.pid"),  # noqa: PTH100
         checker=os.path.abspath(checker or f"{directory}/checkers{instance}.pid"),  # noqa: PTH100
         bfd=os.path.abspath(bfd or f"{directory}/bfd{instance}.pid"),  # noqa: PTH100
+        agents=f"{parent.removesuffix('.pid')}_agents.pid",
     )
 
 

@@ -47,9 +47,11 @@ def parent_name(settings: GlobalDefs) -> str:
 
 
 def standing(word: str, settings: GlobalDefs) -> Standing:
-    """What global_defs say about the child `word` (vrrp, checker, bfd)."""
-    prefix = _PREFIXES[word]
+    """What global_defs say about the child `word`."""
     daemon = settings.daemon
+    if word not in _PREFIXES:
+        return Standing(name=f"keepalived_{word[:4]}" if daemon.process_names else parent_name(settings))
+    prefix = _PREFIXES[word]
     name = getattr(daemon, f"{prefix}_process_name")
     if name is None:
         name = _NAMES[word] if daemon.process_names else parent_name(settings)

@@ -78,6 +78,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What a process that was killed a moment ago had remembered."""
     bfd: Mapping[str, socket.socket] = {}
     """Our ends of the ways between the BFD process and its listeners (`runtime.bfd_link`), by listener."""
+    ask: Callable[[str, Mapping[str, Any], Callable[[dict[str, Any]], None]], None] = lambda *question: None
+    """Put a request of the control socket's table to the parent. The function gets each answer: `ok`, and `result` or
+    `error`; a request that streams has more than one."""
     launcher: Launcher | None = None
     """Runs programs whose end must be waited for, without a fork here; None: there is none."""
 

@@ -13,7 +13,7 @@ import msgspec
 
 from pykeepalived.model.config import Config
 from pykeepalived.runtime.channel import prepare_for_reloads
-from pykeepalived.runtime.child import BFD, CHECKER, VRRP, Kind, ProgramFactory
+from pykeepalived.runtime.child import AGENTS, BFD, CHECKER, VRRP, Kind, ProgramFactory
 from pykeepalived.runtime.program import Logger, Options
 
 
@@ -61,6 +61,17 @@ def _load_bfd() -> ProgramFactory:
     from pykeepalived.runtime.bfd_process import BfdProgram  # noqa: PLC0415
 
     return BfdProgram
+
+
+def _load_agents() -> ProgramFactory:
+    from pykeepalived.runtime.agents_process import AgentsProgram  # noqa: PLC0415
+
+    return AgentsProgram
+
+
+def needs_agents(config: Config) -> bool:
+    """Some channel to the outside is on that is not the business of the other processes."""
+    return config.globals.agents.active
 
 
 def needs_bfd(config: Config) -> bool:
@@ -114,4 +125,11 @@ SOURCES: tuple[ProgramSource, ...] = (
         warm=_warm_vrrp,
     ),
     ProgramSource(kind=BFD, load=_load_bfd, needed=needs_bfd, part=_bfd_part, clean_up=_leave_nothing),
+    ProgramSource(
+        kind=AGENTS,
+        load=_load_agents,
+        needed=needs_agents,
+        part=lambda config: config,
+        clean_up=_leave_nothing,
+    ),
 )

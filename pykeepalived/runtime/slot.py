@@ -26,6 +26,7 @@ from pykeepalived.runtime.channel import (
     FromChild,
     Happened,
     Ping,
+    Question,
     Ready,
     Reload,
     Reloaded,
@@ -35,6 +36,8 @@ from pykeepalived.runtime.channel import (
     child_decoder,
 )
 from pykeepalived.runtime.child import ChildSetup, describe, fork_child
+from pykeepalived.runtime.child_questions import ChildQuestions
+from pykeepalived.runtime.control import Answer, Request
 from pykeepalived.runtime.generation_delta import delta
 from pykeepalived.runtime.logging import LogSettings
 from pykeepalived.runtime.pidfiles import AlreadyRunning, PidFile
@@ -65,6 +68,8 @@ class SlotEvents(msgspec.Struct, frozen=True, kw_only=True):
     dump: Callable[[str, str], None]
     """File name and text."""
     happened: Callable[[str, dict[str, Any]], None]
+    asked: Callable[[Request, Answer], None] = lambda request, answer: answer.refuse("nobody answers")
+    """A request of the control socket's table, from a child."""
 
 
 class ChildSlot:
@@ -107,6 +112,7 @@ class ChildSlot:
         self._channel: Channel | None = None
         self._pulse = Pulse(reactor, self._ping, self._fell_silent, waited=lambda: waited_us(self.pid))
         self._restart: Timer | None = None
+        self._questions = ChildQuestions(events.asked, lambda message: self._channel and self._channel.send(message))
         self._asked: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._next_id = 0
 
@@ -165,6 +171,7 @@ class ChildSlot:
             self._channel.close()
             self._channel = None
         self._pulse.stop()
+        self._questions.end()
         self.pid = 0
         self.ready = False
         self.reloading = False
@@ -278,6 +285,8 @@ class ChildSlot:
             name = message.path or self.source.kind.dump_names.get(message.kind)
             if name is not None and message.text is not None:
                 self._events.dump(name, message.text)
+        elif isinstance(message, Question):
+            self._questions.put(message)
         elif isinstance(message, Happened):
             self._events.happened(message.name, message.fields)
 

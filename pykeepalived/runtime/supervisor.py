@@ -28,7 +28,7 @@ from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.runtime import signals, systemd
 from pykeepalived.runtime import supervisor_settings as settled
 from pykeepalived.runtime.bfd_link import BfdLinks
-from pykeepalived.runtime.child import EXIT_FATAL, describe
+from pykeepalived.runtime.child import AGENTS, EXIT_FATAL, describe
 from pykeepalived.runtime.control import Answer, ControlServer, Request
 from pykeepalived.runtime.control_access import access_of
 from pykeepalived.runtime.life_scripts import LifeScripts
@@ -99,7 +99,11 @@ class Supervisor:
 
     def _make_slot(self, source: ProgramSource) -> ChildSlot:
         events = SlotEvents(
-            progress=self._progress, want_reload=self._hup, dump=self._write_dump, happened=self._happened
+            progress=self._progress,
+            want_reload=self._hup,
+            dump=self._write_dump,
+            happened=self._happened,
+            asked=self._answer,
         )
         return ChildSlot(
             source,
@@ -178,7 +182,8 @@ class Supervisor:
         self._progress()
 
     def _needed(self, slot: ChildSlot) -> bool:
-        return self._settings.start_all or slot.source.needed(self._loaded.config)
+        everything = self._settings.start_all and slot.source.kind is not AGENTS
+        return everything or slot.source.needed(self._loaded.config)
 
     def _start_slot(self, slot: ChildSlot) -> None:
         try:
@@ -375,7 +380,8 @@ class Supervisor:
         systemd.notify("STOPPING=1")
         # VRRP first: a backup can take over while the checkers still tidy up (keepalived-behaviour 3.2).
         for slot in sorted(self._slots, key=lambda slot: settled.STOP_ORDER.index(slot.word)):
-            slot.terminate()
+            if slot.source.kind is not AGENTS:
+                slot.terminate()
         self._kill_timer = self._reactor.call_later(
             self._loaded.config.globals.child_wait_time_us, self._kill_leftovers
         )
@@ -388,7 +394,14 @@ class Supervisor:
                 slot.signal(signal.SIGKILL)
 
     def _after_stop(self) -> None:
-        if not self._stopping or self._ending or any(slot.pid for slot in self._slots):
+        if not self._stopping or self._ending:
+            return
+        left = [slot for slot in self._slots if slot.pid]
+        if left and all(slot.source.kind is AGENTS for slot in left):
+            # It has told of the end of all others.
+            for slot in left:
+                slot.terminate()
+        if left:
             return
         self._ending = True
         if self._kill_timer is not None:

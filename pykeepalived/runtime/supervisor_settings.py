@@ -18,7 +18,7 @@ from pykeepalived.runtime.program import Logger, Options
 #: Exit codes of children that are not started again.
 PERMANENT: Final = {EXIT_CONFIG: "CONFIG", EXIT_FATAL: "FATAL", EXIT_PERMISSION: "missing permission"}
 #: The order in which children are told to stop (keepalived-behaviour 3.2).
-STOP_ORDER: Final = ("vrrp", "checker", "bfd")
+STOP_ORDER: Final = ("vrrp", "checker", "bfd", "agents")
 
 
 class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True):
     title: str = f"Keepalived v{KEEPALIVED_VERSION}"
     pattern: str = ""
     """The configuration file as it was named."""
-    kinds: frozenset[str] = frozenset({"vrrp", "checker", "bfd"})
+    kinds: frozenset[str] = frozenset({"vrrp", "checker", "bfd", "agents"})
     """Children that may run (-P, -C, -B)."""
     start_all: bool = False
     """--all: also without configuration for them."""

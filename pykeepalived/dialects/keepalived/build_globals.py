@@ -9,6 +9,7 @@ from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.model import GlobalDefs, MailSettings, SyncDaemon
+from pykeepalived.model.agents import AgentSettings
 from pykeepalived.model.daemon import DaemonSettings
 from pykeepalived.model.defaults import Defaults
 from pykeepalived.model.lvs import PacketMarks
@@ -53,6 +54,7 @@ def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs
         taken["lvs_timeouts"] = (timeouts.get("tcp", 0), timeouts.get("tcpfin", 0), timeouts.get("udp", 0))
     return GlobalDefs(
         daemon=_daemon(draft),
+        agents=_agents(draft),
         defaults=_defaults(draft),
         mail=_mail(draft),
         script_user=scripts.default_user,
@@ -74,6 +76,14 @@ def _daemon(draft: Draft) -> DaemonSettings:
         elif value is None and name in {"reload_check_config", "reload_file", "metrics_listen"}:
             taken[name] = ""
     return DaemonSettings(**taken)
+
+
+def _agents(draft: Draft) -> AgentSettings:
+    """Fields and words have the same names, but `enable_snmp_rfc`, which stands for two."""
+    taken = {name: draft.values[name] for name in AgentSettings.__struct_fields__ if name in draft.values}
+    if "enable_snmp_rfc" in draft.values:
+        taken |= {"enable_snmp_rfcv2": True, "enable_snmp_rfcv3": True}
+    return AgentSettings(**taken)
 
 
 def _defaults(draft: Draft) -> Defaults:

@@ -173,7 +173,7 @@ REAL_SERVER: Final = Table(
     *timing_rows(checker=False),
     switch("smtp_alert", field="smtp_alert", help="mail on up and down"),
     value("virtualhost", NAME, field="virtualhost", soft=True, help="default Host header of its checks"),
-    value("snmp_name", NAME, field="snmp_name", later="SNMP", soft=True, help="name in SNMP"),
+    value("snmp_name", NAME, field="snmp_name", soft=True, help="name in SNMP"),
     *CHECKER_ROWS,
 )
 
@@ -207,7 +207,7 @@ VIRTUAL_SERVER: Final = Table(
     flag("ha_suspend", field="ha_suspend", help="check only while the address is on this host"),
     switch("smtp_alert", field="smtp_alert", help="mail on gain and loss of quorum"),
     value("virtualhost", NAME, field="virtualhost", soft=True, help="default Host header of checks"),
-    value("snmp_name", NAME, field="snmp_name", later="SNMP", soft=True, help="name in SNMP"),
+    value("snmp_name", NAME, field="snmp_name", soft=True, help="name in SNMP"),
     flag("alpha", field="alpha", help="real servers start down"),
     flag("omega", field="omega", help="down notifies at stop"),
     script("quorum_up", field="quorum_up", help="run when quorum is gained"),

@@ -1,0 +1,40 @@
+"""What global_defs say about the channels that the agents process serves.
+
+The fields have the names of the words, so that table and builder go by the name.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pykeepalived.units import SECOND_US
+
+
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """SNMP, D-Bus and what else tells the outside, past the processes that do the work."""
+
+    snmp_socket: str = "unix:/var/agentx/master"
+    """The AgentX master agent: `unix:PATH`, `tcp:HOST:PORT` or `udp:HOST:PORT` (which nobody serves)."""
+    enable_traps: bool = False
+    enable_snmp_vrrp: bool = False
+    enable_snmp_checker: bool = False
+    enable_snmp_rfcv2: bool = False
+    enable_snmp_rfcv3: bool = False
+    snmp_vs_stats_update_interval: int = 5 * SECOND_US
+    """Greatest age of the counters of virtual servers, in microseconds."""
+    snmp_rs_stats_update_interval: int = 0
+    """The same of real servers; 0: that of virtual servers."""
+    enable_dbus: bool = False
+    dbus_service_name: str = "org.keepalived.Vrrp1"
+    dbus_no_interface_name: str = "none"
+    """Stands in object paths for the interface of an instance that has none."""
+
+    @property
+    def snmp(self) -> bool:
+        """Any MIB is served."""
+        return self.enable_snmp_vrrp or self.enable_snmp_checker or self.enable_snmp_rfcv2 or self.enable_snmp_rfcv3
+
+    @property
+    def active(self) -> bool:
+        """There is something to do."""
+        return self.snmp or self.enable_dbus

@@ -1,0 +1,104 @@
+"""The agents process: SNMP and D-Bus, told by the parent what happens, and asking it for what it is asked.
+
+It changes nothing by itself and nothing waits for it: when it is slow, or ends, adverts and checks go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pykeepalived.model.config import Config
+from pykeepalived.notify.snmp.agent import Agent, Given
+from pykeepalived.notify.snmp.facts import Facts
+from pykeepalived.notify.snmp.modules import Module, served
+from pykeepalived.notify.snmp.traps import TRAP_OID, traps
+from pykeepalived.notify.snmp.tree import Tree
+from pykeepalived.runtime.agent_facts import FactSource
+from pykeepalived.runtime.program import FIRST_PART, Context, StatusPart
+from pykeepalived.units import SECOND_US
+
+#: At the end: how long the last news may take to arrive and leave.
+_LAST_WORDS_US: Final = SECOND_US
+
+
+class AgentsProgram:
+    """Implements `runtime.program.Program`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._config = Config()
+        self._facts = FactSource(context)
+        self._modules: tuple[Module, ...] = ()
+        self._agent = Agent(context.reactor, context.log, self._give_tree)
+        self._tree: tuple[Facts, Tree] | None = None
+        self._stopped = False
+        self._news = 0
+
+    # ---- Program ----
+
+    def start(self, config: Config) -> None:
+        self._take(config)
+        self._context.ask("events", {"follow": True}, self._heard)
+
+    def reload(self, config: Config) -> None:
+        self._take(config)
+
+    def stop(self) -> None:
+        """The parent has sent all news before the answer to a last question."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._context.reactor.call_later(_LAST_WORDS_US, self._end)
+        self._context.ask("identity", {}, lambda body: self._end())
+
+    def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
+        return {"snmp": self._agent.has_session, "news": self._news}
+
+    def dump(self, kind: str) -> str | None:
+        return None
+
+    def _end(self) -> None:
+        self._agent.close()
+        self._facts.close()
+        self._context.finished(0)
+
+    def _take(self, config: Config) -> None:
+        self._config = config
+        settings = config.globals.agents
+        self._facts.configure(config)
+        self._modules = served(settings)
+        self._tree = None
+        self._agent.configure(settings.snmp_socket, [module.subtree for module in self._modules])
+
+    # ---- news ----
+
+    def _heard(self, body: Mapping[str, Any]) -> None:
+        for event in (body.get("result") or {}).get("events", ()):
+            self._news += 1
+            self._tell(event)
+
+    def _tell(self, event: Mapping[str, Any]) -> None:
+        settings = self._config.globals.agents
+        if not settings.snmp or event["event"] not in {"vrrp-state", "real-server", "virtual-server"}:
+            return
+        self._facts.forget()
+        if event.get("state") == "MASTER":
+            self._facts.became_master(str(event["name"]))
+        if settings.enable_traps:
+            self._facts.give(lambda facts: self._send_traps(event, facts))
+
+    def _send_traps(self, event: Mapping[str, Any], facts: Facts) -> None:
+        for trap, binds in traps(event, facts, self._config.globals.agents):
+            self._agent.notify(trap, binds, TRAP_OID)
+
+    # ---- questions ----
+
+    def _give_tree(self, given: Given) -> None:
+        self._facts.give(lambda facts: given(self._grown(facts)))
+
+    def _grown(self, facts: Facts) -> Tree:
+        """One tree for one set of facts."""
+        if self._tree is None or self._tree[0] is not facts:
+            self._tree = facts, Tree([table for module in self._modules for table in module.tables], facts)
+        return self._tree[1]
