@@ -257,6 +257,8 @@ def _start_settings(options: dict[str, Any]) -> StartSettings:
         checker_pid_file=options["checkers_pid"],
         bfd_pid_file=options["bfd_pid"],
         namespace=options["namespace"],
+        snmp=options["snmp"],
+        snmp_socket=options["snmp_agent_socket"],
         control_socket=options["control_socket"],
         strict=options["strict_config"],
         remarks=tuple(remarks),

@@ -95,8 +95,6 @@ OPTIONS: Final[list[click.Parameter]] = [
 #: Known options without effect here, by parameter name. (Those of memory checks of C programs have nothing to do here,
 #: and --config-fd is between processes of the original.)
 NO_EFFECT: Final = {
-    "snmp": "--snmp",
-    "snmp_agent_socket": "--snmp-agent-socket",
     "perf": "--perf",
     "debug": "--debug",
 }

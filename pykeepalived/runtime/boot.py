@@ -34,6 +34,7 @@ from pykeepalived.runtime.process_settings import parent_name
 from pykeepalived.runtime.program import Logger, Options
 from pykeepalived.runtime.programs import SOURCES, ProgramSource
 from pykeepalived.runtime.reload import Load, Loaded
+from pykeepalived.runtime.snmp_options import with_snmp
 from pykeepalived.runtime.supervisor import Supervisor
 from pykeepalived.runtime.supervisor_settings import SupervisorSettings
 
@@ -73,6 +74,10 @@ class StartSettings(msgspec.Struct, frozen=True, kw_only=True):
     checker_pid_file: str | None = None
     bfd_pid_file: str | None = None
     namespace: str | None = None
+    snmp: bool = False
+    """-x: every MIB, whatever the file says."""
+    snmp_socket: str | None = None
+    """-A"""
     control_socket: str | None = None
     strict: bool = False
     """Leave when the configuration has any finding that a test would report."""
@@ -116,6 +121,7 @@ def run_daemon(start: StartSettings, load: Load, sources: tuple[ProgramSource, .
 
 def _run(start: StartSettings, load: Load, sources: tuple[ProgramSource, ...], log: Logger) -> int:
     ipvs_namespace = IpvsNamespace()
+    load = with_snmp(load, all_mibs=start.snmp, target=start.snmp_socket)
     loaded = load()
     namespace = start.namespace or loaded.config.globals.net_namespace
     if namespace:

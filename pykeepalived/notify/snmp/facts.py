@@ -143,7 +143,7 @@ class Facts:
         self.started_ticks = started_ticks
         self.now = now
         self.ticks = ticks
-        self.reasons = reasons or {}
+        self.reasons = {} if reasons is None else reasons
         """By instance: why it became MASTER last, as RFC 6527 numbers it."""
 
     def named(self, what: str) -> dict[str, Mapping[str, Any]]:

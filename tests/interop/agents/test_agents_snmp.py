@@ -1,0 +1,173 @@
+"""SNMP through Debian's snmpd: what keepalived shows of itself and what we show, object by object, and the traps."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pykeepalived.tools.lab import Lab, Namespace, wait_until
+
+DAEMONS = {"theirs": "/usr/sbin/keepalived", "ours": f"{sys.executable} -m pykeepalived.cli.keepalived"}
+ROOTS = ("1.3.6.1.4.1.9586.100.5", "1.3.6.1.2.1.68", "1.3.6.1.2.1.207")
+KEEPALIVED = f".{ROOTS[0]}"
+CONFIGURATION = """
+global_defs {
+    router_id lb1
+    script_user root
+    snmp_socket unix:@D@/agentx
+    enable_traps
+    enable_snmp_vrrp
+    enable_snmp_rfc
+    notification_email {
+        admin@example.org
+    }
+    notification_email_from lb1@example.org
+}
+vrrp_track_file counted {
+    file @D@/counted
+    weight 2
+}
+vrrp_sync_group G1 {
+    group {
+        V2
+    }
+}
+vrrp_instance V2 {
+    state MASTER
+    interface eth0
+    virtual_router_id 51
+    priority 110
+    advert_int 1
+    virtual_ipaddress {
+        10.9.0.5/24
+    }
+    virtual_ipaddress_excluded {
+        10.9.1.5/32
+    }
+    virtual_routes {
+        10.20.0.0/16 via 10.9.0.2 dev eth0 metric 5
+    }
+    virtual_rules {
+        from 10.9.0.0/24 table 100 priority 500
+    }
+    track_file {
+        counted
+    }
+}
+vrrp_instance V3 {
+    interface eth0
+    virtual_router_id 53
+    version 3
+    priority 90
+    advert_int 0.5
+    virtual_ipaddress {
+        10.9.0.30/24
+    }
+}
+"""
+#: Where we differ, and why.
+DIFFERENT = {
+    f"{KEEPALIVED}.1.1.0": "the version",
+    f"{KEEPALIVED}.1.3.3.0": "the limit that a mail server would have, also where there is none",
+    f"{KEEPALIVED}.1.3.6.0": "the port of a mail server, also where there is none",
+    f"{KEEPALIVED}.2.3.1.27.1": "true or false; 0 is neither",
+    ".1.3.6.1.2.1.68.1.3.1.7.2.51": "a master knows who is master",
+    f"{KEEPALIVED}.2.6.1.11.2.1": "addresses that adverts list are advertised, whatever their number",
+}
+#: Columns that Debian's version lacks.
+NEWER = re.compile(rf"{re.escape(KEEPALIVED)}\.(1\.12\.|2\.3\.1\.36\.|2\.7\.1\.55\.|2\.8\.1\.33\.)")
+#: Objects that tell times.
+TIMES = re.compile(r"Timeticks|Hex-STRING: (?:[0-9A-F]{2} ){6}$")
+
+
+@contextmanager
+def snmpd(space: Namespace, directory: Path) -> Iterator[None]:
+    (directory / "snmpd.conf").write_text(
+        f"master agentx\nagentXSocket {directory}/agentx\nagentXPerms 0777 0777\n"
+        "rocommunity public\nview all included .1\ntrap2sink 127.0.0.1:1162 public\n"
+    )
+    (directory / "trapd.conf").write_text("disableAuthorization yes\n")
+    environment = ["env", "MIBS=", f"SNMP_PERSISTENT_DIR={directory}/kept"]
+    with (directory / "snmpd.log").open("wb") as log:
+        traps = [
+            "snmptrapd", "-f", "-On", "-C", "-c", f"{directory}/trapd.conf", "-Lf", f"{directory}/traps",
+            "-p", f"{directory}/trapd.pid", "127.0.0.1:1162",
+        ]  # fmt: skip
+        master = ["snmpd", "-f", "-C", "-c", f"{directory}/snmpd.conf", "-Lf", f"{directory}/log", "-I", "-smux"]
+        master += ["-p", f"{directory}/snmpd.pid", "udp:127.0.0.1:161"]
+        running = [space.popen(*environment, *argv, stdout=log, stderr=log) for argv in (traps, master)]
+        try:
+            wait_until(lambda: (directory / "agentx").exists() and walk(space, "1.3.6.1.2.1.1"), 60, "snmpd")
+            wait_until(lambda: (directory / "traps").exists(), 120, "snmptrapd")
+            yield
+        finally:
+            for process in running:
+                process.terminate()
+                process.wait(60)
+
+
+def walk(space: Namespace, *roots: str) -> dict[str, str]:
+    found = {}
+    for root in roots:
+        argv = ["env", "MIBS=", "snmpbulkwalk", "-v2c", "-c", "public", "-On", "-t", "5", "-r", "3", "127.0.0.1", root]
+        for line in space.run(*argv, check=False, timeout_s=60).stdout.splitlines():
+            name, equal, value = line.partition(" = ")
+            if equal and "No Such" not in value:
+                found[name] = value
+    return found
+
+
+def settled(space: Namespace) -> bool:
+    """Both instances are master, as their own MIB says."""
+    states = walk(space, f"{ROOTS[0]}.2.3.1.4")
+    return sorted(states.values()) == ["INTEGER: 2", "INTEGER: 2"]
+
+
+def shown(tmp_path: Path, which: str) -> tuple[dict[str, str], list[str]]:
+    """Everything that a daemon shows as master of both, and its traps."""
+    directory = tmp_path / which
+    directory.mkdir()
+    (directory / "counted").write_text("3")
+    (directory / "conf").write_text(CONFIGURATION.replace("@D@", str(directory)))
+    with Lab("snmp") as lab, (directory / "daemon.log").open("wb") as log:
+        space, far = lab.namespace("a"), lab.namespace("far")
+        lab.link(space, "eth0", far, "eth0")
+        space.address("eth0", "10.9.0.1/24")
+        space.up("lo")
+        with snmpd(space, directory):
+            argv = [*DAEMONS[which].split(), "-n", "-l", "-D", "-P", "-f", f"{directory}/conf"]
+            process = space.popen(*argv, stdout=log, stderr=subprocess.STDOUT)
+            wait_until(lambda: settled(space), 120, "both instances to be shown as master")
+            found = walk(space, *ROOTS)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(120) == 0
+            last = f"{KEEPALIVED}.2.3.1.4 = INTEGER: 5"
+            wait_until(lambda: (directory / "traps").read_text().count(last) == 2, 60, "the traps of the end")
+        text = (directory / "traps").read_text()
+    # Index of the interface, uptime and order between instances are nobody's promise.
+    lines = [line.partition("snmpTrap")[2] or line for line in text.splitlines() if ".1.3.6.1.6.3.1.1.4.1.0" in line]
+    return found, sorted(line.split("\t", 1)[1] for line in lines if "9586" in line or "1.2.1.68" in line or "207" in line)
+
+
+@pytest.mark.netns
+@pytest.mark.peer
+@pytest.mark.shows(
+    "global_defs.{snmp_socket,enable_traps,enable_snmp_vrrp,enable_snmp_rfc,enable_snmp_rfcv2,enable_snmp_rfcv3}",
+)
+def test_the_tables_and_traps_are_keepalived_s(tmp_path: Path) -> None:
+    theirs, their_traps = shown(tmp_path, "theirs")
+    ours, our_traps = shown(tmp_path, "ours")
+    assert len(theirs) > 150
+    # The MAC address of the interface and the index of it differ from one namespace to the next.
+    for found in (theirs, ours):
+        for name in [name for name, value in found.items() if TIMES.search(value) or name in DIFFERENT]:
+            del found[name]
+    assert {name: value for name, value in ours.items() if not NEWER.match(name)} == theirs
+    assert set(their_traps) <= set(our_traps)
