@@ -19,6 +19,8 @@ from pykeepalived.units import MILLISECOND_US, SECOND_US
 
 #: A walk of a table asks for each row: so long it hears the same instant.
 FRESH_US: Final = 500 * MILLISECOND_US
+#: The parent may answer with a status that is so old: what follows an event is asked for after that.
+_PARENT_KEEPS_US: Final = 250 * MILLISECOND_US
 _PAGE: Final = 2000
 #: Pages of virtual servers, at most.
 _PAGES: Final = 200
@@ -37,6 +39,7 @@ class FactSource:
         self._waiting: list[Given] = []
         self._facts: Facts | None = None
         self._taken_us = 0
+        self._not_before_us = 0
         self._dataplane: Dataplane | None = None
         self._counted = Counted()
         self._counted_us = -(1 << 62)
@@ -54,6 +57,7 @@ class FactSource:
     def forget(self) -> None:
         """Something has happened: what is known is of before."""
         self._facts = None
+        self._not_before_us = self._reactor.now_us() + _PARENT_KEEPS_US
 
     def give(self, given: Given) -> None:
         """Hand over the facts, at once when they are fresh enough."""
@@ -62,7 +66,7 @@ class FactSource:
             return
         self._waiting.append(given)
         if len(self._waiting) == 1:
-            self._ask(0, [])
+            self._reactor.call_at(self._not_before_us, lambda: self._ask(0, []))
 
     def became_master(self, name: str) -> None:
         """Remember why an instance became MASTER (RFC 6527), from the facts of this moment."""

@@ -33,6 +33,7 @@ class AgentsProgram:
         self._agent = Agent(context.reactor, context.log, self._give_tree)
         self._tree: tuple[Facts, Tree] | None = None
         self._stopped = False
+        self._ended = False
         self._news = 0
 
     # ---- Program ----
@@ -50,7 +51,7 @@ class AgentsProgram:
             return
         self._stopped = True
         self._context.reactor.call_later(_LAST_WORDS_US, self._end)
-        self._context.ask("identity", {}, lambda body: self._end())
+        self._context.ask("identity", {}, lambda body: self._facts.give(lambda facts: self._end()))
 
     def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
         return {"snmp": self._agent.has_session, "news": self._news}
@@ -59,6 +60,9 @@ class AgentsProgram:
         return None
 
     def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
         self._agent.close()
         self._facts.close()
         self._context.finished(0)

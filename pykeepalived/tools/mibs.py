@@ -55,10 +55,13 @@ KEEPALIVED: Final = Text(
         ("vrrpTrap", "vrrp", 10), ("vrrpTraps", "vrrpTrap", 0), ("checkTrap", "check", 5),
         ("checkTraps", "checkTrap", 0), ("lvsSyncDaemon", "check", 6), ("lvsTimeouts", "check", 7),
     ),
-    conventions=tuple(
-        (kind.text, _words(kind))
-        for kind in (syntax.STATE, syntax.ROUTE_TYPE, syntax.RULE_ACTION, syntax.PREFERENCE, syntax.ENCAPSULATION)
-    ) + (("Realm", "Unsigned32 (1..65535)"),),
+    conventions=(
+        *(
+            (kind.text, _words(kind))
+            for kind in (syntax.STATE, syntax.ROUTE_TYPE, syntax.RULE_ACTION, syntax.PREFERENCE, syntax.ENCAPSULATION)
+        ),
+        ("Realm", "Unsigned32 (1..65535)"),
+    ),
     notifications=(
         ("vrrpSyncGroupStateChange", "vrrpTraps", 1, ("vrrpSyncGroupName", "vrrpSyncGroupState", "routerId"),
          "A sync group has changed its state."),

@@ -12,13 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pykeepalived.dialects.keepalived import load
+from pykeepalived.lvs.table import DestinationKey
 from pykeepalived.model import Config, GlobalDefs
 from pykeepalived.model.agents import AgentSettings
 from pykeepalived.notify.snmp import agent, codec, modules
 from pykeepalived.notify.snmp.codec import BadPdu, Kind, Reader, SearchRange, Tag, VarBind
-from pykeepalived.notify.snmp.facts import Facts
+from pykeepalived.notify.snmp.facts import Counted, Facts, Traffic
 from pykeepalived.notify.snmp.tree import Tree
 from pykeepalived.reactor import Reactor
+from pykeepalived.runtime.agent_facts import FactSource
+from pykeepalived.runtime.program import Context
 from pykeepalived.tools import mibs
 from pykeepalived.units import SECOND_US
 
@@ -230,3 +234,87 @@ def test_names_numbers_and_types_are_those_of_debians_modules(ours: str, theirs:
     assert len(known) > 30
     served = {name: value for name, value in known.items() if value[1] != "accessible-for-notify"}
     assert {name: value for name, value in served.items() if mine.get(name) != value} == {}
+
+
+# ---- words ----
+
+A_SERVER = """
+global_defs {
+    router_id lb1
+    %s
+}
+virtual_server 10.0.0.1 80 {
+    lb_algo rr
+    lb_kind NAT
+    protocol TCP
+    snmp_name shop
+    real_server 10.0.1.1 80 {
+        snmp_name first
+        weight 3
+        TCP_CHECK {
+        }
+    }
+}
+"""
+
+
+def loaded(words: str, tmp_path: Path) -> Config:
+    path = tmp_path / "conf"
+    path.write_text(A_SERVER % words)
+    found = load(str(path))
+    assert "no-effect-yet" not in {item.code for item in found.findings.items}
+    return found.config
+
+
+@pytest.mark.shows("global_defs.{enable_snmp_keepalived,enable_snmp_rfcv2,enable_snmp_rfcv3,enable_snmp_checker}")
+@pytest.mark.parametrize(
+    ("words", "roots"),
+    [
+        ("enable_snmp_keepalived", (modules.GLOBAL, modules.VRRP)),
+        ("enable_snmp_checker", (modules.GLOBAL, modules.CHECK)),
+        ("enable_snmp_rfcv2", (modules.RFC2787,)),
+        ("enable_snmp_rfcv3", (modules.RFC6527,)),
+        ("enable_traps", ()),
+    ],
+)
+def test_each_word_serves_its_subtrees(words: str, roots: tuple[modules.Module, ...], tmp_path: Path) -> None:
+    settings = loaded(words, tmp_path).globals.agents
+    assert modules.served(settings) == roots
+
+
+@pytest.mark.shows("virtual_server.snmp_name", "virtual_server.real_server.snmp_name")
+def test_servers_are_shown_by_their_names_and_with_what_the_kernel_counts(tmp_path: Path) -> None:
+    config = loaded("enable_snmp_checker", tmp_path)
+    key = Facts(config).services[0].keys[0]
+    place = (key, DestinationKey("10.0.1.1", 80))
+    traffic = Traffic((1, 2, 3, 1 << 33, 5), (6, 7, 8, 9, 10), 11, 12, 13)
+    tree = Tree(modules.CHECK.tables, Facts(config, counted=Counted({key: traffic}, {place: traffic})))
+    virtual, real = (*modules.CHECK.subtree, 3, 1), (*modules.CHECK.subtree, 4, 1)
+    assert tree.get((*virtual, 71, 1)).value == b"shop"
+    assert tree.get((*real, 55, 1, 1)).value == b"first"
+    assert tree.get((*real, 4, 1, 1)).value == bytes((10, 0, 1, 1))
+    assert tree.get((*real, 7, 1, 1)).value == 3
+    assert [tree.get((*real, column, 1, 1)).value for column in (14, 15, 16, 17, 20, 22)] == [1, 11, 12, 13, 1 << 33, 6]
+    assert tree.get((*virtual, 30, 1)).value == 1 << 33
+    assert tree.get((*virtual, 36, 1)) == VarBind((*virtual, 36, 1), Tag.GAUGE, 10)
+
+
+@pytest.mark.shows("global_defs.{snmp_vs_stats_update_interval,snmp_rs_stats_update_interval}")
+@pytest.mark.parametrize(
+    ("words", "fresh_us"),
+    [("", 5_000_000), ("snmp_vs_stats_update_interval 2", 2_000_000), ("snmp_rs_stats_update_interval 0.5", 500_000)],
+)
+def test_counters_are_read_again_when_they_are_too_old(words: str, fresh_us: int, tmp_path: Path) -> None:
+    config = loaded(f"enable_snmp_checker\n{words}", tmp_path)
+    source = FactSource(Context(reactor=Reactor(), log=None, scripts=None, options=None, finished=None, emit=None))  # type: ignore[arg-type]
+    source.configure(config)
+    reads: list[int] = []
+
+    def read() -> Counted:
+        reads.append(1)
+        return Counted()
+
+    source._read = read  # type: ignore[method-assign]
+    for now_us in (0, fresh_us - 1, fresh_us, fresh_us + 1):
+        source._counters(now_us)
+    assert len(reads) == 2

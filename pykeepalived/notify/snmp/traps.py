@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from pykeepalived.model.agents import AgentSettings
 from pykeepalived.notify.snmp import (
     mib_check,
@@ -91,6 +93,9 @@ def _group(event: Mapping[str, Any], facts: Facts) -> list[Trap]:
 
 def _instance(event: Mapping[str, Any], facts: Facts, settings: AgentSettings) -> list[Trap]:
     item = next((each for each in facts.instances if each.config.name == event["name"]), None)
+    if item is not None:
+        # The facts may be of a moment before.
+        item = msgspec.structs.replace(item, status={**item.status, "state": event["state"]})
     found: list[Trap] = []
     if settings.enable_snmp_vrrp:
         binds = [

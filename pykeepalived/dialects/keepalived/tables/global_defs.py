@@ -253,11 +253,13 @@ SNMP_ROWS: Final[tuple[Row, ...]] = (
     value("snmp_rs_stats_update_interval", Duration(1_000, 30 * SECOND_US, places=3),
           field="snmp_rs_stats_update_interval", default="0",
           since="2.4", help="greatest age of statistics of real servers"),
-    flag("enable_dbus", field="enable_dbus",
+    flag("enable_dbus", field="enable_dbus", later="D-Bus",
          help="offer the D-Bus service"),
-    value("dbus_service_name", NAME, field="dbus_service_name", default="org.keepalived.Vrrp1", soft=True,
+    value("dbus_service_name", NAME, field="dbus_service_name", later="D-Bus",
+          default="org.keepalived.Vrrp1", soft=True,
           help="bus name"),
-    value("dbus_no_interface_name", Text("NAME"), field="dbus_no_interface_name", since="2.4",
+    value("dbus_no_interface_name", Text("NAME"), field="dbus_no_interface_name", later="D-Bus",
+          since="2.4",
           help="path element for instances without interface"),
 )
 
