@@ -126,7 +126,7 @@ def test_on_a_terminal_findings_show_the_place(tmp_path):
 
 
 def test_the_daemon_options_that_are_without_effect_are_said_to_be(tmp_path):
-    done = ours("-n", "-l", "-G", "--perf", "-f", str(tmp_path / "missing"))
+    done = ours("-n", "-l", "-G", "--perf=all", "-f", str(tmp_path / "missing"))
     assert done.returncode == 6
     assert "Option --perf is known and has no effect yet" in done.stderr
     assert f"Config files missing '{tmp_path}/missing'." in done.stderr

@@ -262,7 +262,7 @@ def loaded(words: str, tmp_path: Path) -> Config:
     path = tmp_path / "conf"
     path.write_text(A_SERVER % words)
     found = load(str(path))
-    assert "no-effect-yet" not in {item.code for item in found.findings.items}
+    assert "no-effect-yet" not in {item.id for item in found.findings.items}
     return found.config
 
 
