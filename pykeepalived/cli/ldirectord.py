@@ -295,14 +295,14 @@ class Action:
         return self._signal(running, signal.SIGHUP)
 
     def _status(self, running: Running) -> int:
-        for name in self._executes:
-            # As ldirectord does: each answers for itself, its exit code is not looked at.
-            subprocess.run(["/bin/sh", "-c", command_line(sys.argv[0], name, "status")], check=False, timeout=60)
         shown = self._instance.shown
         leaving = "Exiting from ldirectord status"
         if running.pid:
             text = f"ldirectord for {shown} is running with pid: {running.pid}"
             click.echo(text, err=True)
+            for name in self._executes:
+                # As ldirectord does: after our own answer each answers for itself; its exit code is not looked at.
+                subprocess.run(["/bin/sh", "-c", command_line(sys.argv[0], name, "status")], check=False, timeout=60)
             self._log.info(text)
             self._log.info(leaving)
             return 0

@@ -115,8 +115,9 @@ seccomp_sandbox=NO
 background=NO
 secure_chroot_dir=/run/vsftpd/empty
 """
-    for name, port, more in (("passive", 21, "port_enable=NO\n"), ("active", 2121, "pasv_enable=NO\n\
-connect_from_port_20=NO\n")):  # fmt: skip
+    active = "connect_from_port_20=NO\n"
+    for name, port, more in (("passive", 21, "port_enable=NO\n"), ("active", 2121, f"pasv_enable=NO\n{active}"),
+                             ("either", 2122, active)):  # fmt: skip
         conf = TOP / f"vsftpd-{name}.conf"
         conf.write_text(f"{common}listen_port={port}\n{more}")
         spawn(f"vsftpd-{name}", "vsftpd", conf)
@@ -403,7 +404,7 @@ def _odd(sock: socket.socket, port: int) -> None:
 
 
 SERVERS: dict[Callable[[], None], tuple[int, ...]] = {
-    nginx: (80, 443, 444, 445, 3128), vsftpd: (21, 2121), dovecot: (110, 143, 993, 995), postfix: (25, 587, 2525),
+    nginx: (80, 443, 444, 445, 3128), vsftpd: (21, 2121, 2122), dovecot: (110, 143, 993, 995), postfix: (25, 587, 2525),
     slapd: (389, 636), mariadb: (3306,), postgresql: (5432,), freeradius: (), knot: (53,), inn: (119, 1119),
     sipp: (5060,), oddities: (SILENT, CLOSING, RESETTING),
 }  # fmt: skip

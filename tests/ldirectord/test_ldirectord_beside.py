@@ -204,6 +204,8 @@ while True:
 """
 LITTLE = "checkinterval=1\nvirtual=10.1.0.1:80\n    real=127.0.0.1:8001 masq\n    checktype=on\n"
 ADDED = "Added real server: 127.0.0.1:8001 (10.1.0.1:80) (Weight set to 1)"
+#: The checks have begun: what the original adds before is the detour of its start.
+CHECKED = "Resetting soft failure count: 127.0.0.1:8001 (tcp:10.1.0.1:80)"
 DETOUR = {"Deleted real server: 127.0.0.1:8001 (10.1.0.1:80)"}
 
 
@@ -219,7 +221,8 @@ def syslogged(name: str, top: Path) -> set[tuple[str, str, str]]:
         assert log.stdout.readline() == "ready\n"
         lines = []
         assert room.run(PROGRAMS[name], str(config), "start", timeout_s=LIMIT_S).returncode == 0
-        while ADDED not in (line := log.stdout.readline()):
+        while not (ADDED in (line := log.stdout.readline()) and any(CHECKED in each for each in lines)):
+            assert line, lines
             lines.append(line)
         room.run(PROGRAMS[name], str(config), "stop", timeout_s=LIMIT_S)
         rest, _ = log.communicate(timeout=LIMIT_S)
@@ -250,7 +253,8 @@ def supervised(name: str, top: Path) -> tuple[int, set[str]]:
         process = room.start(PROGRAMS[name], str(config), "start")
         assert process.stdout is not None
         lines = []
-        while ADDED not in (line := process.stdout.readline()):
+        while not (ADDED in (line := process.stdout.readline()) and any(CHECKED in each for each in lines)):
+            assert line, lines
             lines.append(line)
         assert not room.read(f"/run/ldirectord.{name}.cf.pid")
         room.run("pkill", "-TERM", "ldirectord")

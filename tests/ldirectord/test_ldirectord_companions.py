@@ -91,8 +91,8 @@ def test_execute(room: Room, config: Path) -> None:
     wait_for(lambda: pid_of(room, "second.cf"), "the second daemon")
     _, _, told = room.ldirectord(str(config), "status")
     assert [line.split(" is running")[0] for line in told.splitlines()] == [
-        f"ldirectord for {second}",
         f"ldirectord for {config}",
+        f"ldirectord for {second}",
     ]
     pid = pid_of(room, "second.cf")
     config.write_text(config.read_text().replace("autoreload=yes", f"autoreload=yes\nexecute={third}"))
