@@ -24,7 +24,7 @@ from typing import Any
 PROGRAMS = {"ours": "pyldirectord", "peer": "ldirectord"}
 ADDRESS, ADDRESS6 = "10.88.0.9", "fd88::9"
 #: How many lives are lived side by side.
-AT_ONCE = 8
+AT_ONCE = 5
 #: What befalls the clients of one seat: their connections are refused, get no answer at all, are accepted by somebody
 #: who says nothing, or are reset at once.
 FATES = """
@@ -181,6 +181,7 @@ def live(life: dict[str, Any], seats: list[Seat], plan: dict[str, Any]) -> list[
             mark[:] = [len(log), len(monitor)]
         points.append(point)
         # Whoever waits for a long comparison sees where it is.
+        Path(life["folder"], "report.json").write_text(json.dumps(points))
         print(life["name"], step["name"], point["rested"], file=sys.stderr, flush=True)
     return points
 

@@ -95,6 +95,16 @@ class Life:
     def wait_log(self, text: str, times: int = 1) -> None:
         self.wait(lambda: self.room.log().count(text) >= times, f"{text} ({times} times)")
 
+    def wait_in(self, mark: int, *names: str) -> None:
+        """Until each of these servers (`R (V)`) came into the table and stayed, by the log after that line."""
+
+        def missing() -> list[str]:
+            lines = self.room.log()[mark:]
+            words = {name: [line.split()[0] for line in lines if f" real server: {name}" in line] for name in names}
+            return [name for name, found in words.items() if not found or found[-1] not in {"Added", "Restored"}]
+
+        self.wait(lambda: not missing(), f"{names} in the table")
+
     def log_since(self, mark: int) -> set[str]:
         return {self.normal(line) for line in self.room.log()[mark:]}
 
@@ -126,7 +136,12 @@ def live(name: str, top: Path) -> dict[str, Any]:
         room.up(8002)
         report["start"] = life.call("start")
         life.wait(lambda: room.read("/run/ldirectord.second.cf.pid"), "the second daemon")
-        life.wait(lambda: "8002" in (top / "monitor").read_text(), "a first round")
+        everywhere = [f"127.0.0.1:8001 (10.1.0.1:{port})" for port in (80, 81, 82)]
+        # The last that are checked; before, the original puts everything in and out again.
+        last = ("127.0.0.1:8001 (tcp:10.1.0.1:82)", "127.0.0.1:8001 (tcp:10.1.0.2:80)")
+        for each in last:
+            life.wait_log(f"Resetting soft failure count: {each}")
+        life.wait_in(0, *everywhere, second, "127.0.0.1:8001 (10.1.0.2:80)")
         # What went before is the way in, which is longer for the original.
         mark = len(room.log())
         (top / "fallback.heard").unlink(missing_ok=True)
@@ -146,9 +161,10 @@ def live(name: str, top: Path) -> dict[str, Any]:
         mark_of_return = len(room.log())
         room.up(8001)
         life.wait(lambda: f"Deleted fallback server: {fallback}" in room.log()[mark_of_return:], "the return")
-        life.wait(lambda: sum("Added real server: 127.0.0.1:8001" in line for line in room.log()[mark_of_return:]) >= 2,
-                  "the return everywhere")  # fmt: skip
-        report["log"] = life.log_since(mark)
+        life.wait_in(mark_of_return, *everywhere)
+        # The checks of two sections are one for the original, which speaks of the first of them alone.
+        shared = "Resetting soft failure count: 127.0.0.1:8001 (tcp:10.1.0.1:81)"
+        report["log"] = life.log_since(mark) - {shared}
         # Each service in its order; which one comes first is nobody's business.
         report["fallback"] = sorted(life.heard("fallback"), key=lambda line: line.split()[1])
         report["monitor"] = life.monitor()
@@ -253,9 +269,16 @@ def supervised(name: str, top: Path) -> tuple[int, set[str]]:
         process = room.start(PROGRAMS[name], str(config), "start")
         assert process.stdout is not None
         lines = []
-        while not (ADDED in (line := process.stdout.readline()) and any(CHECKED in each for each in lines)):
+        while CHECKED not in (line := process.stdout.readline()):
             assert line, lines
             lines.append(line)
+        # What the original says after that comes with the next flush of its output.
+        if name == "peer":
+            wait_for(lambda: "-a " in room.run("ipvsadm", "-Sn").stdout, "the server in the table", LIMIT_S)
+        else:
+            lines.append(line)
+            while ADDED not in (line := process.stdout.readline()):
+                lines.append(line)
         assert not room.read(f"/run/ldirectord.{name}.cf.pid")
         room.run("pkill", "-TERM", "ldirectord")
         rest, _ = process.communicate(timeout=LIMIT_S)
