@@ -15,12 +15,11 @@ from pykeepalived.lvs.desired import services_of
 from pykeepalived.lvs.events import LvsEvent
 from pykeepalived.lvs.health import ServerHealth
 from pykeepalived.lvs.names import ServiceRef
-from pykeepalived.model.checks import NegotiateCheck
 from pykeepalived.model.config import Config, LdirectordSettings
 from pykeepalived.runtime import ldirectord_maintenance as maintenance
 from pykeepalived.runtime.ldirectord_execute import Executed
 from pykeepalived.runtime.ldirectord_mail import AlertMails
-from pykeepalived.runtime.ldirectord_monitor import MonitorFiles
+from pykeepalived.runtime.ldirectord_monitor import MonitorFiles, message
 from pykeepalived.runtime.probes import ProbeResult
 from pykeepalived.runtime.program import Context
 from pykeepalived.units import SECOND_US
@@ -114,10 +113,7 @@ class Companions:
         if maintenance.REASON in health.holds:
             self._monitor.write(path, health.server.monitor_words, False, maintenance.TEXT)
             return
-        # ldirectord has something to say about plain negotiations only.
-        question = health.server.checkers[0].question
-        spoken = isinstance(question, NegotiateCheck) and not question.connects_between
-        text = result.outcome.text if spoken else ""
+        text = message(health.server.checkers[0].question, result.outcome)
         self._monitor.write(path, health.server.monitor_words, result.outcome.ok, text)
 
     def happened(self, event: LvsEvent) -> None:

@@ -14,9 +14,29 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from pykeepalived.checkers.conversation import Outcome
+from pykeepalived.model.checks import NegotiateCheck
+
 #: Longer messages are cut: ldirectord writes whole web pages.
 _MESSAGE_LIMIT: Final = 4096
 _CODES: Final = {ord(char): f"%{ord(char):02x}" for char in "%|\r\n"}
+
+
+#: Services of which ldirectord says something about a check that passed: the status line, or one word.
+_STATUS_LINE: Final = frozenset({"http", "https", "http_proxy"})
+_SUCCESS: Final = frozenset({"dns", "ldap", "ldaps"})
+
+
+def message(question: object, outcome: Outcome) -> str:
+    """What is said about a result: of one that passed the same as in ldirectord, of one that did not what was wrong.
+
+    ldirectord has something to say about plain negotiations only.
+    """
+    if not isinstance(question, NegotiateCheck) or question.connects_between:
+        return ""
+    if not outcome.ok or question.service in _STATUS_LINE:
+        return outcome.text
+    return "Success" if question.service in _SUCCESS else ""
 
 
 class MonitorFiles:

@@ -154,20 +154,22 @@ def answer(side: dict[str, Any]) -> list[Any] | None:
     return [code, *texts]
 
 
-def verdicts(lines: list[str]) -> set[tuple[str, str]]:
-    """Which check had which result, as the monitorfiles say."""
+def verdicts(lines: list[str]) -> set[tuple[str, str, str]]:
+    """Which check had which result, as the monitorfiles say; and what they say about one that passed."""
     found = set()
     for line in lines:
-        match = re.fullmatch(r"\[[^]]*\] \[\d+\] (.*?) \[(up|down)\] .*", line)
+        match = re.fullmatch(r"\[[^]]*\] \[\d+\] (.*?) \[(up|down)\] (.*)", line)
         assert match, line
-        found.add((match[1], match[2]))
+        # N: the original says something about the negotiation, nothing about what comes between.
+        silent = match[2] == "down" or match[1].startswith("2 ")
+        found.add((match[1], match[2], "" if silent else match[3]))
     return found
 
 
 def differences_in(points: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     """Where the two differ: step, ours, the original's."""
     differences: list[tuple[Any, ...]] = []
-    judged: dict[str, set[tuple[str, str]]] = {"ours": set(), "peer": set()}
+    judged: dict[str, set[tuple[str, str, str]]] = {"ours": set(), "peer": set()}
     for point in points:
         ours, peer = point["ours"], point["peer"]
         if not point["rested"]:

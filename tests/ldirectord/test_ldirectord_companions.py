@@ -6,16 +6,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from pykeepalived.checkers.conversation import Outcome
 from pykeepalived.dataplane.memory import MemoryDataplane
 from pykeepalived.dialects.ldirectord import load_text
 from pykeepalived.lvs.desired import services_of
 from pykeepalived.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey
 from pykeepalived.model import Family, Forwarding, Protocol
+from pykeepalived.model.checks import NegotiateCheck, SocketOptions
 from pykeepalived.reactor import Reactor
 from pykeepalived.runtime.ldirectord_maintenance import Maintenance
-from pykeepalived.runtime.ldirectord_monitor import MonitorFiles
+from pykeepalived.runtime.ldirectord_monitor import MonitorFiles, message
 from pykeepalived.runtime.lvs_table import TableKeeper
 from tests.dialects.ldirectord.ldirectord_fakes import FakeHost
 from tests.ldirectord.room import Room, wait_for
@@ -227,6 +230,17 @@ def test_monitor_lines(tmp_path: Path) -> None:
     for _ in range(3):
         files.write(str(tmp_path / "no" / "m"), ("x",), True, "")
     assert len(errors) == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "text", "said"),
+    [("http", "200 OK", "200 OK"), ("ldap", "one entry", "Success"), ("dns", "Success", "Success"), ("pop", "in", "")],
+)
+def test_what_the_monitorfile_says_about_a_check(service: str, text: str, said: str) -> None:
+    question = NegotiateCheck(socket=SocketOptions(address="10.1.1.1", port=1, timeout_us=1), service=service)
+    assert message(question, Outcome(True, text)) == said
+    assert message(question, Outcome(False, text)) == text
+    assert message(msgspec.structs.replace(question, connects_between=3), Outcome(True, text)) == ""
 
 
 def test_names_in_the_maintenance_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
