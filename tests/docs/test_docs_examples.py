@@ -68,7 +68,7 @@ def test_commands_that_are_named_exist(page):
         assert name in COMMANDS, name
 
 
-def test_the_site_has_every_page():
+def test_the_site_names_pages_that_exist():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     named = set(re.findall(r"[\w/-]+\.md", text))
-    assert named == {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert named <= {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}

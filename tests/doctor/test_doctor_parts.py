@@ -9,9 +9,9 @@ import pytest
 from pykeepalived.model.common import IpPrefix, Script
 from pykeepalived.model.config import Config
 from pykeepalived.model.lvs import AddressSelector, Forwarding, ForwardingMethod, Protocol, RealServer, VirtualServer
-from pykeepalived.model.vrrp import UnicastPeer, VirtualAddress, VrrpInstance, VrrpScript
+from pykeepalived.model.vrrp import UnicastPeer, VirtualAddress, VmacSettings, VrrpInstance, VrrpScript
 from pykeepalived.netio.links import Link
-from pykeepalived.tools.doctor import kernel, networks, real_server, scripts, surroundings, wire
+from pykeepalived.tools.doctor import kernel, networks, real_server, scripts, surroundings, vmac, wire
 from pykeepalived.tools.doctor.machine import Place
 
 
@@ -202,6 +202,27 @@ def advert(source="10.0.0.2", priority=100, version=2, addresses=("10.0.0.9",)):
 )  # fmt: skip
 def test_what_is_heard(frames, expected):
     assert names(wire.examine(FakeMachine(), Config(instances=(instance(),)), frames)) == expected
+
+
+RIGHT, OTHER = "00:00:5e:00:01:33", "02:aa:00:00:00:01"
+
+
+@pytest.mark.parametrize(
+    ("use", "claims", "own", "expected"),
+    [
+        (False, (), None, {"no-vmac"}),
+        (True, (("10.0.0.9", RIGHT),), None, {"vmac-answers"}),
+        (True, (("10.0.0.9", OTHER),), None, {"vmac-differs"}),
+        (True, (("10.0.0.9", RIGHT), ("10.0.0.9", OTHER)), None, {"vmac-answers", "vmac-differs"}),
+        (True, (("10.0.0.8", RIGHT),), None, {"vmac-silent"}),
+        (True, (), "10.0.0.9/24", {"vmac-differs"}),
+    ],
+)
+def test_who_answers_with_which_address(use, claims, own, expected):
+    machine = FakeMachine(addresses={"eth0": ["10.0.0.1/24", *([own] if own else [])]})
+    config = Config(instances=(instance(vmac=VmacSettings() if use else None),))
+    found = vmac.examine(machine, config, heard(claims=claims))
+    assert names(found) == expected
 
 
 def test_frames_that_make_no_sense_are_nothing():

@@ -89,3 +89,26 @@ def test_a_real_server_without_arp_ignore(cable):
     for key, value in (("arp_ignore", 1), ("arp_announce", 2)):
         other.run("sh", "-c", f"echo {value} >/proc/sys/net/ipv4/conf/all/{key}")
     assert doctor(other, *words) == {}
+
+
+def test_which_mac_address_answers_for_a_virtual_one(cable):
+    """`doctor vmac` asks on the wire: the virtual router's address is right, the interface's own is not."""
+    director, other, file, _script = cable
+    file.write_text(file.read_text().replace("interface eth0", "interface eth0\n    use_vmac"))
+
+    def asked():
+        words = (sys.executable, "-c", CTL, "doctor", "vmac", str(file), "--listen", "1", "--json")
+        done = director.run(*words, cwd=ROOT, check=False, timeout_s=120)
+        return {item["name"] for item in json.loads(done.stdout)["found"]}
+
+    assert asked() == {"vmac-silent"}
+    other.ip(
+        "link", "add", "vrrp.51", "link", "eth0", "address", "00:00:5e:00:01:33", "type", "macvlan", "mode", "private"
+    )
+    other.sysctl("net.ipv4.conf.all.arp_ignore", 1)
+    other.up("vrrp.51")
+    other.ip("address", "add", "10.9.0.200/32", "dev", "vrrp.51")
+    assert asked() == {"vmac-answers"}
+    other.ip("link", "delete", "vrrp.51")
+    other.ip("address", "add", "10.9.0.200/32", "dev", "eth0")
+    assert asked() == {"vmac-differs"}

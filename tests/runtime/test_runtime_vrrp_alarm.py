@@ -133,3 +133,23 @@ def test_a_rehearsal_sends_one_advert_each_time() -> None:
     rehearsal = Rehearsal()
     rehearsal.play()
     assert [rehearsal.play() for _ in range(3)] == [1, 1, 1]
+
+
+def test_how_late_adverts_leave_is_counted() -> None:
+    stage = Stage(late_us=300)
+    sent = [0]
+    plain = stage.ring
+
+    def ring(at_us: int | None) -> None:
+        plain(at_us)
+        sent[0] += 1
+
+    stage.alarm = Alarm(
+        cast("Reactor", stage.reactor), stage.router, ring=ring, listen=stage.listen, sent=lambda: sent[0]
+    )
+    stage.alarm.arm()
+    stage.run(0.8)
+    told = stage.alarm.lateness.told()
+    assert sum(told["counts"]) == sent[0] > 3
+    late = dict(zip(told["bounds_us"], told["counts"], strict=False))
+    assert late[500] >= sent[0] - 1
