@@ -42,7 +42,8 @@ def build_sessions(context: Context, root: Draft) -> dict[str, BfdInstance]:
 
 def _session(context: Context, draft: Draft) -> BfdInstance | None:
     if "neighbor" not in draft.values:
-        context.error("missing-value", f"bfd_instance `{draft.name}` has no `neighbor_ip`", draft.statement, 1)
+        if "neighbor" not in draft.refused:
+            context.error("missing-value", f"bfd_instance `{draft.name}` has no `neighbor_ip`", draft.statement, 1)
         return None
     source = draft.get("source")
     if source is not None and (":" in source) != (":" in draft.values["neighbor"]):

@@ -71,7 +71,7 @@ class ServerBuilder:
             return None
         forwarding = self._forwarding(draft, label)
         values: dict[str, Any] = {field: draft.values[field] for field in _PLAIN if field in draft.values}
-        if "scheduler" not in values:
+        if "scheduler" not in values and "scheduler" not in draft.refused:
             context.error("default-taken", f"virtual server {label} has no lb_algo, wlc is taken", draft.statement)
         family = self._family(draft, selector)
         servers = self._real_servers(draft, selector, family, forwarding, label)
@@ -178,6 +178,8 @@ class ServerBuilder:
                     help="leave the line out",
                 )
             return None
+        if protocol is None and "protocol" in draft.refused:
+            return Protocol.UDP
         if protocol is None:
             unknown = isinstance(selector, GroupSelector) and selector.name not in self._groups
             self._context.error(
@@ -193,9 +195,10 @@ class ServerBuilder:
     def _forwarding(self, draft: Draft, label: str) -> Forwarding:
         entry = draft.get("forwarding")
         if entry is None:
-            self._context.error(
-                "default-taken", f"virtual server {label} has no lb_kind, NAT is taken", draft.statement
-            )
+            if "forwarding" not in draft.refused:
+                self._context.error(
+                    "default-taken", f"virtual server {label} has no lb_kind, NAT is taken", draft.statement
+                )
             return Forwarding()
         return _as_forwarding(entry)
 

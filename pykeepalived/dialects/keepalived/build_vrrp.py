@@ -72,11 +72,12 @@ class InstanceBuilder:
         if draft.get("interface") == "lo":
             context.error(
                 "loopback-interface",
-                f"({name}) VRRP does not run on the loopback interface",
+                f"({name}) VRRP does not run on the loopback interface, the instance is left out",
                 draft.where["interface"],
                 1,
             )
-            del draft.values["interface"]
+            self._look_at_rest(draft)
+            return None
         if "interface" in draft.values and "vrf" in draft.values:
             context.error(
                 "interface-and-vrf", f"({name}) has an interface, vrf is not looked at", draft.where["vrf"], 0
@@ -90,10 +91,11 @@ class InstanceBuilder:
             self._look_at_rest(draft)
             return None
         if "vrid" not in draft.values:
-            context.error(
-                "missing-vrid", f"({name}) has no usable `virtual_router_id`, it is left out", draft.statement, 1,
-                help="write `virtual_router_id NUMBER`, 1 to 255",
-            )  # fmt: skip
+            if "vrid" not in draft.refused:
+                context.error(
+                    "missing-vrid", f"({name}) has no usable `virtual_router_id`, it is left out", draft.statement, 1,
+                    help="write `virtual_router_id NUMBER`, 1 to 255",
+                )  # fmt: skip
             self._look_at_rest(draft)
             return None
         values: dict[str, Any] = {field: draft.values[field] for field in _PLAIN if field in draft.values}

@@ -23,7 +23,7 @@ class Draft:
         self.values: dict[str, Any] = {}
         self.where: dict[str, Statement] = {}
         self.refused: frozenset[str] = frozenset()
-        """Fields that a value was refused for."""
+        """Fields that a value was refused for: that it is missing then needs no finding of its own."""
 
     def get(self, field: str, default: Any = None) -> Any:
         return self.values.get(field, default)

@@ -138,6 +138,7 @@ def _store(context: Context, row: Row, statement: Statement, draft: Draft, value
     if row.after is not None:
         value = row.after(context, statement, draft, value)
         if value is None:
+            draft.refused |= {row.field or row.name}
             return
     if row.field is None:
         return
@@ -198,7 +199,9 @@ def _apply_options(context: Context, table: Table, row: Row, statement: Statemen
         context.missing_word(statement, row.name, row.shows + " …", soft=row.soft)
         return
     entry = read_options(context, row.options, statement, 1)
-    if entry is not None:
+    if entry is None:
+        draft.refused |= {row.field or row.name}
+    else:
         _store(context, row, statement, draft, entry)
 
 

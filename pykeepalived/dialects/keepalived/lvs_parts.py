@@ -36,7 +36,7 @@ def build_virtual_groups(context: Context, root: Draft) -> tuple[VirtualServerGr
                 entries.append(GroupAddress(first, last, entry.get("port", 0)))
             elif not entry.refused:
                 context.error("missing-value", "the line has no address and no fwmark", entry.statement)
-        if not entries:
+        if not entries and not any(entry.refused for entry in draft.values["entries"]):
             context.warning("empty-group", f"virtual_server_group `{draft.name}` has no entries", draft.statement, 1)
         groups.append(VirtualServerGroup(draft.name, tuple(entries)))
     return tuple(groups)

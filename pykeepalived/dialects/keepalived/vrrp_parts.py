@@ -83,10 +83,15 @@ def build_hmac(context: Context, draft: Draft) -> AuthHmac | None:
             )
         else:
             keys[number] = HmacKey(number, value)
+    if not keys and "keys" in inner.values:
+        # Each of them is reported.
+        return None
     if not keys:
         context.error("missing-key", f"({draft.name}) auth_hmac has no usable key, it is not looked at", at, 0)
         return None
     active = inner.get("active_key")
+    if active not in keys and "active_key" in inner.refused:
+        return None
     if active not in keys:
         context.error(
             "missing-key", f"({draft.name}) auth_hmac has no usable active_key, it is not looked at", at, 0,
