@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from pykeepalived.dialects.keepalived.printer_agents import agent_words
 from pykeepalived.dialects.keepalived.printer_bfd import bfd_instance, track_group
 from pykeepalived.dialects.keepalived.printer_defaults import default_words
 from pykeepalived.dialects.keepalived.printer_links import dynamic_interfaces, global_words, root_words
@@ -67,6 +68,7 @@ def print_config(config: Config, *, everything: bool = False, accounts: Accounts
     with writer.block("global_defs"):
         _Globals(writer, settings).write()
         global_words(writer, settings)
+        agent_words(writer, settings)
         inherited = default_words(writer, settings.defaults)
         writer.defaults = frozenset(_shared_defaults(config))
         for name in sorted(writer.defaults):
