@@ -12,6 +12,7 @@ from pykeepalived.dialects.keepalived.rows import Kind
 from pykeepalived.dialects.keepalived.tables import LINES, TABLES, all_rows
 from pykeepalived.dialects.keepalived.tables.lvs import GROUP_ENTRY
 from pykeepalived.model import GlobalDefs
+from pykeepalived.model.agents import AgentSettings
 from pykeepalived.model.daemon import DaemonSettings
 from tests.dialects.keepalived.fake_host import FakeHost
 
@@ -124,7 +125,7 @@ def test_words_without_effect_say_so_once(tmp_path: Path) -> None:
 
 def test_fields_of_global_words_exist_in_the_model() -> None:
     """A row in effect of global_defs has a field, or is a default that instances and servers take."""
-    model = {*GlobalDefs.__struct_fields__, *DaemonSettings.__struct_fields__}
+    model = {*GlobalDefs.__struct_fields__, *DaemonSettings.__struct_fields__, *AgentSettings.__struct_fields__}
     inherited = {
         "sender", "smtp_server", "smtp_helo_name", "smtp_connect_timeout_us", "recipients", "smtp_alert",
         "smtp_alert_vrrp", "smtp_alert_checker", "email_faults", "no_checker_emails",
@@ -134,7 +135,7 @@ def test_fields_of_global_words_exist_in_the_model() -> None:
         "higher_prio_send_advert", "version", "check_unicast_src", "skip_check_adv_addr", "strict",
         "notify_priority_changes", "owner_ignore_adverts", "ready_gate",
         "nftables", "nftables_priority", "nftables_ifindex", "nftables_counters", "vrrp_iptables", "vrrp_ipsets",
-        "nftables_ipvs", "nftables_ipvs_priority", "nftables_ipvs_start_fwmark",
+        "nftables_ipvs", "nftables_ipvs_priority", "nftables_ipvs_start_fwmark", "enable_snmp_rfc",
     }  # fmt: skip
     for context, row in all_rows():
         if context == "global_defs" and row.later is None:
