@@ -18,6 +18,9 @@ from pykeepalived.runtime.program import Logger
 from pykeepalived.units import SECOND_US
 
 _RESTART_US: Final = SECOND_US
+#: One that dies young waits twice as long each time, up to a minute.
+_SETTLED_US: Final = 60 * SECOND_US
+_LONGEST_US: Final = 60 * SECOND_US
 _IDENT: Final = "Keepalived_metrics"
 
 
@@ -33,6 +36,8 @@ class TelemetryOwner:
         self._adopt = adopt
         self._wanted: tuple[str, str] | None = None
         self._timer: Timer | None = None
+        self._started_us = 0
+        self._delay_us = _RESTART_US // 2
         self._path: str | None = None
         """The socket of the process that runs."""
         self.pid = 0
@@ -43,6 +48,7 @@ class TelemetryOwner:
         if wanted == self._wanted:
             return
         self._wanted = wanted
+        self._delay_us = _RESTART_US // 2
         if self.pid:
             self._kill()  # its end is heard, and a successor started if one is wanted
         else:
@@ -54,7 +60,9 @@ class TelemetryOwner:
             return False
         self.pid = 0
         if self._wanted is not None:
-            self._timer = self._reactor.call_later(_RESTART_US, self._start)
+            lived_us = self._reactor.now_us() - self._started_us
+            self._delay_us = _RESTART_US if lived_us > _SETTLED_US else min(2 * self._delay_us, _LONGEST_US)
+            self._timer = self._reactor.call_later(self._delay_us, self._start)
         return True
 
     def close(self) -> None:
@@ -102,8 +110,13 @@ class TelemetryOwner:
             for _, far in pairs:
                 far.close()
         for near, _ in pairs:
-            if not self.pid or not self._adopt(near):
+            if not self.pid:
                 near.close()
+            elif not self._adopt(near):
+                # It hears that and ends.
+                near.close()
+                self._log.error("Metrics need the control socket, and there is none")
         if self.pid:
+            self._started_us = self._reactor.now_us()
             self._path = place.path
             self._log.info(f"Starting metrics process, pid={self.pid}")

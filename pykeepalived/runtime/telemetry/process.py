@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 from pykeepalived.model.listening import ListenPlace
 from pykeepalived.processes import helper, names
 from pykeepalived.reactor import Reactor
+from pykeepalived.runtime.capabilities import keep_only
 from pykeepalived.runtime.telemetry import exposition
 from pykeepalived.runtime.telemetry.feed import Feed, Snapshot
 from pykeepalived.runtime.telemetry.http import Asked, HttpServer, Reply
@@ -100,9 +101,13 @@ def give_up_rights() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        try:
+            os.setgroups([])
+            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        except PermissionError:
+            # A container's root that may not change its user: at least what it may do is given up.
+            keep_only(frozenset())
         resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     names.no_new_privileges()
     # The kernel forgets it when the user changes.
