@@ -96,7 +96,11 @@ class Router:
         wait_until(lambda: self.holds() is there, 120, f"{self.space.name} {'with' if there else 'without'} the VIP")
 
     def status(self) -> dict:
-        return json.loads(self.space.run(*CONTROL, "status", "--json").stdout)
+        # keepalivedctl waits 5 s for a daemon; one that gets no processor needs longer.
+        told = wait_until(
+            lambda: self.space.run(*CONTROL, "status", "--json", check=False).stdout, 120, "an answer of the daemon"
+        )
+        return json.loads(told)
 
     def left(self) -> list[str]:
         return self.space.run("find", "/run", "-type", "f", "-o", "-type", "s").stdout.split()
@@ -152,6 +156,8 @@ def test_a_killed_vrrp_process_is_replaced_and_nobody_is_master_twice(pair):
     a.start()
     b.start()
     settled(pair)
+    # The addresses come before the parent hears of it, and what it has not heard of no successor knows.
+    wait_until(lambda: a.status()["vrrp"]["instances"][0]["state"] == "MASTER", 120, "a that has told its parent")
     first, told, elections = a.pid("vrrp"), a.notes.read_text(), b.log.count("MASTER")
     os.kill(first, signal.SIGKILL)
     # The successor goes on as MASTER: nothing is announced, nobody is notified, the other router notices nothing.
