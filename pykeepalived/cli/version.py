@@ -16,8 +16,11 @@ from pykeepalived import KEEPALIVED_VERSION, __version__
 RELEASE_DATE: Final = "11/21,2026"
 TITLE: Final = f"Keepalived v{KEEPALIVED_VERSION} ({RELEASE_DATE})"
 
-_CONFIGURE_OPTIONS: Final = "--enable-json --enable-regex --enable-nftables"
-_CONFIG_OPTIONS: Final = "NFTABLES LVS REGEX VRRP VRRP_AUTH JSON OLD_CHKSUM_COMPAT INIT=systemd SYSTEMD_NOTIFY"
+_CONFIGURE_OPTIONS: Final = "--enable-json --enable-regex --enable-nftables --enable-bfd --enable-log-file"
+_CONFIG_OPTIONS: Final = (
+    "NFTABLES LVS REGEX VRRP VRRP_AUTH VRRP_VMAC JSON BFD OLD_CHKSUM_COMPAT FILE_LOGGING LOG_FILE_APPEND INIT=systemd "
+    "SYSTEMD_NOTIFY"
+)
 
 
 def version_text() -> str:
