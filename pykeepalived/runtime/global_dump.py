@@ -16,14 +16,17 @@ _UNSET: Final = 4_294_967_295
 _BUFFERS: Final = ("vrrp_netlink_cmd", "vrrp_netlink_monitor", "process_monitor")
 
 
-def global_lines(settings: GlobalDefs) -> Iterator[str]:
-    """One ` label = value` a line, without the section's title. Nothing here is a secret."""
+def global_lines(settings: GlobalDefs, *, vrrp: bool = False) -> Iterator[str]:
+    """One ` label = value` a line, without the section's title. Nothing here is a secret.
+
+    `vrrp`: as the VRRP process knows it, which has filled in what the file leaves open.
+    """
     yield from _identity(settings)
     yield from _mail(settings)
-    yield from _reload(settings)
+    yield from _reload(settings, vrrp=vrrp)
     yield from _load_balancing(settings)
     yield from _fifos(settings)
-    yield from _vrrp(settings)
+    yield from _vrrp(settings, vrrp=vrrp)
     yield from _processes(settings)
     yield from _rest(settings)
 
@@ -78,7 +81,7 @@ def _mail(settings: GlobalDefs) -> Iterator[str]:
     yield f" Checkers log all failures = {_truth(settings.checker_log_all_failures)}"
 
 
-def _reload(settings: GlobalDefs) -> Iterator[str]:
+def _reload(settings: GlobalDefs, *, vrrp: bool) -> Iterator[str]:
     daemon = settings.daemon
     if daemon.reload_check_config is None:
         yield " No test config before reload"
@@ -94,6 +97,10 @@ def _reload(settings: GlobalDefs) -> Iterator[str]:
         if script is not None:
             yield f" {title} script = {_script(script)}, timeout {_seconds(timeout_us)}"
     yield f" Dynamic interfaces = {_truth(settings.dynamic_interfaces)}"
+    if settings.dynamic_interfaces:
+        yield f" Allow interface changes = {_truth(settings.allow_if_changes)}"
+    if vrrp:
+        yield f" Default interface = {settings.default_interface}"
     yield f" Disable local IGMP = {'yes' if settings.disable_local_igmp else 'no'}"
     yield f" Use VRRPv2 checksum for VRRPv3 IPv4 = {'yes' if settings.defaults.v3_checksum_as_v2 else 'no'}"
 
@@ -124,7 +131,7 @@ def _fifos(settings: GlobalDefs) -> Iterator[str]:
     yield f" FIFO write vrrp states on reload = {_truth(settings.daemon.fifo_write_vrrp_states_on_reload)}"
 
 
-def _vrrp(settings: GlobalDefs) -> Iterator[str]:
+def _vrrp(settings: GlobalDefs, *, vrrp: bool) -> Iterator[str]:
     defaults = settings.defaults
     yield f" VRRP notify priority changes = {_truth(defaults.notify_priority_changes)}"
     yield f" VRRP IPv4 mcast group = {settings.multicast_group4}"
@@ -134,6 +141,9 @@ def _vrrp(settings: GlobalDefs) -> Iterator[str]:
     yield f" Gratuitous ARP refresh timer = {_seconds(defaults.garp_refresh_us)}"
     yield f" Gratuitous ARP refresh repeat = {defaults.garp_refresh_repeat}"
     delay_us, repeat = defaults.garp_lower_prio_delay_us, defaults.garp_lower_prio_repeat
+    if vrrp:
+        delay_us = defaults.garp_delay_us if delay_us is None else delay_us
+        repeat = defaults.garp_repeat if repeat is None else repeat
     yield f" Gratuitous ARP lower priority delay = {_UNSET if delay_us is None else _seconds(delay_us)}"
     yield f" Gratuitous ARP lower priority repeat = {_UNSET if repeat is None else repeat}"
     yield f" Num adverts before down = {defaults.down_timer_adverts}"

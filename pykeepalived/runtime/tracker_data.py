@@ -92,7 +92,8 @@ def process_lines(view: View) -> Iterable[str]:
         yield f"   Weight = {item.weight}{' reverse' if item.reverse else ''}"
         yield f"   Terminate delay = {item.terminate_delay_us / SECOND_US:.6f}s"
         yield f"   Fork delay = {item.fork_delay_us / SECOND_US:.6f}s"
-        yield f"   Delay timer {'running' if status.waiting else 'not running'}"
+        for kind, running in (("Fork", status.waiting and not status.up), ("Terminate", status.waiting and status.up)):
+            yield f"   {kind} delay timer {'' if running else 'not '}running"
         yield f"   Full command = {'true' if by_command_line(item) else 'false'}"
         yield from (f" {line}" for line in users(view, "track_processes", item.name, item))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from pykeepalived.model.common import Family
 from pykeepalived.model.config import Config
-from pykeepalived.model.vrrp import GarpGroup
+from pykeepalived.model.vrrp import GarpGroup, VrrpState
 from pykeepalived.netio.links import Link
 from pykeepalived.netio.sockets import Place
 from pykeepalived.runtime import tracker_data
@@ -20,7 +20,7 @@ from pykeepalived.units import SECOND_US
 def data(view: View) -> str:
     """The sections of keepalived.data that the VRRP process knows (keepalived-behaviour 5.3)."""
     sections = [
-        ("Global definitions", global_lines(view.config.globals)),
+        ("Global definitions", global_lines(view.config.globals, vrrp=True)),
         *static_sections(view),
         ("Static Track groups", _track_group_lines(view.config)),
         ("VRRP Topology", instances(view)),
@@ -44,7 +44,9 @@ def data(view: View) -> str:
 def _sockpool_lines(view: View) -> Iterator[str]:
     members: dict[Place, list[str]] = {}
     vrids = {item.name: item.vrid for item in view.instances}
+    configs, sizes = view.by_name(), dict[Place, int]()
     for name, place in view.places.items():
+        sizes[place] = max(sizes.get(place, 0), configs[name].kernel_rx_buf_size or 0)
         members.setdefault(place, []).append(f"     {name} vrid {vrids.get(name, 0)}")
     for place, lines in members.items():
         if place not in view.descriptors:
@@ -54,6 +56,10 @@ def _sockpool_lines(view: View) -> Iterator[str]:
         yield f"   Interface = {place.ifname or 'any'}"
         yield f"   Family = {'IPv6' if place.family is Family.INET6 else 'IPv4'}"
         yield f"   Protocol = {'AH' if place.protocol == 51 else 'VRRP'}"
+        yield f"   Type = {'Unicast' if place.local else 'Multicast'}"
+        if place.local:
+            yield f"   Address = {place.local}"
+        yield f"   Rx buf size = {sizes.get(place, 0)}"
         yield "   VRRP instances"
         yield from lines
 
@@ -75,9 +81,12 @@ def _track_group_lines(config: Config) -> Iterator[str]:
 
 def _group_lines(view: View) -> Iterator[str]:
     configs = {group.name: group for group in view.config.sync_groups}
+    members = {item.name: item.state for item in view.instances}
     for item in view.groups:
         group = configs[item.name]
         yield f" VRRP Sync Group = {item.name}, {item.state.name}"
+        states = [members[name] for name in item.members if name in members]
+        yield f"   Num member fault {states.count(VrrpState.FAULT)}, num member init {states.count(VrrpState.INIT)}"
         yield "   VRRP member instances :"
         yield from (f"     {member}" for member in item.members)
         if group.tracking_weight:
@@ -101,11 +110,13 @@ def _script_lines(view: View) -> Iterator[str]:
         yield f"   Weight = {script.weight}{' reverse' if script.reverse else ''}"
         yield f"   Rise = {script.rise}"
         yield f"   Fall = {script.fall}"
-        yield f"   Init state = {'failed' if script.init_fail else 'unknown'}"
-        words = {None: "INIT", True: "GOOD", False: "BAD"}
-        yield f"   Status = {words[item.up]}"
+        yield f"   Result = {item.count}"
+        yield "   Insecure = no"
+        yield f"   Init state = {'failed' if script.init_fail else 'INIT' if item.up is None else 'unknown'}"
+        yield f"   Status = {'GOOD' if item.up else 'BAD'}"
         if script.script.user is not None:
             yield f"   Script uid:gid = {script.script.user.uid}:{script.script.user.gid}"
+        yield "   VRRP instances :"
         yield from (f" {line}" for line in tracker_data.users(view, "track_scripts", script.name, script))
         yield f"   State = {'running' if item.running else 'idle'}"
 
@@ -116,5 +127,6 @@ def _interface_lines(links: Iterable[Link]) -> Iterator[str]:
         yield f"   index = {link.index}"
         if link.mac:
             yield f"   MAC = {link.mac.hex(':')}"
-        yield f"   State = {'UP, RUNNING' if link.up else 'DOWN'}"
+        admin = "UP" if link.admin_up or link.up else "not UP"
+        yield f"   State = {admin}, {'RUNNING' if link.up else 'not RUNNING'}"
         yield f"   MTU = {link.mtu}"

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pykeepalived.model.common import Family, Script
-from pykeepalived.model.config import GlobalDefs
 from pykeepalived.model.vrrp import SyncGroup, TrackedInterface, TrackedScript, VrrpInstance, VrrpState
 from pykeepalived.runtime import tracker_data
 from pykeepalived.runtime.vrrp_data_routing import route_text, rule_text
@@ -29,9 +28,9 @@ def instances(view: View) -> Iterator[str]:
         yield f" VRRP Instance = {item.name}"
         for line in (
             *_state_lines(view, item, instance),
-            *_place_lines(view.config.globals, item, instance),
+            *_place_lines(view, item, instance),
             *_garp_lines(instance),
-            *_settings_lines(item, instance),
+            *_settings_lines(view, item, instance),
             *_list_lines(view, instance),
             *_tail_lines(view, item, instance),
         ):
@@ -53,19 +52,29 @@ def _state_lines(view: View, item: InstanceStatus, instance: VrrpInstance) -> It
     if item.group:
         yield f"Sync group = {item.group}"
     yield f"State = {item.state.name}"
-    if item.state is VrrpState.BACKUP and item.master_address:
-        yield f"Master router = {item.master_address}"
-        yield f"Master priority = {item.master_priority}"
+    if item.state is VrrpState.BACKUP:
+        yield f"Master router = {item.master_address or '(none)'}"
+        yield f"Master priority = {item.master_priority if item.master_address else 0}"
         if instance.version != 2:
             yield f"Master advert interval = {item.master_interval_us // MILLISECOND_US} milli-sec"
     if instance.unicast_peers:
         yield "Flags:"
         yield "  Using unicast"
+    elif instance.vmac is not None:
+        yield "Flags:"
     else:
         yield "Flags: none"
     yield f"Wantstate = {item.wanted.name}"
-    yield f"Number of interface and track script faults = {len(item.faults)}"
+    down = [fault for fault in item.faults if fault.startswith("interface ")]
+    yield "Number of config faults = 0"
+    yield f"Number of tracker faults = {len(item.faults) - len(down)}"
+    yield f"Flags of interface faults{':' if down else ' - (none)'}"
+    yield from (f"  {fault}" for fault in down)
+    waiting = {script.name for script in view.scripts if script.up is None}
+    yield f"Number of track scripts init = {sum(each.name in waiting for each in instance.track_scripts)}"
     yield f"Last transition = {_instant(view.epoch_s(item.last_transition_us))}"
+    due = "DISABLED" if item.timer_us is None else _instant(view.epoch_s(item.timer_us))
+    yield f"Read timeout = {due}"
     down_us = master_down_us(
         instance.version, item.effective_priority, item.master_interval_us, instance.down_timer_adverts
     )
@@ -79,13 +88,16 @@ def _instant(epoch_s: float) -> str:
     return f"{micro // SECOND_US}.{fraction} ({words.format(fraction)})"
 
 
-def _place_lines(settings: GlobalDefs, item: InstanceStatus, instance: VrrpInstance) -> Iterator[str]:
-    vmac = instance.vmac
+def _place_lines(view: View, item: InstanceStatus, instance: VrrpInstance) -> Iterator[str]:
+    settings, vmac = view.config.globals, instance.vmac
+    links = {link.name: link for link in view.links}
     name = item.interface or "none"
     if instance.use_vmac_addr:
         yield "Use VMAC for VIPs on other interfaces"
     if vmac is not None and vmac.ifname is not None:
-        yield f"Use {'VMAC' if vmac.kind == 'macvlan' else 'IPVLAN'}, i/f name {vmac.ifname}"
+        up = vmac.ifname in links and links[vmac.ifname].up
+        state = f", is_up = {_yes(up)}, xmit_base = {_yes(instance.vmac_xmit_base)}"
+        yield f"Use {'VMAC' if vmac.kind == 'macvlan' else 'IPVLAN'}, i/f name {vmac.ifname}{state}"
         if vmac.mac is not None:
             yield f"  MAC = {vmac.mac.hex(':')}"
         kind = "vmac" if vmac.kind == "macvlan" else vmac.kind
@@ -103,7 +115,8 @@ def _place_lines(settings: GlobalDefs, item: InstanceStatus, instance: VrrpInsta
     if not instance.unicast_peers:
         six = item.family is Family.INET6
         group = instance.multicast_group or (settings.multicast_group6 if six else settings.multicast_group4)
-        yield f"Multicast address {group}"
+        link = links.get(item.interface or "") if six else None
+        yield f"Multicast address {group}{f', ifindex {link.index}' if link else ''}"
 
 
 def _garp_lines(instance: VrrpInstance) -> Iterator[str]:
@@ -116,7 +129,7 @@ def _garp_lines(instance: VrrpInstance) -> Iterator[str]:
     yield f"Gratuitous ARP lower priority repeat = {garp.lower_prio_repeat}"
 
 
-def _settings_lines(item: InstanceStatus, instance: VrrpInstance) -> Iterator[str]:
+def _settings_lines(view: View, item: InstanceStatus, instance: VrrpInstance) -> Iterator[str]:
     yield f"Down timer adverts = {instance.down_timer_adverts}"
     yield f"Send advert after receive lower priority advert = {_yes(not instance.lower_prio_no_advert)}"
     yield f"Send advert after receive higher priority advert = {_yes(instance.higher_prio_send_advert is True)}"
@@ -130,6 +143,9 @@ def _settings_lines(item: InstanceStatus, instance: VrrpInstance) -> Iterator[st
         yield f"Advert interval = {instance.advert_interval_us // SECOND_US} sec"
     else:
         yield f"Advert interval = {instance.advert_interval_us // MILLISECOND_US} milli-sec"
+    if item.state is VrrpState.MASTER and item.timer_us is not None:
+        sent_us = round(view.epoch_s(item.timer_us - instance.advert_interval_us) * SECOND_US)
+        yield f"Last advert sent = {sent_us // SECOND_US}.{sent_us % SECOND_US:06d}"
     yield f"Accept = {_on(instance.accept)}"
     yield f"Preempt = {_on(not instance.nopreempt)}"
     if instance.preempt_delay_us:

@@ -356,6 +356,8 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The address that its adverts come from; None: unknown."""
     master_interval_us: int = 0
     """The advert interval that the down timer counts with: the master's, or our own as master."""
+    timer_us: int | None = None
+    """When its timer runs out: the next advert, or the master's silence; None: it has none."""
     heard_priority: int = 0
     """Of the last master that was not us; 0: none was heard yet (`master_priority` in keepalived.json)."""
     addresses_set: bool = False
@@ -385,6 +387,8 @@ class ScriptStatus(msgspec.Struct, frozen=True, kw_only=True):
     timed_out: bool
     running: bool
     runs: int
+    count: int = 0
+    """How far between down for good (0) and up for good (rise + fall - 1) its results have brought it."""
     skipped: int
     """Runs left out because the one before was still active."""
     next_run_us: int | None

@@ -138,6 +138,7 @@ class ScriptTracker:
             timed_out=self._timed_out,
             running=self.running,
             runs=self.runs,
+            count=self._count if self.up is not None else 0,
             skipped=self.skipped,
             next_run_us=self.next_run_us,
         )

@@ -27,6 +27,7 @@ def instance_status(instance: Instance) -> InstanceStatus:
         stats=msgspec.structs.replace(instance.stats, refusals=dict(instance.stats.refusals)),
         source=instance.source,
         master_interval_us=instance.master_interval_us,
+        timer_us=instance.timer_us,
         heard_priority=instance.heard_priority,
         addresses_set=instance.state is MASTER and bool(all_addresses(instance.config)),
         group=instance.group.name if instance.group else None,

@@ -13,15 +13,26 @@ Members of a sync group fail together, so one priority moving alone would only m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from pykeepalived.model.vrrp import SyncGroup, TrackedFile, TrackedInterface, TrackedScript, VrrpInstance
+from pykeepalived.model.vrrp import (
+    SyncGroup,
+    TrackBfd,
+    TrackedFile,
+    TrackedInterface,
+    TrackedProcess,
+    TrackedScript,
+    VrrpInstance,
+)
 from pykeepalived.vrrp.facts import interface_trackers
 from pykeepalived.vrrp.scripts import ScriptTracker
 from pykeepalived.vrrp.timers import HIGHEST_BACKUP, OWNER
 from pykeepalived.vrrp.watched import Watched
+
+_Named = TypeVar("_Named", TrackedScript, TrackedFile, TrackedProcess, TrackBfd)
+_WATCHED: Final = ("track_files", "track_processes", "track_bfds")
 
 _MAX_WEIGHT: Final = 253
 #: The product of a file's content and its weight from which on it is a fault (keepalived-behaviour 8).
@@ -143,11 +154,15 @@ def assess(
     """
     weighted = group is None or group.tracking_weight
     total = _Sum()
-    for interface in (*interface_trackers(config), *(group.track_interfaces if group else ())):
+    # What instance and group name both counts once, as the instance has it.
+    interfaces = interface_trackers(config)
+    named = {tracker.ifname for tracker in interfaces}
+    of_group = [tracker for tracker in group.track_interfaces if tracker.ifname not in named] if group else []
+    for interface in (*interfaces, *of_group):
         weight = interface.weight if weighted else 0
         up = links.get(interface.ifname, False)
         total.add(f"interface {interface.ifname}", weight, interface.reverse, up, interface_fault(interface))
-    for tracked in (*config.track_scripts, *(group.track_scripts if group else ())):
+    for tracked in (*config.track_scripts, *_others(group.track_scripts if group else (), config.track_scripts)):
         script = scripts.get(tracked.name)
         if script is not None:
             _add_script(total, tracked, script, weighted=weighted)
@@ -155,9 +170,10 @@ def assess(
         for interface in watched.static_of(config.name):
             up = links.get(interface.ifname, False)
             total.add(f"static interface {interface.ifname}", 0, False, up, interface_fault(interface))
-        for owner in (config, group):
-            if owner is not None:
-                _add_watched(total, owner, watched, weighted=weighted)
+        _add_watched(total, config, watched, weighted=weighted)
+        if group is not None:
+            rest: dict[str, Any] = {field: _others(getattr(group, field), getattr(config, field)) for field in _WATCHED}
+            _add_watched(total, msgspec.structs.replace(group, **rest), watched, weighted=weighted)
     if config.unicast_fault_no_peer and config.unicast_without_peers:
         total.faults.append(NO_PEER)
     if source is None and not tentative:
@@ -167,6 +183,12 @@ def assess(
         priority = max(1, min(HIGHEST_BACKUP, priority + total.weight))
     faults = tuple(dict.fromkeys(total.faults))
     return Standing(faults, tuple(total.waits_for), priority, tentative, gated, tuple(total.parts))
+
+
+def _others(theirs: Sequence[_Named], own: Sequence[_Named]) -> tuple[_Named, ...]:
+    """What a group tracks without what the instance tracks itself."""
+    names = {tracked.name for tracked in own}
+    return tuple(tracked for tracked in theirs if tracked.name not in names)
 
 
 def _add_script(total: _Sum, tracked: TrackedScript, script: ScriptTracker, *, weighted: bool) -> None:

@@ -49,6 +49,7 @@ def build_groups(
         )
         for name in members:
             _tracked_on_both(context, draft, group, instances[name])
+            instances[name] = _with_joint_weights(group, instances[name], trackers)
         if not group.tracking_weight:
             for name in members:
                 instances[name] = _without_weights(context, draft, instances[name], trackers)
@@ -87,6 +88,33 @@ def _tracked_on_both(context: Context, draft: Draft, group: SyncGroup, instance:
             0,
             help="leave one of them out",
         )
+
+
+def _with_joint_weights(group: SyncGroup, instance: VrrpInstance, trackers: Trackers) -> VrrpInstance:
+    """What both track counts once for the member: as a condition if either has it without a weight, else with the
+    group's weight (seen in keepalived 2.2.7 and 2.4.3)."""
+    theirs = {tracked.ifname: tracked for tracked in group.track_interfaces}
+    interfaces = tuple(
+        each
+        if (other := theirs.get(each.ifname)) is None
+        else msgspec.structs.replace(other, weight=other.weight if each.weight else 0)
+        for each in instance.track_interfaces
+    )
+    changed: dict[str, Any] = {"track_interfaces": interfaces}
+    for field, owners in (("track_scripts", trackers.scripts), ("track_files", trackers.files)):
+        named = {tracked.name: tracked for tracked in getattr(group, field)}
+        joint = []
+        for each in getattr(instance, field):
+            if each.name in named:
+                other, owner = named[each.name], owners.get(each.name)
+                default = owner.weight if owner else 0
+                mine = default if each.weight is None else each.weight
+                weight = default if other.weight is None else other.weight
+                joint.append(msgspec.structs.replace(other, weight=weight if mine else 0))
+            else:
+                joint.append(each)
+        changed[field] = tuple(joint)
+    return msgspec.structs.replace(instance, **changed)
 
 
 def _members(context: Context, draft: Draft, instances: dict[str, VrrpInstance], taken: dict[str, str]) -> list[str]:

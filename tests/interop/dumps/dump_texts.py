@@ -73,7 +73,7 @@ _PASSING = re.compile(
     r"(State|Wantstate|Master router|Master priority|Master advert int|Number of|Flags|Using unicast|Last|Read timeout"
     r"|Master down timer|Using src_ip|fd_in|Effective|Total|Status|Result|Current proc|Have quorum|Insecure|Init state"
     r"|\w+ delay timer|Delay timer|Num member|VRRP instances|GARP next|GNA next|Bfd is|Highest other|unspecified"
-    r"|Path|Rogue|Roger|VRRPv3 uses|Master rx lower|Password|Fork delay timer|Terminate delay timer|Tracking VRRP)"
+    r"|interface \S+ (?:down|up)$|no source|Path|Rogue|Roger|VRRPv3 uses|Master rx lower|Password|Fork delay timer|Terminate delay timer|Tracking VRRP)"
 )
 _UNREAD = ("Interfaces", "VRRP Sockpool", "Global definitions", "VRRP Track BFDs")
 
@@ -168,3 +168,31 @@ def differences(theirs: Facts, ours: Facts) -> list[str]:
         found += [f"{name}: keepalived: {line}" for line in theirs[name] - ours[name]]
         found += [f"{name}: pykeepalived: {line}" for line in ours[name] - theirs[name]]
     return sorted(found)
+
+
+# ── the labels of the VRRP file ──────────────────────────────────────────────────────────────────────────────────────
+
+#: Lines of 2.2.7 that are not in ours, by how they begin: words of builds and libraries, what 2.4.3 says in other words,
+#: and counts inside of keepalived.
+NOT_OURS = (
+    "SNMP", "DBus", "libnftnl version", "Number of interface and track script faults", "GARP next time",
+    "GNA next time", "BFD realtime limit", "VRRP realtime limit", "Checker realtime limit", "nftables table name",
+    "nftables base chain priority", "nftables don't force", "nftables force", "LVS syncd", "Highest other priority", "fd_in", "Flags",
+    "Master advert int",
+)  # fmt: skip
+_LABEL = re.compile(r"\s*(?: = | : ?|:$| - |, ).*| \(?\d.*| '.*")
+
+
+def labels(text: str) -> set[tuple[str, str]]:
+    """Section and label of each line that has a label, in the three upper levels."""
+    found, section = set(), ""
+    for line in text.splitlines():
+        title = _SECTION.match(line)
+        if title is not None:
+            section = re.sub(r" \d+$", "", title[1])
+            continue
+        depth = len(line) - len(line.lstrip())
+        if section in ("Interfaces", "VRRP Sockpool") or depth > 3 or not line.strip():
+            continue
+        found.add((section, _LABEL.sub("", line.strip(), count=1)))
+    return found
