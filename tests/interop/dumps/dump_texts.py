@@ -73,7 +73,8 @@ _PASSING = re.compile(
     r"(State|Wantstate|Master router|Master priority|Master advert int|Number of|Flags|Using unicast|Last|Read timeout"
     r"|Master down timer|Using src_ip|fd_in|Effective|Total|Status|Result|Current proc|Have quorum|Insecure|Init state"
     r"|\w+ delay timer|Delay timer|Num member|VRRP instances|GARP next|GNA next|Bfd is|Highest other|unspecified"
-    r"|interface \S+ (?:down|up)$|no source|Path|Rogue|Roger|VRRPv3 uses|Master rx lower|Password|Fork delay timer|Terminate delay timer|Tracking VRRP)"
+    r"|interface \S+ (?:down|up)$|no source"
+    r"|Path|Rogue|Roger|VRRPv3 uses|Master rx lower|Password|Fork delay timer|Terminate delay timer|Tracking VRRP)"
 )
 _UNREAD = ("Interfaces", "VRRP Sockpool", "Global definitions", "VRRP Track BFDs")
 
@@ -172,13 +173,13 @@ def differences(theirs: Facts, ours: Facts) -> list[str]:
 
 # ── the labels of the VRRP file ──────────────────────────────────────────────────────────────────────────────────────
 
-#: Lines of 2.2.7 that are not in ours, by how they begin: words of builds and libraries, what 2.4.3 says in other words,
-#: and counts inside of keepalived.
+#: Lines of 2.2.7 that are not in ours, by how they begin: words of builds and libraries, what 2.4.3 says in other
+#: words, and counts inside of keepalived.
 NOT_OURS = (
     "SNMP", "DBus", "libnftnl version", "Number of interface and track script faults", "GARP next time",
     "GNA next time", "BFD realtime limit", "VRRP realtime limit", "Checker realtime limit", "nftables table name",
-    "nftables base chain priority", "nftables don't force", "nftables force", "LVS syncd", "Highest other priority", "fd_in", "Flags",
-    "Master advert int",
+    "nftables base chain priority", "nftables don't force", "nftables force", "LVS syncd", "Highest other priority",
+    "fd_in", "Flags", "Master advert int",
 )  # fmt: skip
 _LABEL = re.compile(r"\s*(?: = | : ?|:$| - |, ).*| \(?\d.*| '.*")
 
