@@ -4,7 +4,8 @@
 
 Two routers of the same program on one wire, N instances each at an advert_int of 0.1 s: one sends, the other one hears.
 The CPU time of the VRRP children (/proc/PID/schedstat) over S seconds, divided by the adverts, is what an advert costs;
-the share that was spent in the kernel is what no program could save. Memory is what the VRRP child has for itself
+the limit is what a process needs that does nothing but the system calls (one
+`sendto` an advert; `epoll_wait` and `recv`) at the same rhythm. Memory is what the VRRP child has for itself
 (private pages) with N instances less that with one.
 """
 
@@ -13,16 +14,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import select
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from common import ROOT, Row, finish, options_of, programs
+from failover import advert_of
 
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
+
+_INTERVAL_S = 0.1
 
 
 def config(interfaces: int, each: int, priority: int, interval_s: float) -> str:
@@ -65,11 +73,6 @@ class Daemon:
 
     def cpu_s(self) -> float:
         return int(Path(f"/proc/{self.child()}/schedstat").read_text().split()[0]) / 1e9
-
-    def kernel_share(self) -> tuple[int, int]:
-        """Clock ticks so far: in the kernel, and in all."""
-        fields = Path(f"/proc/{self.child()}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[12]), int(fields[11]) + int(fields[12])
 
     def private_kib(self) -> int:
         text = Path(f"/proc/{self.child()}/smaps_rollup").read_text()
@@ -124,25 +127,83 @@ def measure(argv: list[str], instances: int, seconds: float, base_kib: int) -> d
     """Microseconds per advert, and KiB per instance."""
     with pair(argv, instances) as (master, backup):
         before = master.cpu_s(), backup.cpu_s()
-        ticks = master.kernel_share(), backup.kernel_share()
         start = time.monotonic()
         time.sleep(seconds)
         adverts = instances * (time.monotonic() - start) / 0.1
         sent = (master.cpu_s() - before[0]) / adverts * 1e6
         heard = (backup.cpu_s() - before[1]) / adverts * 1e6
-        shares = [
-            100 * (now[0] - then[0]) / max(1, now[1] - then[1])
-            for now, then in zip((master.kernel_share(), backup.kernel_share()), ticks, strict=True)
-        ]
         settle(master, backup, instances)
         memory_kib = (backup.private_kib() - base_kib) / max(1, instances - 1)
         return {
             "sent, us": sent,
-            "of it system calls, %": shares[0],
             "heard, us": heard,
-            "of that system calls, %": shares[1],
             "memory, KiB": memory_kib,
         }
+
+
+def limit(instances: int, seconds: float) -> dict[str, float]:
+    """Microseconds per advert of two processes that only send and only receive, as many and as often."""
+    packets = [advert_of((0, vrid), 200, _INTERVAL_S) for vrid in range(1, instances + 1)]
+    with Lab(f"adverts-limit-{os.getpid()}") as lab:
+        spaces = lab.namespace("a"), lab.namespace("b")
+        lab.link(spaces[0], "eth0", spaces[1], "eth0")
+        for space, address in zip(spaces, ("10.9.0.2", "10.9.0.1"), strict=True):
+            space.address("eth0", f"{address}/16")
+        pids = [_alone(partial(_send, spaces[0], packets)), _alone(partial(_receive, spaces[1]))]
+        try:
+            time.sleep(1)
+            before = [_cpu_s(pid) for pid in pids]
+            start = time.monotonic()
+            time.sleep(seconds)
+            adverts = instances * (time.monotonic() - start) / _INTERVAL_S
+            sent, heard = ((_cpu_s(pid) - then) / adverts * 1e6 for pid, then in zip(pids, before, strict=True))
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+    return {"sent, us": sent, "heard, us": heard}
+
+
+def _cpu_s(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def _alone(work: Callable[[], None]) -> int:
+    """In a process of its own, until it is killed."""
+    pid = os.fork()
+    if not pid:
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return pid
+
+
+def _send(space: Namespace, packets: list[bytes]) -> None:
+    with space.inside():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.9.0.2"))
+    send, to = sock.sendto, ("224.0.0.18", 0)
+    due = time.monotonic()
+    while True:
+        for packet in packets:
+            send(packet, to)
+        due += _INTERVAL_S
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+def _receive(space: Namespace) -> None:
+    with space.inside():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 112)
+    membership = socket.inet_aton("224.0.0.18") + socket.inet_aton("10.9.0.1")
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+    epoll = select.epoll()
+    epoll.register(sock, select.EPOLLIN)
+    receive = sock.recv
+    while epoll.poll():
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                receive(8192)
 
 
 def main() -> int:
@@ -158,15 +219,19 @@ def main() -> int:
         for _ in range(options.rounds if size == options.instances else 1):
             for name, argv in programs().items():
                 found[name][size].append(measure(argv, size, options.seconds, base_kib[name]))
+    least = limit(options.instances, options.seconds)
     print(
-        "| program | instances | CPU per advert sent, µs | of it system calls, % | per advert heard, µs | of that, %"
-        " | private memory per instance, KiB |"
+        "| program | instances | CPU per advert sent, µs | per advert heard, µs | private memory per instance, KiB |"
+        " of the limit: sent, % | heard, % |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|")
     for name, of_sizes in found.items():
         for size, turns in of_sizes.items():
             for values in turns:
-                print(f"| {name} | {size} | " + " | ".join(f"{value:.1f}" for value in values.values()) + " |")
+                shares = [100 * at_least / values[key] for key, at_least in least.items()]
+                figures = " | ".join(f"{value:.1f}" for value in (*values.values(), *shares))
+                print(f"| {name} | {size} | {figures} |")
+    print(f"the limit: {least['sent, us']:.1f} µs for an advert sent, {least['heard, us']:.1f} µs for one heard")
     rows = []
     for size in sizes:
         last = size == sizes[-1]
@@ -190,11 +255,12 @@ def main() -> int:
                 )
             )
     for key, what in (
-        ("of it system calls, %", "share of system calls, advert sent"),
-        ("of that system calls, %", "share of system calls, advert heard"),
+        ("sent, us", "share of the limit (system calls alone), advert sent"),
+        ("heard, us", "share of the limit (system calls alone), advert heard"),
     ):
         ours, theirs = (
-            [values[key] for values in found.get(name, {}).get(sizes[-1], [])] for name in ("ours", "keepalived")
+            [100 * least[key] / values[key] for values in found.get(name, {}).get(sizes[-1], [])]
+            for name in ("ours", "keepalived")
         )
         rows.append(Row(group="system calls", what=what, unit="%", ours=ours, theirs=theirs, peer="keepalived"))
     return finish(rows, options)

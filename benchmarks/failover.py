@@ -68,7 +68,8 @@ def _virtual(instance: Instance) -> str:
     return f"10.{9 + instance[0]}.1.{instance[1]}"
 
 
-def _advert(instance: Instance, priority: int, interval_s: float) -> bytes:
+def advert_of(instance: Instance, priority: int, interval_s: float) -> bytes:
+    """What the master at 10.9.0.2 (of the first interface) says, from the IP header on."""
     source, group = _packed(f"10.{9 + instance[0]}.0.2"), _packed("224.0.0.18")
     fields = (0x31, instance[1], priority, 1, int(interval_s * 100), 0)
     message = struct.pack("!BBBBHH", *fields) + _packed(_virtual(instance))
@@ -142,7 +143,7 @@ class Network:
             backup.address(f"eth{interface}", f"10.{9 + interface}.0.1/16")
             master.address(f"eth{interface}", f"10.{9 + interface}.0.2/16")
             self._open(interface, master, watch)
-        self._adverts = [(instance[0], _advert(instance, 200, pace.interval_s)) for instance in instances(count)]
+        self._adverts = [(instance[0], advert_of(instance, 200, pace.interval_s)) for instance in instances(count)]
         file = into / "keepalived.conf"
         file.write_text(_config(count, pace))
         file.chmod(0o600)
