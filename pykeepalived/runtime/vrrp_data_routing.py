@@ -100,7 +100,8 @@ def _tail(route: VirtualRoute) -> Iterator[str]:
         yield "onlink"
     for item in route.nexthops:
         yield " ".join(["nexthop", *_way(item), *_nexthop_tail(item)])
-    if route.no_track:
+    if route.no_track or not any(way.dev for way in (route.via, *route.nexthops)):
+        # Without an interface there is nothing to track.
         yield "no_track"
     if route.track_group is not None:
         yield f"track_group {route.track_group}"

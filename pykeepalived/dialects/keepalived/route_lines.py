@@ -106,6 +106,9 @@ class _Reader:
         return self.words[self.at] if self.at < len(self.words) else ""
 
     def _begin_way(self, word: str) -> None:
+        if word == "or" and not self.ways and "gateway" in self.via:
+            # `via A or B` is `nexthop via A nexthop via B`.
+            self.ways.append({"gateway": self.via.pop("gateway")})
         self.ways.append({})
         if word == "or":
             self.ways[-1]["gateway"] = self._next()

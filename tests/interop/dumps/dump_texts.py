@@ -108,6 +108,8 @@ def _plain(words: str) -> str:
         (r", is_up = \w+(, xmit_base = \w+|, type \w+)?", ""),
         (r"^(Multicast address \S+), ifindex \d+", r"\1"),
         (r" set$", ""),
+        # The dump may be made before or after.
+        (r" \[installed[^\]]*\]", ""),
         (r"^from 0\.0\.0\.0/0 ", "from all "),
         (r"^(GARP|GNA) interval = ([\d.]+?)0*$", r"\1 interval = \2"),
         (r"^add ", "prepend "),
