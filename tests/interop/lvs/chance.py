@@ -12,7 +12,8 @@ from tests.interop.lvs.cases import TCP, Case, block, case, group, real, virtual
 from tests.interop.lvs.catalogue_checks import get, md5, page
 
 COUNT = 30
-_TIMES = ("connect_timeout 1", "connect_timeout 2; retry 1; delay_before_retry 1", "retry 2; delay_before_retry 0.5")
+_TIMES = ("connect_timeout 1", "connect_timeout 2; retry 1; delay_before_retry 1",
+          "connect_timeout 2; retry 2; delay_before_retry 0.5")  # fmt: skip
 _SORRY = ("", "sorry_server 192.168.0.20 80", "sorry_server 192.168.0.20 80; sorry_server_inhibit",
           "sorry_server 192.168.0.20 80; sorry_server_lvs_method TUN")  # fmt: skip
 _SCHEDULERS = ("rr", "wrr", "lc", "wlc", "sh; sh-port", "mh; mh-port; mh-fallback", "dh", "sed", "nq", "fo", "ovf",
