@@ -189,6 +189,11 @@ def named_destinations(server: VirtualServer) -> list[tuple[DestinationKey, Dest
 
 
 def _prefix(server: VirtualServer, family: Family) -> int | None:
-    """A prefix that groups nothing is the same as none, so that what we ask and what the kernel shows compare equal."""
+    """A prefix that groups nothing is the same as none, so that what we ask and what the kernel shows compare equal.
+
+    The services of a group have none: keepalived (2.2.7 and 2.4.3, seen) gives them the whole address in any case.
+    """
+    if isinstance(server.selector, GroupSelector):
+        return None
     whole = 32 if family is Family.INET else 128
     return None if server.persistence_prefix in {None, whole} else server.persistence_prefix

@@ -100,6 +100,8 @@ def test_a_group_that_is_not_there_or_too_large() -> None:
 def test_attributes() -> None:
     key = ServiceKey.for_address(Protocol.TCP, "10.0.0.5", 80, Family.INET)
     whole = service_attributes(virtual(persistence_timeout_s=50, persistence_prefix=32), key)
+    grouped = service_attributes(virtual(GroupSelector("G"), persistence_timeout_s=50, persistence_prefix=16), key)
+    assert grouped == whole, "keepalived's groups know no granularity"
     assert (whole.persistence_timeout_s, whole.persistence_prefix) == (50, None), "as the kernel shows it"
     assert service_attributes(virtual(persistence_prefix=24), key).persistence_prefix is None
     grouped = service_attributes(virtual(persistence_timeout_s=50, persistence_prefix=24), key)

@@ -99,6 +99,13 @@ def build_persistence(
         else:
             taken["persistence_prefix"] = length
             timeout_s = timeout_s or PERSISTENCE_S
+            if isinstance(selector, GroupSelector):
+                context.warning(
+                    "granularity-of-group",
+                    f"virtual server {label}: persistence_granularity does nothing for a group, as in keepalived",
+                    draft.where["persistence_granularity"], 0, exit_class=ExitClass.NONE,
+                    help="write a virtual server for each address, or leave the word out",
+                )  # fmt: skip
     if "persistence_engine" in draft.values:
         timeout_s = timeout_s or PERSISTENCE_S
     if isinstance(selector, AddressSelector) and selector.port == 0 and not timeout_s:

@@ -53,6 +53,8 @@ SERVICES: tuple[Case, ...] = (
     case("group-twice", group("K", "10.0.5.1-3 80"),
          virtual("group K", "lb_algo rr; lb_kind DR; protocol TCP", three(called="a"), called="b"),
          virtual("group K", "lb_algo rr; lb_kind DR; protocol UDP", three(called="c"), called="d")),
+    case("group-granularity", group("P", "10.0.5.1-2 80", "fwmark 77"), virtual(
+        "group P", f"{NAT}; persistence_timeout 50; persistence_granularity 255.255.0.0", three())),
     case("all-ports", virtual(f"{V} 0", "lb_algo rr; lb_kind DR; protocol TCP; persistence_timeout 20",
                               three(0, check=TCP.replace("{", "{ connect_port 8080;"))),
          virtual(V, "lb_algo rr; lb_kind DR; protocol UDP; persistence_timeout", three(
@@ -132,6 +134,8 @@ LIFE: tuple[Case, ...] = (
     case("flush", virtual(f"{V} 80", NAT, three()), globals="lvs_flush; lvs_flush_on_stop"),
     case("flush-services", virtual(f"{V} 80", NAT, three()), virtual("fwmark 3", "lb_kind DR; lb_algo rr", three()),
          globals="lvs_flush_on_stop VS"),
+    case("flush-groups", group("F", "10.0.6.1-2 80", "fwmark 66"), virtual("group F", NAT, three()),
+         virtual(f"{V} 80", NAT, three()), globals="lvs_flush_on_stop VS"),
     case("service-goes", virtual(f"{V} 80", NAT, three(called="s"), called="q"),
          virtual(f"{V} 81", NAT, three(called="t"), called="r"), change=((f"{V} 81", f"{V} 8181"),)),
     case("servers-go", virtual(f"{V} 80", NAT, three(called="s") + real("192.168.0.15 80", "weight 8", ""), called="q"),
