@@ -140,7 +140,13 @@ def rests(seats: list[Seat], tables: list[list[str]], step: dict[str, Any]) -> b
     )
 
 
-def settle(seats: list[Seat], step: dict[str, Any], plan: dict[str, Any]) -> list[list[str]]:
+def heard(seats: list[Seat], marks: list[list[int]], step: dict[str, Any]) -> bool:
+    """Both logs have said since their marks what this step is to bring."""
+    text = step.get("hears", "")
+    return all(any(text in line for line in seat.log()[mark[0] :]) for seat, mark in zip(seats, marks, strict=True))
+
+
+def settle(seats: list[Seat], marks: list[list[int]], step: dict[str, Any], plan: dict[str, Any]) -> list[list[str]]:
     """Both tables once they rest and the logs have not moved for a while; after the limit, as they are."""
     end = time.monotonic() + plan["limit_s"]
     lengths: list[int] = []
@@ -151,7 +157,7 @@ def settle(seats: list[Seat], step: dict[str, Any], plan: dict[str, Any]) -> lis
         late = time.monotonic() > end
         if now != lengths:
             lengths, since = now, time.monotonic()
-        if late or time.monotonic() - since > plan["still_s"]:
+        if late or (time.monotonic() - since > plan["still_s"] and heard(seats, marks, step)):
             tables = [seat.table() for seat in seats]
             if late or (rests(seats, tables, step) and [len(seat.log()) for seat in seats] == now):
                 return tables
@@ -170,7 +176,7 @@ def live(life: dict[str, Any], seats: list[Seat], plan: dict[str, Any]) -> list[
                 seat.befall(*step["fate"])
             if "action" in step:
                 answers.append(seat.act(step["action"]))
-        tables = settle(seats, step, plan)
+        tables = settle(seats, marks, step, plan)
         point = {"name": step["name"], "rested": rests(seats, tables, step)}
         for number, (seat, mark) in enumerate(zip(seats, marks, strict=True)):
             log, monitor = seat.log(), seat.read("/var/log/monitor")

@@ -103,7 +103,7 @@ print('up', flush=True); s.serve_forever()"
             server.stdout.close()
 
 
-def wait_for(condition: Callable[[], object], what: str, limit_s: float = 20) -> None:
+def wait_for(condition: Callable[[], object], what: str, limit_s: float = 90) -> None:
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end, f"waited in vain for: {what}"

@@ -242,7 +242,7 @@ def test_supervised_and_debug_stay_in_the_foreground(room: Room, config: Path) -
         assert line.startswith("[")
     assert not pid_of(room)
     assert room.run("pkill", "-TERM", "-x", "ldirectord").returncode == 0
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=90)
     assert rest.splitlines()[-1].endswith("Linux Director Daemon terminated on signal: TERM")
     assert process.returncode == 0
     debugging = room.start(PROGRAM, "-d", str(config), "start")
@@ -250,7 +250,7 @@ def test_supervised_and_debug_stay_in_the_foreground(room: Room, config: Path) -
     while "Added fallback server" not in debugging.stderr.readline():
         pass
     assert room.run("pkill", "-INT", "-x", "ldirectord").returncode == 0
-    _, rest = debugging.communicate(timeout=20)
+    _, rest = debugging.communicate(timeout=90)
     assert rest.splitlines()[-1] == "Linux Director Daemon terminated on signal: INT"
 
 

@@ -99,7 +99,7 @@ class Life:
         """Until each of these servers (`R (V)`) came into the table and stayed, by the log after that line."""
 
         def missing() -> list[str]:
-            lines = self.room.log()[mark:]
+            lines = [line for line in self.room.log()[mark:] if not line.startswith("emailalert")]
             words = {name: [line.split()[0] for line in lines if f" real server: {name}" in line] for name in names}
             return [name for name, found in words.items() if not found or found[-1] not in {"Added", "Restored"}]
 
@@ -143,6 +143,8 @@ def live(name: str, top: Path) -> dict[str, Any]:
             life.wait_log(f"Resetting soft failure count: {each}")
         life.wait_in(0, *everywhere, second, "127.0.0.1:8001 (10.1.0.2:80)")
         # What went before is the way in, which is longer for the original.
+        life.wait(lambda: len([w for w in life.heard("fallback") if w.startswith("start")]) * 2
+                  == len(life.heard("fallback")), "the end of the fallbacks of the start")  # fmt: skip
         mark = len(room.log())
         (top / "fallback.heard").unlink(missing_ok=True)
         added = f"Added real server: {second} (Weight set to 3)"
@@ -165,6 +167,7 @@ def live(name: str, top: Path) -> dict[str, Any]:
         # The checks of two sections are one for the original, which speaks of the first of them alone.
         shared = "Resetting soft failure count: 127.0.0.1:8001 (tcp:10.1.0.1:81)"
         report["log"] = life.log_since(mark) - {shared}
+        life.wait(lambda: len(life.heard("fallback")) >= 6, "all fallback commands")
         # Each service in its order; which one comes first is nobody's business.
         report["fallback"] = sorted(life.heard("fallback"), key=lambda line: line.split()[1])
         report["monitor"] = life.monitor()
@@ -181,7 +184,7 @@ def live(name: str, top: Path) -> dict[str, Any]:
         report["end"] = {line for line in life.log_since(mark) if line.startswith("Purged")}
         report["mails"] = mails(kept.read_text(), room.run("hostname").stdout.strip())
         room.run("kill", number)
-        sink.communicate(timeout=20)
+        sink.communicate(timeout=90)
     return report
 
 

@@ -80,6 +80,8 @@ def test_monitorfile_and_maintenance(room: Room, config: Path) -> None:
     assert room.log().count(added) == before
     file.unlink()
     wait_for(lambda: room.log().count(added) == before + 1, "the return")
+    log = room.log()[len(room.log()) - room.log()[::-1].index(added) - 2 :]
+    assert log[0] == "Resetting soft failure count: 127.0.0.1:8001 (tcp:10.1.0.1:80)"
     stopped(room, config)
 
 
@@ -212,7 +214,7 @@ def test_mails(room: Room, config: Path) -> None:
     assert "To: other@example.org\n" in last
     assert "Daemon-Status: stopping\n" in last
     room.run("kill", number)
-    sink.communicate(timeout=20)
+    sink.communicate(timeout=90)
 
 
 # ---- parts ----

@@ -57,7 +57,7 @@ def gaps_of(program: str, top: Path) -> list[float]:
         room.run(program, str(config), "stop")
         # It stops between two checks, and one of them is waiting for the silent server.
         time.sleep(SILENCE_S)
-    servers.communicate(timeout=20)
+    servers.communicate(timeout=90)
     instants = [float(word) for word in heard.read_text().split()][: ROUNDS + 1]
     return [after - before for before, after in itertools.pairwise(instants)]
 

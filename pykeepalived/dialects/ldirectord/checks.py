@@ -86,6 +86,12 @@ def effective_request(settings: CheckSettings, own: str | None) -> str:
     return text if text.startswith("/") else f"/{text}"
 
 
+def _shown_request(settings: CheckSettings, own: str | None) -> str:
+    """As `effective_request`; what a proxy is asked for has a slash in front where ldirectord shows it."""
+    request = effective_request(settings, own)
+    return f"/{request}" if settings.service == "http_proxy" and not request.startswith("/") else request
+
+
 def checker_for(
     settings: CheckSettings, address: str, port: int, request: str | None, receive: str | None
 ) -> CheckerSpec:
@@ -184,12 +190,12 @@ def monitor_words(
     return (
         f"combined:{settings.service}" if isinstance(kind, int) else words.get(kind, kind),
         settings.protocol.name.lower() if settings.protocol else "fwm",
-        server.address,
+        f"[{server.address}]" if ":" in server.address else server.address,
         str(server.port),
         settings.virtualhost or "",
         str(settings.check_port or ""),
         str(server.weight),
         METHOD_NAMES[server.forwarding.method],
-        effective_request(settings, request),
+        _shown_request(settings, request),
         settings.receive if receive is None else receive,
     )

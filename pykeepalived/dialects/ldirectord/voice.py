@@ -100,7 +100,7 @@ def _server_up(event: ServerUp) -> Notice:
     if event.cause is Cause.START:
         return SILENCE
     lines: list[Line] = []
-    if event.cause is Cause.CHECK and event.checker is not None:
+    if event.cause is Cause.CHECK:
         lines.append(Line(f"Resetting soft failure count: {_identified(service, server)}"))
     word = {Effect.ADDED: "Added", Effect.RESTORED: "Restored"}.get(event.effect)
     if word is not None:

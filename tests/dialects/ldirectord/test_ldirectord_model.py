@@ -369,3 +369,19 @@ def test_no_text_stops_the_loader(text: str) -> None:
     for item in result.findings.items:
         assert item.message
         assert item.span is None or item.span.line >= 1
+
+
+def test_what_a_monitorfile_calls_a_check_over_ipv6_and_through_a_proxy() -> None:
+    text = """\
+virtual6=[fd00::1]:80
+    real6=[fd00::2]:81 masq 3
+    monitorfile=/tmp/m
+    request="/a"
+virtual=10.1.0.1:3128
+    real=10.1.1.1:3128 masq
+    monitorfile=/tmp/m
+    request="http://www.example/"
+"""
+    first, second = (server.real_servers[0].monitor_words for server in read(text).config.virtual_servers)
+    assert first == ("negotiate:http", "tcp", "[fd00::2]", "81", "", "", "3", "masq", "/a", "")
+    assert second[-2] == "/http://www.example/"
