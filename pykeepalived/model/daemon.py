@@ -54,6 +54,9 @@ class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
     control_group: str | None = None
     """Its members may use the control socket as root does."""
     control_read_group: str | None = None
+    iproute_usr_dir: str | None = None
+    """Where the file's names of routing tables, protocols and realms were looked up; numbers stand in the model."""
+    iproute_etc_dir: str | None = None
     """Its members may look, not steer."""
     metrics_listen: str | None = None
     """Where metrics and the status page are served (`model.listening`); "": usual port on loopback; None: nowhere."""

@@ -12,7 +12,7 @@ import pwd
 import socket
 import stat
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +28,15 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAME_DIRECTORIES = ("/usr/share/iproute2", "/usr/lib/iproute2", "/etc/iproute2")
 _NAME_FILES = 64
 _NAME_BYTES = 1_000_000
+
+
+def names_of(kind: str, directories: Iterable[str] = _NAME_DIRECTORIES) -> dict[str, int]:
+    """The names and numbers of iproute2's list `kind`; a later directory has the last word."""
+    found: dict[str, int] = {}
+    for directory in directories:
+        for path in (Path(directory, kind), *sorted(Path(directory, kind + ".d").glob("*.conf"))[:_NAME_FILES]):
+            found |= _names_in(path)
+    return found
 
 
 def _names_in(path: Path) -> dict[str, int]:
@@ -189,11 +198,7 @@ class RealHost:
 
     def routing_names(self, kind: str) -> Mapping[str, int]:
         if kind not in self._names:
-            found: dict[str, int] = {}
-            for directory in _NAME_DIRECTORIES:
-                for path in (Path(directory, kind), *sorted(Path(directory, kind + ".d").glob("*.conf"))[:_NAME_FILES]):
-                    found |= _names_in(path)
-            self._names[kind] = found
+            self._names[kind] = names_of(kind)
         return self._names[kind]
 
     def own_user(self) -> User:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -29,6 +29,7 @@ from pykeepalived.dialects.keepalived.lvs_parts import build_virtual_groups
 from pykeepalived.dialects.keepalived.repair import adopt_lost_blocks
 from pykeepalived.dialects.keepalived.reuse import Kept, Memory, PlainReader, PlainServers
 from pykeepalived.dialects.keepalived.routing import RoutingLines
+from pykeepalived.dialects.keepalived.routing_names import NamesElsewhere
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.dialects.keepalived.tables import ROOT
 from pykeepalived.model import Config, GlobalDefs, SyncDaemon, VirtualRoute, VirtualRule, VrrpInstance
@@ -173,6 +174,9 @@ def _nothing_to_wait_for(context: Context, root: Draft, instances: Mapping[str, 
 
 def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, Kept]:
     settings: Draft = root.get("globals") or Draft(None)
+    if "iproute_usr_dir" in settings.values or "iproute_etc_dir" in settings.values:
+        elsewhere: Any = NamesElsewhere(context.host, settings.get("iproute_usr_dir"), settings.get("iproute_etc_dir"))
+        context.host = elsewhere
     scripts = Scripts(context, settings)
     global_defs = build_globals(context, root, scripts)
     routes, rules = _static_lines(context, root, settings)

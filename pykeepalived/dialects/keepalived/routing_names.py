@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from pykeepalived.dialects.keepalived.host import HostFacts
+from pykeepalived.dialects.keepalived.host import HostFacts, names_of
 
 #: Names that are known without any list.
 _FIXED: Final = {
@@ -16,6 +17,28 @@ _FIXED: Final = {
     "group": {"default": 0},
 }
 _NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
+
+
+#: Where iproute2 keeps its lists; what stands in the last one counts.
+_VENDOR: Final = ("/usr/share/iproute2", "/usr/lib/iproute2")
+_LOCAL: Final = "/etc/iproute2"
+
+
+class NamesElsewhere:
+    """A host whose lists of iproute2 stand where iproute_usr_dir and iproute_etc_dir say; all else is as it was."""
+
+    def __init__(self, host: HostFacts, vendor: str | None, local: str | None) -> None:
+        self._host = host
+        self._directories = (*((vendor,) if vendor else _VENDOR), local or _LOCAL)
+        self._names: dict[str, Mapping[str, int]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._host, name)
+
+    def routing_names(self, kind: str) -> Mapping[str, int]:
+        if kind not in self._names:
+            self._names[kind] = names_of(kind, self._directories)
+        return self._names[kind]
 
 
 class Names:
