@@ -42,6 +42,8 @@ __all__ = [
 
 CLIENT_LIMIT: Final = 256
 STREAM_LIMIT: Final = 192
+#: Lines that are no requests, after which a client is hung up on.
+NONSENSE_LIMIT: Final = 16
 CLIENT_TIME_US: Final = 10 * SECOND_US
 STREAM_BACKLOG: Final = 256 * 1024
 #: A stream with nothing to tell says so, so that its reader knows that the daemon lives.
@@ -194,6 +196,7 @@ class _Client:
         self._output = bytearray()
         self._busy = False
         self._ended = False
+        self._nonsense = 0
         self._stream: Stream | None = None
         self._timer = self._reactor.call_later(CLIENT_TIME_US, self._late)
         self._reactor.watch(connection.fileno(), READ, self._ready)
@@ -331,6 +334,11 @@ class _Client:
         try:
             request = request_decoder.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._nonsense += 1
+            if self._nonsense >= NONSENSE_LIMIT:
+                # It speaks another language, or means no good: its answers would only cost.
+                self._ended = True
+                self._input.clear()
             self.answer({"ok": False, "error": f"not a request: {error}"})
             return
         if request.version != PROTOCOL_VERSION:

@@ -49,7 +49,8 @@ are counts (SO_PEERCRED, SO_PEERGROUPS), at the moment of connecting. Everybody 
 **Limits.** A request has at most {control.REQUEST_LIMIT // 1024} KiB. A client that takes longer than
 {control.CLIENT_TIME_US // SECOND_US} s to ask, or to take its answer, is cut off. {control.CLIENT_LIMIT} clients may
 be connected, {control.STREAM_LIMIT} of them may follow a stream; one that follows and does not read is cut off when
-{control.STREAM_BACKLOG // 1024} KiB wait for it, and begins again with `since`. The last {EVENTS_KEPT:,} events are
+{control.STREAM_BACKLOG // 1024} KiB wait for it, and begins again with `since`. Who has sent
+{control.NONSENSE_LIMIT} lines that are no requests is hung up on. The last {EVENTS_KEPT:,} events are
 kept.
 """
 

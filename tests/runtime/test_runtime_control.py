@@ -382,3 +382,23 @@ def test_a_dead_daemons_socket_is_replaced(tmp_path):
     assert json.loads(bench.read(client))["ok"] is True
     client.close()
     bench.close()
+
+
+def test_who_speaks_another_language_is_hung_up_on(bench):
+    client = bench.client()
+    client.sendall(b"\xff{]garbage\n" * 100)
+    seen = bytearray()
+
+    def ended():
+        try:
+            data = client.recv(65536)
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            return True
+        seen.extend(data)
+        return not data
+
+    bench.until(ended)
+    assert seen.count(b"not a request") == control.NONSENSE_LIMIT
+    client.close()
