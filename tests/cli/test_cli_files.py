@@ -99,3 +99,31 @@ def test_every_row_can_be_explained() -> None:
 
     for word in {row.name for _, row in all_rows()} | {row.name for row in TABLE}:
         assert all(facts and title for title, facts in explain(word)), word
+
+
+def test_convert_in_json() -> None:
+    code, text, errors = run("convert", str(EXAMPLES / "ldirectord.cf"), "--json")
+    answer = json.loads(text)
+    assert (code, answer["language"], errors) == (0, "keepalived", "")
+    assert "virtual_server " in answer["text"]
+    plain = run("convert", str(EXAMPLES / "ldirectord.cf"))
+    assert plain[1] == answer["text"]
+    assert [f"note: {note}" for note in answer["notes"]] == plain[2].splitlines()
+
+
+def test_fix_in_json(tmp_path: Path) -> None:
+    path = tmp_path / "a.cf"
+    path.write_text("virtual=10.0.0.1:80\nreal=10.0.0.2:80 gate\n")
+    code, text, _ = run("fix", str(path), "--json")
+    answer = json.loads(text)
+    assert answer["text"] == run("fix", str(path))[1]
+    assert answer["changes"] and answer["diff"].startswith("---")
+    assert code == bool(answer["faults"])
+
+
+def test_explain_word_in_json() -> None:
+    code, text, _ = run("explain-word", "advert_int", "--json")
+    (row,) = json.loads(text)
+    assert code == 0
+    assert row["form"].startswith("keepalived.conf: advert_int")
+    assert row["state"] == "in effect"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,15 @@ _TARGETS: Final = (Format.KEEPALIVED, Format.LDIRECTORD)
     "-i", "--config-id", metavar="ID", help="For a keepalived.conf: the id that decides lines beginning with @."
 )
 @click.option("--prefix-length", type=click.IntRange(1, 128), help="For addresses of haresources that have none.")
+@click.option("--json", "as_json", is_flag=True, help="`text` and `notes` as JSON on standard output.")
 def command(
-    files: tuple[str, ...], source: str | None, target: str | None, config_id: str | None, prefix_length: int | None
+    files: tuple[str, ...],
+    source: str | None,
+    target: str | None,
+    config_id: str | None,
+    prefix_length: int | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Print FILES in the language of keepalived or of ldirectord.
 
@@ -50,6 +58,9 @@ def command(
     except (NotConvertible, Unreadable) as reason:
         click.echo(f"keepalivedctl: {_clean(str(reason))}", err=True)
         sys.exit(2)
+    if as_json:
+        click.echo(json.dumps({"language": wish.value, "text": result.text, "notes": list(result.notes)}))
+        return
     for note in result.notes:
         click.echo(f"note: {note}", err=True)
     sys.stdout.buffer.write(result.text.encode("utf-8", "surrogateescape"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ Facts = list[tuple[str, str]]
 
 @click.command(name="explain-word")
 @click.argument("word")
-def command(word: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="A list of rows as JSON.")
+def command(word: str, *, as_json: bool) -> None:
     """Explain WORD, a keyword of keepalived.conf or a directive of ldirectord.cf.
 
     Shows where it may stand, what may follow it with units and ranges, its default, whether it is deprecated and
@@ -46,6 +48,10 @@ def command(word: str) -> None:
         shown = "".join(char if char.isprintable() else "?" for char in word[:80])
         click.echo(f"keepalivedctl: no keyword `{shown}`" + (f"; did you mean `{guess}`?" if guess else ""), err=True)
         sys.exit(1)
+    if as_json:
+        click.echo(json.dumps([{"form": title, **{name.replace(" ", "_"): text for name, text in facts}}
+                               for title, facts in found]))  # fmt: skip
+        return
     for number, (title, facts) in enumerate(found):
         if number:
             click.echo()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -22,7 +23,8 @@ _LARGEST_FILE: Final = 64 * 1024 * 1024
 @click.command(name="fix")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--diff", is_flag=True, help="Show what would change, as a unified diff.")
-def command(file: Path, diff: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="`text`, `diff`, `changes` and `faults` as JSON.")
+def command(file: Path, *, diff: bool, as_json: bool) -> None:
     """Mend FILE, a keepalived.conf or an ldirectord.cf, and print the result. FILE itself stays as it is.
 
     An ldirectord.cf gets its indentation back; in a keepalived.conf lines that were broken in two are joined and old
@@ -33,6 +35,13 @@ def command(file: Path, diff: bool) -> None:
     """
     text = _read(file)
     mended = mend(text)
+    remaining = _ldirectord_faults if mended.language is Language.LDIRECTORD else _keepalived_faults
+    faults = remaining(mended.text, file)
+    if as_json:
+        changed = _diff(str(file), text, mended.text)
+        answer = {"text": mended.text, "diff": changed, "changes": [*map(str, mended.changes)], "faults": faults}
+        click.echo(json.dumps(answer))
+        sys.exit(1 if faults else 0)
     if diff:
         _write(_diff(str(file), text, mended.text))
     else:
@@ -41,8 +50,6 @@ def command(file: Path, diff: bool) -> None:
         click.echo(f"{file}: {change}", err=True)
     if not mended.changes:
         click.echo(f"{file}: nothing to mend", err=True)
-    remaining = _ldirectord_faults if mended.language is Language.LDIRECTORD else _keepalived_faults
-    faults = remaining(mended.text, file)
     for fault in faults:
         click.echo(fault, err=True)
     sys.exit(1 if faults else 0)
