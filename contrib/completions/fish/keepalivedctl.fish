@@ -66,16 +66,19 @@ complete -c keepalivedctl -n '__fish_seen_subcommand_from show-config' -s i -l c
 complete -c keepalivedctl -n '__fish_seen_subcommand_from show-config' -s h -l help -d 'Show this message and exit.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from show-config' -F
 complete -c keepalivedctl -n __fish_use_subcommand -a explain-word -d 'What a keyword of either language means.'
+complete -c keepalivedctl -n '__fish_seen_subcommand_from explain-word' -l json -d 'A list of rows as JSON.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from explain-word' -s h -l help -d 'Show this message and exit.'
 complete -c keepalivedctl -n __fish_use_subcommand -a convert -d 'One language into the other; Heartbeat, Piranha and ipvsadm too.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from convert' -l from -x -a 'keepalived ldirectord heartbeat piranha ipvsadm' -d 'Else found out.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from convert' -l to -x -a 'keepalived ldirectord' -d 'Else the other language.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from convert' -s i -l config-id -x -d 'For a keepalived.conf the id that decides lines beginning with @.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from convert' -l prefix-length -x -d 'For addresses of haresources that have none.'
+complete -c keepalivedctl -n '__fish_seen_subcommand_from convert' -l json -d 'text and notes as JSON on standard output.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from convert' -s h -l help -d 'Show this message and exit.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from convert' -F
 complete -c keepalivedctl -n __fish_use_subcommand -a fix -d 'Repair a configuration that lost its indentation.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from fix' -l diff -d 'Show what would change, as a unified diff.'
+complete -c keepalivedctl -n '__fish_seen_subcommand_from fix' -l json -d 'text, diff, changes and faults as JSON.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from fix' -s h -l help -d 'Show this message and exit.'
 complete -c keepalivedctl -n '__fish_seen_subcommand_from fix' -F
 complete -c keepalivedctl -n __fish_use_subcommand -a plan -d 'What a reload would do, before it does it.'
