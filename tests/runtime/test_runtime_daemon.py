@@ -158,6 +158,7 @@ def test_a_killed_vrrp_process_is_replaced_and_nobody_is_master_twice(pair):
     settled(pair)
     # The addresses come before the parent hears of it, and what it has not heard of no successor knows.
     wait_until(lambda: a.status()["vrrp"]["instances"][0]["state"] == "MASTER", 120, "a that has told its parent")
+    wait_until(lambda: "MASTER" in a.notes.read_text(), 120, "the notify script of a")
     first, told, elections = a.pid("vrrp"), a.notes.read_text(), b.log.count("MASTER")
     os.kill(first, signal.SIGKILL)
     # The successor goes on as MASTER: nothing is announced, nobody is notified, the other router notices nothing.
