@@ -139,13 +139,14 @@ def test_as_somebody_else_with_the_listed_rights_only(place: tuple[Lab, Namespac
         os.kill(pid("pid"), signal.SIGRTMIN + 2)
         (entry,) = json.loads(wait_until(lambda: there("/run/k/keepalived.json"), 120, "keepalived.json"))
         assert entry["data"]["state"] == 2
-        all_rights = mask_of(RIGHTS)
-        for name in ("pid", "vrrp_pid"):
-            assert rights(pid(name)) == {"Prm": all_rights, "Eff": all_rights, "Inh": all_rights, "Amb": all_rights}
-        checkers, bfd = rights(pid("checkers_pid")), rights(pid("bfd_pid"))
-        assert (checkers["Prm"], checkers["Eff"], checkers["Amb"]) == (CHECKERS, CHECKERS, 0)
-        session = mask_of("net_admin,net_raw")
-        assert (bfd["Prm"], bfd["Eff"], bfd["Amb"]) == (session, session, 0)
+        everything, session = mask_of(RIGHTS), mask_of("net_admin,net_raw")
+        kept = {"pid": everything, "vrrp_pid": everything, "checkers_pid": CHECKERS, "bfd_pid": session}
+        for name, mask in kept.items():
+            wait_until(lambda name=name: there(f"/run/k/{name}.pid"), 120, f"{name}.pid")
+            # A child gives up its rights when it has begun.
+            wait_until(lambda name=name, mask=mask: rights(pid(name))["Prm"] == mask, 120, f"the rights of {name}")
+            found = rights(pid(name))
+            assert (found["Eff"], found["Amb"]) == (mask, everything if mask == everything else 0)
         assert os.getpriority(os.PRIO_PROCESS, pid("vrrp_pid")) == -5
         os.kill(pid("pid"), signal.SIGHUP)
         wait_until(lambda: "Reload complete" in log.read_text(), 120, "a reload")
