@@ -5,21 +5,30 @@ It changes nothing by itself and nothing waits for it: when it is slow, or ends,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pykeepalived.model.config import Config
+from pykeepalived.notify.dbus.service import Service
 from pykeepalived.notify.snmp.agent import Agent, Given
 from pykeepalived.notify.snmp.facts import Facts
 from pykeepalived.notify.snmp.modules import Module, served
 from pykeepalived.notify.snmp.traps import TRAP_OID, traps
 from pykeepalived.notify.snmp.tree import Tree
+from pykeepalived.runtime import signals
 from pykeepalived.runtime.agent_facts import FactSource
 from pykeepalived.runtime.program import FIRST_PART, Context, StatusPart
 from pykeepalived.units import SECOND_US
 
 #: At the end: how long the last news may take to arrive and leave.
 _LAST_WORDS_US: Final = SECOND_US
+#: The signals that have the daemon write its files.
+_DUMPS: Final = {
+    f"Print{word}": next(number for number, kind in signals.DUMPS.items() if kind == what)
+    for word, what in (("Data", "data"), ("Stats", "stats"), ("StatsClear", "stats_clear"))
+}
 
 
 class AgentsProgram:
@@ -31,6 +40,7 @@ class AgentsProgram:
         self._facts = FactSource(context)
         self._modules: tuple[Module, ...] = ()
         self._agent = Agent(context.reactor, context.log, self._give_tree)
+        self._dbus = Service(context.reactor, context.log, act=self._act, state=self._state_of)
         self._tree: tuple[Facts, Tree] | None = None
         self._stopped = False
         self._ended = False
@@ -44,6 +54,7 @@ class AgentsProgram:
 
     def reload(self, config: Config) -> None:
         self._take(config)
+        self._dbus.daemon_changed("VrrpReloaded")
 
     def stop(self) -> None:
         """The parent has sent all news before the answer to a last question."""
@@ -54,7 +65,7 @@ class AgentsProgram:
         self._context.ask("identity", {}, lambda body: self._facts.give(lambda facts: self._end()))
 
     def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
-        return {"snmp": self._agent.has_session, "news": self._news}
+        return {"snmp": self._agent.has_session, "dbus": self._dbus.owns, "news": self._news}
 
     def dump(self, kind: str) -> str | None:
         return None
@@ -63,6 +74,8 @@ class AgentsProgram:
         if self._ended:
             return
         self._ended = True
+        self._dbus.daemon_changed("VrrpStopped")
+        self._dbus.close()
         self._agent.close()
         self._facts.close()
         self._context.finished(0)
@@ -73,6 +86,7 @@ class AgentsProgram:
         self._facts.configure(config)
         self._modules = served(settings)
         self._tree = None
+        self._dbus.configure(config)
         self._agent.configure(settings.snmp_socket, [module.subtree for module in self._modules])
 
     # ---- news ----
@@ -84,6 +98,8 @@ class AgentsProgram:
 
     def _tell(self, event: Mapping[str, Any]) -> None:
         settings = self._config.globals.agents
+        if event["event"] == "vrrp-state" and event["kind"] == "INSTANCE":
+            self._dbus.status_changed(str(event["name"]), str(event["state"]))
         if not settings.snmp or event["event"] not in {"vrrp-state", "real-server", "virtual-server"}:
             return
         self._facts.forget()
@@ -97,6 +113,23 @@ class AgentsProgram:
             self._agent.notify(trap, binds, TRAP_OID)
 
     # ---- questions ----
+
+    def _act(self, method: str, instance: str) -> None:
+        """What a call of D-Bus asks for: dumps as by the signals, a reload, or announcements."""
+        self._context.log.info(f"D-Bus: {method} {instance}".rstrip())
+        if method == "ReloadConfig":
+            self._context.ask("reload", {}, lambda body: None)
+        elif method == "SendGarp":
+            self._context.ask("announce", {"name": instance}, lambda body: None)
+        else:
+            with contextlib.suppress(OSError):
+                os.kill(os.getppid(), _DUMPS[method])
+
+    def _state_of(self, name: str, told: Callable[[str], None]) -> None:
+        def answer(facts: Facts) -> None:
+            told(next((item.state for item in facts.instances if item.config.name == name), "INIT"))
+
+        self._facts.give(answer)
 
     def _give_tree(self, given: Given) -> None:
         self._facts.give(lambda facts: given(self._grown(facts)))

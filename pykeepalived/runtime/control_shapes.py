@@ -381,6 +381,11 @@ class StandbyStates(Shape):
     instances: list[StandbyState]
 
 
+class Announced(Shape):
+    announced: list[str]
+    """Those that are MASTER; the others have nothing to announce."""
+
+
 class ScriptRun(Shape):
     ended: float
     status: int | None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pykeepalived.model.config import Config
+from pykeepalived.model.vrrp import VrrpState
 from pykeepalived.reactor import Reactor
 from pykeepalived.runtime.program import Context
 from pykeepalived.runtime.vrrp_standby import StandbyKeeper
+from pykeepalived.vrrp.events import Action, Announce
 from pykeepalived.vrrp.router import Router
 
 
@@ -19,7 +21,14 @@ class Refused(Exception):
 class VrrpCommands:
     """Carries commands out. `router` is asked at each command: a reload changes what it holds."""
 
-    def __init__(self, context: Context, router: Router, keeper: StandbyKeeper) -> None:
+    def __init__(
+        self,
+        context: Context,
+        router: Router,
+        keeper: StandbyKeeper,
+        perform: Callable[[Sequence[Action]], None] = lambda actions: None,
+    ) -> None:
+        self._perform = perform
         self._context = context
         self._reactor: Reactor = context.reactor
         self._router = router
@@ -31,6 +40,8 @@ class VrrpCommands:
             match name:
                 case "explain":
                     return self._explain(str(arguments.get("name", "")), config)
+                case "announce":
+                    return self._announce(str(arguments.get("name", "")), config)
                 case "standby" | "resume":
                     return self._standby(name == "standby", arguments, config)
                 case _:
@@ -45,6 +56,15 @@ class VrrpCommands:
             if item is not None:
                 item["standby_until"] = self._keeper.until.get(item["name"])
         return {"instances": [item for item in found if item is not None]}
+
+    def _announce(self, name: str, config: Config) -> dict[str, Any]:
+        wanted = set(_members(name, config))
+        found = [item for item in self._router.status() if item.name in wanted and item.state is VrrpState.MASTER]
+        repeat = {item.name: item.garp.repeat for item in config.instances}
+        for item in found:
+            self._context.log.detail(f"({item.name}) Sending/queueing gratuitous ARPs or NAs, as somebody asked for")
+        self._perform([Announce(item.name, repeat[item.name]) for item in found])
+        return {"announced": [item.name for item in found]}
 
     def _standby(self, on: bool, arguments: Mapping[str, Any], config: Config) -> dict[str, Any]:
         wished = str(arguments.get("name", ""))

@@ -155,7 +155,7 @@ class VrrpProgram:
         self._standby = StandbyKeeper(
             self._context.options.state_directory, self._reactor, lambda event: self._feed([event]), self._log.error
         )
-        self._commands = VrrpCommands(self._context, self._router, self._standby)
+        self._commands = VrrpCommands(self._context, self._router, self._standby, self._perform)
         self._book = StatusBook(
             standby_until=lambda: self._standby.until, held=self._keeper.entries, links=self._monitor.links
         )

@@ -8,6 +8,7 @@ import msgspec
 
 from pykeepalived.runtime.control import Answer, Request
 from pykeepalived.runtime.requests import (
+    announce,
     checks_run,
     config,
     counters,
@@ -33,6 +34,7 @@ ROWS: Final = {
         events.ROW,
         explain.ROW,
         scripts.ROW,
+        announce.ROW,
         standby.STANDBY,
         standby.RESUME,
         weight.ROW,

@@ -21,6 +21,7 @@ from pykeepalived.dialects.keepalived.rows import (
     value,
     word_list,
 )
+from pykeepalived.dialects.keepalived.libraries import needs
 from pykeepalived.dialects.keepalived.tables.common import (
     BYTE,
     GROUP,
@@ -253,12 +254,12 @@ SNMP_ROWS: Final[tuple[Row, ...]] = (
     value("snmp_rs_stats_update_interval", Duration(1_000, 30 * SECOND_US, places=3),
           field="snmp_rs_stats_update_interval", default="0",
           since="2.4", help="greatest age of statistics of real servers"),
-    flag("enable_dbus", field="enable_dbus", later="D-Bus",
+    flag("enable_dbus", field="enable_dbus", after=needs("jeepney", "dbus"),
          help="offer the D-Bus service"),
-    value("dbus_service_name", NAME, field="dbus_service_name", later="D-Bus",
+    value("dbus_service_name", NAME, field="dbus_service_name",
           default="org.keepalived.Vrrp1", soft=True,
           help="bus name"),
-    value("dbus_no_interface_name", Text("NAME"), field="dbus_no_interface_name", later="D-Bus",
+    value("dbus_no_interface_name", Text("NAME"), field="dbus_no_interface_name",
           since="2.4",
           help="path element for instances without interface"),
 )

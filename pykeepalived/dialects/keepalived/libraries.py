@@ -1,0 +1,29 @@
+"""Words that need a Python library which is no part of a plain installation: absent, that is an error at load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.drafts import Draft
+from pykeepalived.syntax import Statement
+
+
+def needs(module: str, extra: str) -> Callable[[Context, Statement, Draft, Any], Any]:
+    """The check of a row (`Row.after`): without the library the word is refused and stores nothing."""
+
+    def check(context: Context, statement: Statement, draft: Draft, value: Any) -> Any:
+        del draft
+        if find_spec(module) is not None:
+            return value
+        context.error(
+            "missing-library",
+            f"`{statement.words[0].text}` needs the Python library `{module}`, which is not installed",
+            statement,
+            help=f"install `pykeepalived[{extra}]`",
+        )
+        return None
+
+    return check

@@ -1,0 +1,1 @@
+"""D-Bus: the names, objects and methods that the original offers, on a connection of our own that never waits."""
