@@ -21,6 +21,7 @@ from pykeepalived.units import MILLISECOND_US, SECOND_US
 FRESH_US: Final = 500 * MILLISECOND_US
 #: The parent may answer with a status that is so old: what follows an event is asked for after that.
 _PARENT_KEEPS_US: Final = 250 * MILLISECOND_US
+_ANSWER_LIMIT_US: Final = 4 * SECOND_US
 _PAGE: Final = 2000
 #: Pages of virtual servers, at most.
 _PAGES: Final = 200
@@ -39,6 +40,7 @@ class FactSource:
         self._waiting: list[Given] = []
         self._facts: Facts | None = None
         self._taken_us = 0
+        self._asked = 0
         self._not_before_us = 0
         self._dataplane: Dataplane | None = None
         self._counted = Counted()
@@ -66,7 +68,17 @@ class FactSource:
             return
         self._waiting.append(given)
         if len(self._waiting) == 1:
+            self._asked += 1
+            number = self._asked
             self._reactor.call_at(self._not_before_us, lambda: self._ask(0, []))
+            self._reactor.call_at(
+                max(self._not_before_us, self._reactor.now_us()) + _ANSWER_LIMIT_US, lambda: self._give_up(number)
+            )
+
+    def _give_up(self, number: int) -> None:
+        """The parent does not answer: what the configuration says is better than silence."""
+        if self._waiting and number == self._asked:
+            self._complete({}, [])
 
     def became_master(self, name: str) -> None:
         """Remember why an instance became MASTER (RFC 6527), from the facts of this moment."""

@@ -11,6 +11,7 @@ from pykeepalived import KEEPALIVED_VERSION, __version__
 from pykeepalived.diagnostics.render import short
 from pykeepalived.model.config import Config
 from pykeepalived.reactor import monotonic_us
+from pykeepalived.runtime.child import AGENTS
 from pykeepalived.runtime.event_ring import EventRing
 from pykeepalived.runtime.reload import Loaded
 from pykeepalived.runtime.slot import ChildSlot
@@ -76,7 +77,7 @@ class Report:
         }
 
     def children(self) -> list[ChildSlot]:
-        return [slot for slot in self._slots if slot.pid]
+        return [slot for slot in self._slots if slot.pid and slot.source.kind is not AGENTS]
 
     def configuration(self) -> Config:
         return self._loaded().config
