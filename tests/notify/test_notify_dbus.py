@@ -116,5 +116,3 @@ def test_a_bad_bus_is_left_and_tried_again(
 def test_a_bus_elsewhere_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no address of a bus"):
         service.bus_address(text)
-
-

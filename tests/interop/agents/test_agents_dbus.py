@@ -59,7 +59,16 @@ class Bus:
         wait_until((directory / "bus").exists, 60, "the bus")
 
     def call(self, path: str, method: str, *arguments: str, user: str = "") -> str:
-        argv = ["env", self.address, "dbus-send", "--system", "--print-reply=literal", f"--dest={self.name}", path, method]
+        argv = [
+            "env",
+            self.address,
+            "dbus-send",
+            "--system",
+            "--print-reply=literal",
+            f"--dest={self.name}",
+            path,
+            method,
+        ]
         if user:
             argv = ["setpriv", f"--reuid={user}", "--clear-groups", *argv]
         done = self.space.run(*argv, *arguments, check=False, timeout_s=60)
