@@ -125,7 +125,7 @@ def run(tmp_path: Path, which: str) -> dict[str, object]:
             again = lambda: (directory / "log").read_text().count("gratuitous ARP")  # noqa: E731
             wait_until(lambda: again() > logged, 60, "announcements")
             bus.call(DAEMON, "org.keepalived.Vrrp1.Vrrp.ReloadConfig")
-            heard = lambda: (directory / "monitor").read_text()  # noqa: E731
+            heard = (directory / "monitor").read_text
             wait_until(lambda: "VrrpReloaded" in heard(), 60, "the reload to be told")
             process.send_signal(signal.SIGTERM)
             process.wait(60)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
+from pykeepalived.dialects.keepalived.libraries import needs
 from pykeepalived.dialects.keepalived.readers import UINT_MAX, Choice, Duration, Grammar, Integer, Text
 from pykeepalived.dialects.keepalived.rows import (
     Options,
@@ -21,7 +22,6 @@ from pykeepalived.dialects.keepalived.rows import (
     value,
     word_list,
 )
-from pykeepalived.dialects.keepalived.libraries import needs
 from pykeepalived.dialects.keepalived.tables.common import (
     BYTE,
     GROUP,
