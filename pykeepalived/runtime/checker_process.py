@@ -31,7 +31,7 @@ from pykeepalived.lvs.pool import Policy, Pool
 from pykeepalived.lvs.table import DestinationKey, Entry, ServiceKey, Table
 from pykeepalived.lvs.voice import Voice
 from pykeepalived.model.config import Config
-from pykeepalived.model.lvs import GroupSelector, RealServer
+from pykeepalived.model.lvs import RealServer
 from pykeepalived.runtime.lvs_checks import Asked, Checks
 from pykeepalived.runtime.lvs_claims import Claims, places_of, serves
 from pykeepalived.runtime.lvs_commands import CheckerCommands
@@ -358,11 +358,9 @@ class CheckerProgram:
         events: list[LvsEvent] = []
         for pool in self._pools.values():
             keys = self._claims.keys[pool.service.key]
-            server = pool.service.server
-            if server.cleanstop:
+            leaves = pool.service.server.cleanstop
+            if leaves:
                 events += pool.leave(Cause.STOP)
-            # With `VS` keepalived (2.2.7 and 2.4.3, seen) leaves the services of groups.
-            leaves = server.cleanstop and not (how == "VS" and isinstance(server.selector, GroupSelector))
             if self._keeper is not None:
                 for key in keys:
                     if leaves:

@@ -262,21 +262,6 @@ def test_groups_stand_for_many_services(stage: Stage, one: Backend) -> None:
     assert [key.address for key in stage.dataplane.table] == ["10.77.1.2"]
 
 
-@pytest.mark.parametrize("how", [None, "VS"])
-def test_at_the_end_the_services_of_a_group_go_unless_only_services_are_flushed(how: str | None, one: Backend) -> None:
-    stage = Stage()
-    group = VirtualServerGroup("G", (GroupAddress("10.77.1.1", "10.77.1.2", 80),))
-    plain = virtual_server(real_server(one))
-    grouped = msgspec.structs.replace(plain, selector=GroupSelector("G"))
-    stage.program.start(
-        msgspec.structs.replace(config(plain, grouped, lvs_flush_on_stop=how), virtual_server_groups=(group,))
-    )
-    assert len(stage.dataplane.table) == 3
-    stage.stop()
-    assert [key.address for key in stage.dataplane.table] == (["10.77.1.1", "10.77.1.2"] if how == "VS" else [])
-    stage.close()
-
-
 def test_refused_operations_are_named_and_tried_again(stage: Stage, one: Backend) -> None:
     stage.dataplane.refuse[AddDestination] = ("no-memory", "cannot allocate memory")
     stage.program.start(config(virtual_server(real_server(one))))
