@@ -187,7 +187,7 @@ def _json_data(view: View, item: InstanceStatus, instance: VrrpInstance) -> dict
         "master_adver_int": number(item.master_interval_us / SECOND_US),
         "accept": int(instance.accept),
         "nopreempt": instance.nopreempt,
-        "preempt_delay": number(instance.preempt_delay_us / SECOND_US),
+        "preempt_delay": instance.preempt_delay_us // SECOND_US,  # whole seconds, as both versions write it
         "state": int(item.state),
         "wantstate": int(item.wanted),
         "version": instance.version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -10,7 +11,7 @@ from pykeepalived.dialects.keepalived import RealHost, load
 from pykeepalived.lvs.desired import services_of
 from pykeepalived.lvs.pool import Pool
 from pykeepalived.model.config import Config
-from pykeepalived.runtime import vrrp_data
+from pykeepalived.runtime import vrrp_data, vrrp_dump
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.vrrp_view import View
 from pykeepalived.vrrp import events
@@ -37,27 +38,35 @@ def load_model(path: Path) -> Config:
 
 def vrrp_text(config: Config) -> str:
     """What our VRRP process would write after its start."""
+    return vrrp_data.data(vrrp_view(config))
+
+
+def vrrp_objects(config: Config) -> list[dict[str, dict[str, object]]]:
+    """What our keepalived.json would hold after the start."""
+    return json.loads(vrrp_dump.json(vrrp_view(config)) or "[]")
+
+
+def vrrp_view(config: Config) -> View:
+    """Everything that is dumped, after the start."""
     router = Router(config, log_detail=False)
     for name in INTERFACES:
         router.handle(events.LinkChanged(name, True), 0)
     for item in config.instances:
         router.handle(events.SourceAddressChanged(item.name, item.source or SOURCE), 0)
     router.handle(events.Start(), 0)
-    return vrrp_data.data(
-        View(
-            config=config,
-            instances=router.status(),
-            groups=router.group_status(),
-            scripts=router.script_status(),
-            processes=router.process_status(),
-            files={item.name: 0 for item in config.track_files},
-            links=(),
-            held=frozenset(),
-            places={},
-            descriptors={},
-            baseline={},
-            now_us=0,
-        )
+    return View(
+        config=config,
+        instances=router.status(),
+        groups=router.group_status(),
+        scripts=router.script_status(),
+        processes=router.process_status(),
+        files={item.name: 0 for item in config.track_files},
+        links=(),
+        held=frozenset(),
+        places={},
+        descriptors={},
+        baseline={},
+        now_us=0,
     )
 
 
@@ -116,6 +125,29 @@ def _plain(words: str) -> str:
     ):
         words = re.sub(pattern, text, words)
     return words
+
+
+# ── keepalived.json ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+#: Their values are of the moment, or masked.
+_OF_THE_MOMENT = (
+    "master_priority", "last_transition", "effective_priority", "vipset", "master_adver_int", "state", "wantstate",
+    "auth_data", "ifp_ifname",
+)  # fmt: skip
+
+
+def json_facts(data: dict[str, object]) -> list[tuple[str, object]]:
+    """The keys in their order; with the value that the configuration gives, or its type."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, list):
+            return [_plain(str(each)) for each in value]
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    def kind(value: object) -> str:
+        return "number" if type(value) in (int, float) else type(value).__name__
+
+    return [(key, kind(value) if key in _OF_THE_MOMENT else plain(value)) for key, value in data.items()]
 
 
 # ── the checkers' file ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -18,7 +19,7 @@ CASES = sorted((Path(__file__).parent / "vrrp").glob("*.conf"))
 pytestmark = [pytest.mark.netns, pytest.mark.peer]
 
 
-def dumped(lab: Lab, path: Path, directory: Path) -> str:
+def dumped(lab: Lab, path: Path, directory: Path) -> tuple[str, str]:
     """What keepalived writes about this file, in a namespace of its own."""
     directory.mkdir()
     place = lab.namespace(path.stem, private=("/run",))
@@ -47,8 +48,13 @@ def dumped(lab: Lab, path: Path, directory: Path) -> str:
                 process.send_signal(signal.SIGUSR1)
                 time.sleep(0.2)
                 text = file.read_text(errors="replace") if file.exists() else ""
-                if "------< Interfaces >------" in text:
-                    return text
+                if "------< Interfaces >------" not in text:
+                    continue
+                process.send_signal(signal.SIGRTMIN + 2)
+                time.sleep(0.2)
+                objects = directory / "keepalived.json"
+                if objects.exists() and (found := objects.read_text()).endswith("\n"):
+                    return text, found
         finally:
             process.terminate()
             process.wait(120)
@@ -56,7 +62,7 @@ def dumped(lab: Lab, path: Path, directory: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
     """All dumps, some made at once: keepalived mostly waits."""
     base = tmp_path_factory.mktemp("dumps")
     with Lab("dump") as lab, ThreadPoolExecutor(4) as pool:
@@ -65,16 +71,28 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_the_model_is_keepalived_s(path: Path, theirs: dict[str, str]) -> None:
+def test_the_model_is_keepalived_s(path: Path, theirs: dict[str, tuple[str, str]]) -> None:
     ours = dump_texts.vrrp_facts(dump_texts.vrrp_text(dump_texts.load_model(path)))
     assert ours
-    assert dump_texts.differences(dump_texts.vrrp_facts(theirs[path.stem]), ours) == []
+    assert dump_texts.differences(dump_texts.vrrp_facts(theirs[path.stem][0]), ours) == []
 
 
 # Without the interfaces of its virtual MACs, which nobody made for our text, an instance is in another state.
 @pytest.mark.parametrize("path", [each for each in CASES if each.stem != "links"], ids=lambda path: path.stem)
-def test_no_label_of_keepalived_s_is_missing(path: Path, theirs: dict[str, str]) -> None:
+def test_no_label_of_keepalived_s_is_missing(path: Path, theirs: dict[str, tuple[str, str]]) -> None:
     ours = dump_texts.labels(dump_texts.vrrp_text(dump_texts.load_model(path)))
-    missing = dump_texts.labels(theirs[path.stem]) - ours
+    missing = dump_texts.labels(theirs[path.stem][0]) - ours
     found = [": ".join(each) for each in sorted(missing) if not each[1].startswith(dump_texts.NOT_OURS)]
     assert found == [], "\n".join(found)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_keepalived_json_has_the_same_keys_in_the_same_order(path: Path, theirs: dict[str, tuple[str, str]]) -> None:
+    ours = dump_texts.vrrp_objects(dump_texts.load_model(path))
+    others = json.loads(theirs[path.stem][1])
+    assert [each["data"]["iname"] for each in ours] == [each["data"]["iname"] for each in others]
+    for mine, other in zip(ours, others, strict=True):
+        # 2.2.7 has neither the tracked processes nor the counters of auth_hmac.
+        mine["data"].pop("track_process", None)
+        assert dump_texts.json_facts(mine["data"]) == dump_texts.json_facts(other["data"])
+        assert [key for key in mine["stats"] if not key.startswith("auth_ext_")] == list(other["stats"])

@@ -10,7 +10,7 @@ import pytest
 from tests.interop.patience import run_patiently
 
 ROOT = Path(__file__).parents[3]
-PARTS = ("sync", "mail", "kernel", "ipvsadm", "drain", "refusals")
+PARTS = ("sync", "mail", "kernel", "ipvsadm", "drain", "refusals", "octavia")
 
 
 @pytest.mark.uml
