@@ -11,6 +11,7 @@ to server, in which a packet keeps its entry alive, with IPVS's time limits.
       map targets_ip, targets_ip6       { number of a destination : RIP }
       map ways                          { number of a destination : interface }
       set opened_ip, inbound_ip, …      { VIP . protocol . port . number }   counters
+      set CHAIN__closing                clients that have said goodbye: their last words do not make them open again
       chain CHAIN                       known client? else choose
       chain CHAIN__known                keep the entry, count, send
       chain CHAIN__RIP_RPORT            a destination: note persistence, take its number
@@ -45,8 +46,9 @@ from pykeepalived.model.common import Family
 from pykeepalived.model.lvs import ForwardingMethod
 
 PLACE: Final = f"netdev {TABLE}"
-_IDLE_S: Final = {6: 900, 17: 300, 132: 900}
-CLOSING_S: Final = 120
+_TCP: Final = 6
+_IDLE_S: Final = {_TCP: 900, 17: 300, 132: 900}
+_CLOSING_S: Final = 120
 _FLOWS_LIMIT: Final = 1_048_576
 _COUNTED_LIMIT: Final = 65_536
 
@@ -120,6 +122,7 @@ def direct_change(
     if was and not now:
         lines += [f"delete chain {PLACE} {chain_of(key)}", f"delete chain {PLACE} {_known(key)}"]
         lines.append(f"delete map {PLACE} {flows_of(key)}")
+        lines += [f"delete set {PLACE} {closing_of(key)}"] if key.protocol == _TCP else []
     return lines
 
 
@@ -129,6 +132,9 @@ def _introduction(key: ServiceKey, old: Entry | None, new: Entry, devices: Mappi
     if old is None:
         kind = f"typeof {_flow(key)} : meta mark"
         yield f"add map {PLACE} {flows_of(key)} {{ {kind}; flags dynamic,timeout; size {_FLOWS_LIMIT}; }}"
+        if key.protocol == _TCP:
+            kind = f"typeof {_flow(key)}"
+            yield f"add set {PLACE} {closing_of(key)} {{ {kind}; flags dynamic,timeout; size {_FLOWS_LIMIT}; }}"
         yield f"add chain {PLACE} {chain_of(key)}"
         yield f"add chain {PLACE} {_known(key)}"
         yield from (f"add rule {PLACE} {rule}" for rule in _known_rules(key))
@@ -149,7 +155,7 @@ def _introduction(key: ServiceKey, old: Entry | None, new: Entry, devices: Mappi
 def _rules(key: ServiceKey, entry: Entry) -> Iterator[str]:
     chain, known = chain_of(key), _known(key)
     yield f"{chain} meta mark set {_flow(key)} map @{flows_of(key)} goto {known}"
-    if key.protocol == 6:
+    if key.protocol == _TCP:
         yield f"{chain} tcp flags & (fin|syn|rst|ack) != syn return"
     active = [(kept, value.weight) for kept, value in entry.destinations.items() if value.weight > 0]
     if not active:
@@ -174,8 +180,12 @@ def _known_rules(key: ServiceKey) -> Iterator[str]:
     match = f"{known} meta l4proto {PROTOCOLS[key.protocol]}"
     kept = f"update @{flows_of(key)} {{ {_flow(key)} timeout"
     yield f"{match} {kept} {_IDLE_S[key.protocol]}s : meta mark }}"
-    if key.protocol == 6:
-        yield f"{known} tcp flags & (fin|rst) != 0 {kept} {CLOSING_S}s : meta mark }}"
+    if key.protocol == _TCP:
+        flow = f"{{ {_flow(key)}"
+        yield f"{known} tcp flags & (fin|syn|rst|ack) == syn delete @{closing_of(key)} {flow} }}"
+        yield f"{known} tcp flags & (fin|rst) != 0 add @{closing_of(key)} {flow} timeout {_CLOSING_S}s }}"
+        again = f"update @{closing_of(key)} {flow} timeout {_CLOSING_S}s }}"
+        yield f"{known} {_flow(key)} @{closing_of(key)} {again} {kept} {_CLOSING_S}s : meta mark }}"
     yield f"{known} add @inbound_{ip} {{ {ip} daddr . meta l4proto . {_port(key)} . meta mark }}"
     yield f"{known} fwd {ip} to meta mark map @targets_{ip} device meta mark map @ways"
     # Its destination has gone: the director itself answers.
@@ -213,6 +223,11 @@ def _service_map(key: ServiceKey) -> str:
 def flows_of(key: ServiceKey) -> str:
     """The map of a service's connections: to numbers of destinations."""
     return f"{chain_of(key)}__flows"
+
+
+def closing_of(key: ServiceKey) -> str:
+    """The set of those of them whose client has closed."""
+    return f"{chain_of(key)}__closing"
 
 
 def _known(key: ServiceKey) -> str:

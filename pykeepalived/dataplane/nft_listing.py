@@ -17,7 +17,7 @@ from pykeepalived.dataplane import Counters
 from pykeepalived.dataplane.conntrack import Flow, translated
 from pykeepalived.dataplane.libnftables import Runner
 from pykeepalived.dataplane.listing import ListedConnection, ListedDestination, ListedService, Traffic
-from pykeepalived.dataplane.nft_direct import CLOSING_S, PLACE, flows_of, is_direct, number_of
+from pykeepalived.dataplane.nft_direct import PLACE, closing_of, flows_of, is_direct, number_of
 from pykeepalived.dataplane.nft_names import COUNTED, PROTOCOLS, clients_of, table_of, word_of
 from pykeepalived.dataplane.nft_read import elements, families, key_values, read_counters, read_table, service_key
 from pykeepalived.lvs.table import DestinationKey, Entry, ServiceKey, Table
@@ -156,9 +156,10 @@ def direct_connections(runner: Runner, table: Table) -> Iterator[tuple[_Place, i
             continue
         numbers = {number_of(key, kept): kept for kept in entry.destinations}
         counted: dict[int, list[int]] = {number: [0, 0] for number in numbers}
+        closed = {value for value, _ in elements(runner, "set", PLACE, closing_of(key))}
         for number, body in elements(runner, "map", PLACE, flows_of(key), values=True):
             if number in counted:
-                counted[number][1 if body.get("timeout") == CLOSING_S else 0] += 1
+                counted[number][1 if body.get("val") in closed else 0] += 1
         for number, (active, closing) in counted.items():
             yield (key, numbers[number]), active, closing
 

@@ -11,7 +11,6 @@ table that has become empty is removed, and `nft_linger` tells what stays in its
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import Iterable, Mapping, Sequence
 
 from pykeepalived.dataplane import Counters, Failure
@@ -22,6 +21,7 @@ from pykeepalived.dataplane.nft_devices import entrances, towards
 from pykeepalived.dataplane.nft_direct import PLACE, direct_change, direct_skeleton, is_direct
 from pykeepalived.dataplane.nft_generation import WatchedRunner
 from pykeepalived.dataplane.nft_linger import linger, no_linger
+from pykeepalived.dataplane.nft_listing import direct_connections
 from pykeepalived.dataplane.nft_names import COUNTED, guard_of, member_of, table_of
 from pykeepalived.dataplane.nft_options import Options
 from pykeepalived.dataplane.nft_read import families, read_counters, read_table
@@ -124,12 +124,15 @@ class NftablesDataplane:
     def connections(
         self, places: Iterable[tuple[ServiceKey, DestinationKey]]
     ) -> dict[tuple[ServiceKey, DestinationKey], int]:
-        """From connection tracking; those of a mark are told by the real server alone. DR leaves none to count."""
+        """From connection tracking; those of a mark are told by the real server alone. DR's from its own maps."""
         wanted = dict.fromkeys(places, 0)
-        if any(is_direct(self._held.table.get(key)) for key, _ in wanted):
-            raise OSError(errno.EOPNOTSUPP, "connections that are routed directly are not tracked")
+        routed = {key: entry for key, entry in self._held.table.items() if is_direct(entry)}
+        asked = {key: routed[key] for key, _ in wanted if key in routed}
+        for place, active, _ in direct_connections(self._runner, asked):
+            if place in wanted:
+                wanted[place] += active
         marks = {key for key, _ in wanted if key.fwmark}
-        for family in {key.family for key, _ in wanted}:
+        for family in {key.family for key, _ in wanted if key not in asked}:
             for flow in translated(family, {kept.address for key, kept in wanted if key.family is family}):
                 if not flow.established:
                     continue

@@ -325,6 +325,28 @@ def test_direct_routing(direct: DirectSite) -> None:
     assert "netdev" not in direct.director.run("nft", "list", "tables").stdout
 
 
+def test_direct_connections_are_counted_until_they_are_closed(direct: DirectSite) -> None:
+    direct.site.show({})
+    direct.show("rr", 1, 1, 1)
+    places = [(WEB, DestinationKey(server, PORT)) for server in SERVERS]
+
+    def counted() -> list[int]:
+        with direct.site.director.inside():
+            found = direct.site.dataplane.connections(places)
+        return [found[place] for place in places]
+
+    with direct.site.connect() as kept:
+        _line(kept)
+        with direct.site.connect() as closed:
+            _line(closed)
+            assert sum(counted()) == 2
+        # The last word of a client is an acknowledgement, which opens nothing again.
+        wait_until(lambda: sum(counted()) == 1, 30, "a connection that counts as closing")
+        assert lives(kept)
+        assert sum(counted()) == 1
+    direct.site.show({})
+
+
 def test_direct_routing_of_ipv6(direct: DirectSite) -> None:
     direct.show("rr", 1, 1, 1, key=ServiceKey.for_address(Protocol.TCP, VIP6, PORT, Family.INET6))
     assert direct.site.spread(6, vip=VIP6) == [2, 2, 2]
