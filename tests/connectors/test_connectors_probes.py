@@ -324,7 +324,7 @@ def test_the_last_subscriber_ends_the_conversation(bench: Bench) -> None:
     two.close()
     assert bench.engine.status() | {"probes_started": 0, "in_flight_limit": 0} == {
         "questions": 0, "subscriptions": 0, "in_flight": 0, "in_flight_limit": 0, "waiting": 0,
-        "probes_started": 0, "answers_delivered": 0, "not_counted": 0, "started_late": 0,
+        "probes_started": 0, "answers_delivered": 0, "not_counted": 0, "started_late": 0, "probes_saved": 0,
     }  # fmt: skip
     bench.reactor.run_for(10 * SECOND)
     assert bench.results == {"a": [], "b": []}

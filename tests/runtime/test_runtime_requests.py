@@ -92,7 +92,8 @@ def test_wrong_arguments_are_refused_by_name(command, arguments):
     assert command in answer.error
 
 
-def test_the_children_are_asked_once_for_all_who_ask_together():
+def test_the_children_are_asked_once_for_all_who_ask_together(monkeypatch):
+    monkeypatch.setattr(status, "monotonic_us", lambda: 1_000_000)
     desk = Desk("vrrp", "checker")
     answers = [asked(desk, "status") for _ in range(100)]
     assert [len(child.asked) for child in desk.running] == [1, 1]

@@ -75,8 +75,8 @@ FAULTS: tuple[PlantedFault, ...] = (
     _fault(
         "never-yields",
         "hearing",
-        "        _yield_to(instance, advert, now_us, out)\n    elif",
-        "        pass\n    elif",
+        "        _yield_to(instance, advert, now_us, out)\n        return\n",
+        "        return\n",
     ),
     _fault(
         "tie-the-wrong-way",

@@ -175,8 +175,8 @@ LVS_FAULTS: tuple[PlantedFault, ...] = (
     _fault(
         "left-behind",
         "runtime.checker_process",
-        "                if self._keeper is not None:\n                    self._keeper.unwant(key)\n        if how",
-        "                pass\n        if how",
+        "                    if leaves:\n                        self._keeper.unwant(key)",
+        "                    if leaves:\n                        pass",
     ),
     _fault(
         "result-not-shown",
