@@ -38,7 +38,7 @@ _SERVICE = (
 _SERVER = ("inhibit_on_failure", "alpha", "uthreshold 50; lthreshold 5", "delay_loop 1.5", "retry 1", "warmup 0.5",
            "inhibit_on_failure false", "alpha false", "lvs_method DR", "lvs_method TUN type gre",
            "virtualhost www.example.org")  # fmt: skip
-_GLOBALS = ("checker_log_all_failures", "rs_init_notifies", "lvs_flush", "lvs_flush_on_stop", "lvs_flush_on_stop VS",
+_GLOBALS = ("checker_log_all_failures", "rs_init_notifies", "lvs_flush", "lvs_flush_on_stop",
             "lvs_timeouts tcp 900 tcpfin 30 udp 60")  # fmt: skip
 
 
