@@ -46,6 +46,11 @@ def vrrp_objects(config: Config) -> list[dict[str, dict[str, object]]]:
     return json.loads(vrrp_dump.json(vrrp_view(config)) or "[]")
 
 
+def vrrp_counters(path: Path) -> str:
+    """What our keepalived.stats would hold after the start."""
+    return vrrp_dump.stats(vrrp_view(load_model(path)))
+
+
 def vrrp_view(config: Config) -> View:
     """Everything that is dumped, after the start."""
     router = Router(config, log_detail=False)
