@@ -29,6 +29,9 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     dbus_no_interface_name: str = "none"
     """Stands in object paths for the interface of an instance that has none."""
 
+    journal_events: bool = False
+    """Ours: each event goes to systemd's journal, with fields."""
+
     @property
     def snmp(self) -> bool:
         """Any MIB is served."""
@@ -37,4 +40,4 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def active(self) -> bool:
         """There is something to do."""
-        return self.snmp or self.enable_dbus
+        return self.snmp or self.enable_dbus or self.journal_events

@@ -1,4 +1,4 @@
-"""The agents process: SNMP and D-Bus, told by the parent what happens, and asking it for what it is asked.
+"""The agents process: SNMP, D-Bus and the journal, told by the parent what happens, and asking it for what it is asked.
 
 It changes nothing by itself and nothing waits for it: when it is slow, or ends, adverts and checks go on.
 """
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pykeepalived.model.config import Config
 from pykeepalived.notify.dbus.service import Service
+from pykeepalived.notify.journal import Journal
 from pykeepalived.notify.snmp.agent import Agent, Given
 from pykeepalived.notify.snmp.facts import Facts
 from pykeepalived.notify.snmp.modules import Module, served
@@ -41,6 +42,7 @@ class AgentsProgram:
         self._modules: tuple[Module, ...] = ()
         self._agent = Agent(context.reactor, context.log, self._give_tree)
         self._dbus = Service(context.reactor, context.log, act=self._act, state=self._state_of)
+        self._journal = Journal(context.log)
         self._tree: tuple[Facts, Tree] | None = None
         self._stopped = False
         self._ended = False
@@ -76,6 +78,7 @@ class AgentsProgram:
         self._ended = True
         self._dbus.daemon_changed("VrrpStopped")
         self._dbus.close()
+        self._journal.close()
         self._agent.close()
         self._facts.close()
         self._context.finished(0)
@@ -98,6 +101,8 @@ class AgentsProgram:
 
     def _tell(self, event: Mapping[str, Any]) -> None:
         settings = self._config.globals.agents
+        if settings.journal_events:
+            self._journal.send(event)
         if event["event"] == "vrrp-state" and event["kind"] == "INSTANCE":
             self._dbus.status_changed(str(event["name"]), str(event["state"]))
         if not settings.snmp or event["event"] not in {"vrrp-state", "real-server", "virtual-server"}:

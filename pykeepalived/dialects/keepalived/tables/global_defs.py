@@ -264,6 +264,11 @@ SNMP_ROWS: Final[tuple[Row, ...]] = (
           help="path element for instances without interface"),
 )
 
+JOURNAL_ROWS: Final[tuple[Row, ...]] = (
+    flag("journal_events", field="journal_events", ours=True,
+         help="tell systemd's journal of each event, with fields KEEPALIVED_EVENT, KEEPALIVED_STATE and so on"),
+)
+
 FILE_ROWS: Final[tuple[Row, ...]] = (
     value("reload_check_config", maybe(PATH), field="reload_check_config", help="check a new file before a reload"),
     value("reload_time_file", PATH, field="reload_time_file", soft=True, help="file that holds the time of a reload"),
