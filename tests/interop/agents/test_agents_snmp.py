@@ -99,7 +99,9 @@ def snmpd(space: Namespace, directory: Path) -> Iterator[None]:
         master += ["-p", f"{directory}/snmpd.pid", "udp:127.0.0.1:161"]
         running = [space.popen(*environment, *argv, stdout=log, stderr=log) for argv in (traps, master)]
         try:
-            wait_until(lambda: (directory / "agentx").exists() and walk(space, "1.3.6.1.2.1.1"), 60, "snmpd")
+            wait_until(
+                lambda: (directory / "agentx").exists() and walk(space, "1.3.6.1.2.1.1"), 60, "snmpd", interval_s=0.2
+            )
             wait_until((directory / "traps").exists, 120, "snmptrapd")
             yield
         finally:
@@ -138,7 +140,7 @@ def shown(tmp_path: Path, which: str) -> tuple[dict[str, str], list[str]]:
         with snmpd(space, directory):
             argv = [*DAEMONS[which].split(), "-n", "-l", "-D", "-P", "-f", f"{directory}/conf"]
             process = space.popen(*argv, stdout=log, stderr=subprocess.STDOUT)
-            wait_until(lambda: settled(space), 120, "both instances to be shown as master")
+            wait_until(lambda: settled(space), 120, "both instances to be shown as master", interval_s=0.3)
             found = walk(space, *ROOTS)
             process.send_signal(signal.SIGTERM)
             assert process.wait(120) == 0
