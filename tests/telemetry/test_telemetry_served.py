@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -80,10 +81,11 @@ class Director:
         self.here = lab.namespace("director")
         lab.link(self.here, "eth0", lab.namespace("peer"), "eth0")
         self.here.address("eth0", "10.9.0.1/24")
-        self.socket = str(into / "metrics.sock")
+        # A socket's path has to be short.
+        self.socket = str(Path(tempfile.mkdtemp(prefix="served")) / "metrics.sock")
         self.file = into / "k.conf"
         self.write(FILE.replace("SOCKET", self.socket))
-        self.env = os.environ | {"PYKEEPALIVED_STATE_DIRECTORY": str(into / "state")}
+        self.env = os.environ | {"PYKEEPALIVED_STATE_DIRECTORY": tempfile.mkdtemp(prefix="served")}
         lab.popen(self.here, sys.executable, "-c", SERVE)
         files = [word for letter in "prc" for word in (f"-{letter}", str(into / f"{letter}.pid"))]
         self.process = lab.popen(
