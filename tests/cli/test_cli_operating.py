@@ -92,6 +92,7 @@ class Director:
                 timeout=PATIENCE_S,
             )
             late = "no answer" in done.stderr or '"no answer"' in done.stdout
+            late = late or (done.returncode != code and "no control socket" in done.stderr)
             if not late or time.monotonic() > end_s:
                 assert done.returncode == code, (words, done.stdout, done.stderr, self.log.read_text())
                 return done.stdout

@@ -25,6 +25,8 @@ EXIT_NOT_RUNNING: Final = 3
 
 #: A machine may be busy when somebody asks what is wrong with it.
 _PATIENCE_S: Final = 30.0
+#: One of several daemons that hangs must not keep the others from being found for long.
+_IDENTITY_S: Final = 10.0
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -100,7 +102,7 @@ def choose_socket() -> str:
     alive: list[tuple[str, dict[str, Any]]] = []
     for path in [path for place in socket_places() for path in control.find_sockets(place)]:
         try:
-            alive.append((path, control.ask(path, "identity", timeout_s=2)))
+            alive.append((path, control.ask(path, "identity", timeout_s=_IDENTITY_S)))
         except (control.NotRunning, control.ControlError):
             continue
     if not alive:
