@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -12,7 +12,7 @@ from pykeepalived.netio.links import Monitor
 from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.runtime.program import Logger
 from pykeepalived.units import SECOND_US
-from pykeepalived.vrrp.events import LinkChanged
+from pykeepalived.vrrp.events import Event, LinkChanged
 
 #: As often as the original asks.
 _POLL_US: Final = SECOND_US
@@ -156,3 +156,13 @@ class LinkStates:
         else:
             self._log.info(f"The link of {name} is polled by {method}")
         return method
+
+
+def links_up_last(happened: Sequence[Event]) -> list[Event]:
+    """What was read at once, with the interfaces that are up in the end behind all else.
+
+    An address may have gone while its interface was down: who hears of the interface first leaves FAULT for nothing.
+    """
+    last = {event.ifname: event for event in happened if isinstance(event, LinkChanged)}
+    ups: list[Event] = [event for event in last.values() if event.up]
+    return [event for event in happened if not any(event is up for up in ups)] + ups

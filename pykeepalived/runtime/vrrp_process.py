@@ -29,7 +29,7 @@ from pykeepalived.runtime.vrrp_generation import Generation
 from pykeepalived.runtime.vrrp_inheritance import Inheritance
 from pykeepalived.runtime.vrrp_journal import Journal
 from pykeepalived.runtime.vrrp_kernel import KernelSide
-from pykeepalived.runtime.vrrp_link_states import LinkStates
+from pykeepalived.runtime.vrrp_link_states import LinkStates, links_up_last
 from pykeepalived.runtime.vrrp_losses import Losses
 from pykeepalived.runtime.vrrp_performer import Performer
 from pykeepalived.runtime.vrrp_preparation import Preparation
@@ -330,7 +330,7 @@ class VrrpProgram:
                 if (endpoint.source, endpoint.tentative) != old:
                     found.append(event)
                     self._preparation.add([endpoint])
-        return found
+        return links_up_last(found)
 
     def _on_script(self, name: str, result: RunResult) -> None:
         if not self._stopped:
