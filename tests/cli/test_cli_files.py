@@ -80,7 +80,7 @@ def test_explain_word_says_range_default_and_state() -> None:
     _, text, _ = run("explain-word", "virtual_router_id")
     assert "id 1..255" in text
     _, text, _ = run("explain-word", "enable_dbus")
-    assert "no effect yet (D-Bus)" in text
+    assert "state     in effect" in text
     _, text, _ = run("explain-word", "nb_get_retry")
     assert "write retry" in text
 
