@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from pykeepalived.diagnostics import Severity
 from pykeepalived.dialects.keepalived import load
 from pykeepalived.dialects.keepalived.rows import Kind
 from pykeepalived.dialects.keepalived.tables import LINES, TABLES, all_rows
+from pykeepalived.dialects.keepalived.tables.global_vrrp import GLOBAL_DEFS
 from pykeepalived.dialects.keepalived.tables.lvs import GROUP_ENTRY
 from pykeepalived.model import GlobalDefs
 from pykeepalived.model.agents import AgentSettings
@@ -107,7 +109,10 @@ def test_rows_are_complete() -> None:
     assert GROUP_ENTRY in LINES
 
 
-def test_words_without_effect_say_so_once(tmp_path: Path) -> None:
+def test_words_without_effect_say_so_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = GLOBAL_DEFS.rows
+    for name in ("enable_dbus", "dbus_service_name"):
+        monkeypatch.setitem(rows, name, msgspec.structs.replace(rows[name], later="tomorrow"))
     path = tmp_path / "keepalived.conf"
     path.write_text("global_defs {\n enable_dbus\n enable_dbus\n dbus_service_name a.b\n}\n")
     result = load(str(path), host=FakeHost())
