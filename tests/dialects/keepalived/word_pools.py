@@ -255,6 +255,7 @@ GLOBALS: Final[tuple[Group, ...]] = (
     ),
     ("snmp_vs_stats_update_interval <1-30>", "snmp_rs_stats_update_interval 0.<1-9>"),
     ("enable_dbus\ndbus_service_name org.example.x<1-9>", "enable_dbus\ndbus_no_interface_name nowhere"),
+    ("journal_events",),
     ("lvs_flush_on_stop", "lvs_flush_on_stop VS"),
     ("lvs_timeouts tcp <1-99> tcpfin <1-99> udp <1-99>",),
     ("lvs_dataplane nftables",),
