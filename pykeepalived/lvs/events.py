@@ -101,6 +101,8 @@ class ServerDown(msgspec.Struct, frozen=True):
     effect: Effect
     checker: CheckerSpec | None = None
     text: str = ""
+    never_up: bool = False
+    """An alpha server whose first check failed: nothing changes, and keepalived tells of it."""
 
 
 class ServerLeft(msgspec.Struct, frozen=True):

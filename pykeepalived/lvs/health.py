@@ -44,10 +44,12 @@ class CheckHealth:
 class ServerHealth:
     """One real server of one virtual server."""
 
-    __slots__ = ("alive", "checks", "holds", "server", "weight_override")
+    __slots__ = ("alive", "checks", "heard", "holds", "server", "weight_override")
 
     def __init__(self, server: RealServer, alive: bool) -> None:
         self.server = server
+        self.heard = False
+        """A check has said something about it."""
         self.alive = alive
         self.checks = [CheckHealth(spec, starts_up(spec, server) or alive) for spec in server.checkers]
         self.holds: set[str] = set()

@@ -128,7 +128,7 @@ def _server_down(event: ServerDown) -> Notice:
         else f"Removing service {name} from VS {service.name}"
     )
     notice = _server_notices(service, server, "DOWN", server.notify_down, _mail_text(event.checker, False, event.text))
-    return msgspec.structs.replace(notice, lines=(Line(text),))
+    return notice if event.never_up else msgspec.structs.replace(notice, lines=(Line(text),))
 
 
 def _server_left(event: ServerLeft) -> Notice:

@@ -42,6 +42,7 @@ from pykeepalived.lvs.health import CheckHealth, ServerHealth, starts_alive
 from pykeepalived.lvs.names import ServiceRef
 from pykeepalived.lvs.quorum import Thresholds, thresholds_of
 from pykeepalived.lvs.table import Destination, DestinationKey
+from pykeepalived.model.checks import BfdCheck, FileCheck
 from pykeepalived.model.lvs import RealServer, SorryServer
 
 
@@ -157,6 +158,12 @@ class Pool:
                 WeightChanged(self.service, health.server, old_weight, health.weight, health.alive, Cause.CHECK)
             )
         events += self._settle_server(health, Cause.CHECK, check, text)
+        asks = not isinstance(check.spec.question, FileCheck | BfdCheck)
+        if asks and not (health.heard or up or changed or health.alive or self.policy.counts_servers):
+            events.append(
+                ServerDown(self.service, health.server, Cause.CHECK, Effect.NONE, check.spec, text, never_up=True)
+            )
+        health.heard = True
         if changed and health.alive is was_alive:
             events.append(CheckChanged(self.service, health.server, check.spec, up, health.alive, text))
         if events:

@@ -440,3 +440,12 @@ def test_events_for_the_parent(stage: Stage, one: Backend) -> None:
     assert stage.memo.events[0][1]["subject"].endswith(f"of virtual server [{VIP}]:tcp:80 - DOWN")
     assert stage.memo.events[0][1]["body"] == "=> TCP CHECK failed on service <="
     assert stage.memo.events[2][1]["body"] == "=> Lost quorum 1+0=1 <= 0 <="
+
+
+def test_an_alpha_server_that_is_down_from_the_start_is_told_of_once(stage: Stage, one: Backend) -> None:
+    one.close()
+    stage.program.start(config(virtual_server(real_server(one, alpha=True, notify_down=Script(("/bin/down",))))))
+    stage.until(lambda: stage.memo.scripts, "a script")
+    assert stage.memo.scripts == [("/bin/down",)]
+    assert not any(line.startswith("Removing service") for line in stage.memo.lines)
+    assert stage.weights() == {}
