@@ -56,14 +56,23 @@ def play_all(program: str, into: Path) -> dict[str, str]:
     return found
 
 
+def play_twice(program: str, places: pytest.TempPathFactory, expected: dict[str, bool]) -> dict[str, str]:
+    """As `play_all`; what is not as expected gets another daemon, which a machine that stood still may have spoiled."""
+    found = play_all(program, places.mktemp(program))
+    if any(wrong and expected.get(name, True) for name, wrong in found.items()):
+        again = play_all(program, places.mktemp(program))
+        found = {name: wrong and again[name] for name, wrong in found.items()}
+    return found
+
+
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return play_all("ours", tmp_path_factory.mktemp("ours"))
+    return play_twice("ours", tmp_path_factory, {})
 
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    yield play_all("theirs", tmp_path_factory.mktemp("theirs"))
+    yield play_twice("theirs", tmp_path_factory, json.loads(table.RECORD.read_text()))
 
 
 @pytest.mark.netns
