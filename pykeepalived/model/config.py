@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from pykeepalived.model.agents import AgentSettings
@@ -42,6 +44,15 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
     """False: no mails when an instance or group enters FAULT."""
     checks: bool = True
     """Mails also when one of several checkers changes and the real server does not."""
+    tls: Literal["off", "starttls", "implicit"] = "off"
+    """Without TLS no mail where it is not off: never back to plain text."""
+    tls_ca_file: str | None = None
+    """None: the system's certificates."""
+    tls_verify: bool = True
+    """The certificate must be of the server as it was written."""
+    user: str | None = None
+    """Login; only inside TLS."""
+    password: str | None = None
 
 
 class GlobalDefs(msgspec.Struct, frozen=True, kw_only=True):

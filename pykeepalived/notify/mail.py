@@ -9,9 +9,6 @@ A mail that cannot be delivered is lost, as in keepalived: the log says why, and
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import ipaddress
 import os
 import pwd
 import socket
@@ -20,13 +17,14 @@ from collections import Counter, deque
 from collections.abc import Callable
 from email.utils import formatdate
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
 from pykeepalived.model.config import MailSettings
-from pykeepalived.notify.smtp import QUIT, Dialogue, DialogueError, Letter, compose
-from pykeepalived.reactor import READ, WRITE, Reactor, Timer
+from pykeepalived.notify.connection import Connection, Ended, TlsOptions
+from pykeepalived.notify.smtp import QUIT, Dialogue, DialogueError, Letter, Login, compose
+from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.units import SECOND_US
 
 __all__ = ["Letter", "MailFailure", "Mailer", "Relay", "compose", "keepalived_letter", "relay_of"]
@@ -37,7 +35,6 @@ QUEUE_LIMIT: Final = 2000
 SESSIONS: Final = 4
 #: A whole dialogue may take as many of its reply limits as this.
 _WHOLE: Final = 4
-_READ_SIZE: Final = 16384
 
 
 class Relay(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +45,12 @@ class Relay(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 25
     helo_name: str = ""
     """Empty: this machine's name."""
+    tls: TlsOptions | None = None
+    """None: no TLS."""
+    tls_starts: Literal["at once", "later"] = "later"
+    """With the connection (RFC 8314 section 3), or by STARTTLS (RFC 3207); a mail never goes without it then."""
+    login: Login | None = None
+    """AUTH PLAIN or LOGIN (RFC 4954), whichever the server offers."""
     timeout_us: int = 30 * SECOND_US
     """Limit of the connect and of each reply; the whole dialogue has four times that."""
 
@@ -62,6 +65,8 @@ class MailFailure(Enum):
     REPLY_TIMEOUT = "reply-timeout"
     CLOSED = "closed"
     REFUSED = "refused"
+    TLS = "tls"
+    NO_LOGIN = "no-login"
     REPLY_TOO_LONG = "reply-too-long"
     STOPPED = "stopped"
 
@@ -173,11 +178,15 @@ class _Session:
         self._log = log
         self._relay = relay
         self._ended = ended
-        self._dialogue = Dialogue(letter, relay.helo_name or socket.gethostname())
-        self._socket: socket.socket | None = None
-        self._connected = False
+        starts = relay.tls is not None and relay.tls_starts == "later"
+        helo_name = relay.helo_name or socket.gethostname()
+        self._dialogue = Dialogue(letter, helo_name, login=relay.login, start_tls=starts)
+        self._connection = Connection(
+            reactor, opened=self._opened, received=self._received, ended=self._connection_ended
+        )
         self._abandoned = False
-        self._to_send = b""
+        self._in_tls = False
+        self._refused = False
         self._timer: Timer | None = None
         self._until_us = reactor.now_us() + _WHOLE * relay.timeout_us
 
@@ -192,99 +201,79 @@ class _Session:
         self._ended = lambda session, failure: None
 
     def _connect(self) -> None:
-        if self._abandoned:
-            return
-        relay = self._relay
-        try:
-            family = socket.AF_INET6 if ipaddress.ip_address(relay.address).version == 6 else socket.AF_INET
-        except ValueError:
-            self._lose(MailFailure.BAD_ADDRESS, f"SMTP server `{relay.address}` is not an address - mail lost")
-            return
-        try:
-            self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-            number = self._socket.connect_ex((relay.address, relay.port))
-        except OSError as error:
-            number = error.errno or errno.EIO
-        if self._socket is None or number not in {0, errno.EINPROGRESS}:
-            self._lose(MailFailure.CONNECT, f"SMTP connection ERROR to {_name(relay)}. ({os.strerror(number)})")
-            return
-        self._reactor.watch(self._socket.fileno(), WRITE, self._ready)
-        self._arm()
-
-    def _ready(self, events: int) -> None:
-        if self._socket is None:
-            return
-        if not self._connected:
-            number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if number:
-                name = _name(self._relay)
-                self._lose(MailFailure.CONNECT, f"SMTP connection ERROR to {name}. ({os.strerror(number)})")
-                return
-            self._connected = True
-            self._log.detail(f"Remote SMTP server {_name(self._relay)} connected.")
+        if not self._abandoned:
             self._arm()
-        if events & ~WRITE:
-            self._read()
-        self._write()
+            self._connection.start(self._relay.address, self._relay.port)
 
-    def _read(self) -> None:
-        assert self._socket is not None
-        try:
-            data = self._socket.recv(_READ_SIZE)
-        except (BlockingIOError, InterruptedError):
+    def _opened(self) -> None:
+        """TCP stands, or TLS."""
+        self._arm()
+        tls = self._relay.tls
+        if self._in_tls:
+            self._connection.send(self._dialogue.secured())
             return
-        except OSError:
-            data = b""
-        if not data:
-            self._closed()
-            return
+        self._log.detail(f"Remote SMTP server {_name(self._relay)} connected.")
+        if tls is not None and self._relay.tls_starts == "at once":
+            self._begin_tls()
+
+    def _begin_tls(self) -> None:
+        assert self._relay.tls is not None
+        self._in_tls = True
+        self._connection.start_tls(self._relay.tls)
+
+    def _received(self, data: bytes) -> None:
         step = self._dialogue.step
         try:
-            self._to_send += self._dialogue.feed(data)
+            answer = self._dialogue.feed(data)
         except DialogueError as error:
             self._refuse(error)
             return
         if self._dialogue.ended:
             self._succeed()
-        elif self._dialogue.step != step:
+            return
+        if self._dialogue.step != step:
             # A step forward earns a new limit; a server that only drips does not.
             self._arm()
+        self._connection.send(answer)
+        if self._dialogue.wants_tls and not self._in_tls:
+            self._begin_tls()
 
-    def _write(self) -> None:
-        if self._socket is None:
+    def _connection_ended(self, reason: Ended, text: str) -> None:
+        if self._refused:
             return
-        if self._to_send:
-            try:
-                self._to_send = self._to_send[self._socket.send(self._to_send) :]
-            except (BlockingIOError, InterruptedError):
-                pass
-            except OSError:
-                self._closed()
-                return
-        self._reactor.watch(self._socket.fileno(), READ | WRITE if self._to_send else READ, self._ready)
-
-    def _closed(self) -> None:
-        if self._dialogue.accepted:
-            self._succeed()
-        else:
-            text = f"Remote SMTP server {_name(self._relay)} has closed the connection."
-            self._lose(MailFailure.CLOSED, text)
+        relay, name = self._relay, _name(self._relay)
+        match reason:
+            case Ended.BAD_ADDRESS:
+                text = f"SMTP server `{relay.address}` is not an address - mail lost"
+                self._lose(MailFailure.BAD_ADDRESS, text)
+            case Ended.CONNECT:
+                self._lose(MailFailure.CONNECT, f"SMTP connection ERROR to {name}. ({text})")
+            case Ended.TLS:
+                self._lose(MailFailure.TLS, f"TLS with SMTP server {name} failed: {text} - mail lost")
+            case Ended.CLOSED if self._dialogue.accepted:
+                self._succeed()
+            case Ended.CLOSED:
+                self._lose(MailFailure.CLOSED, f"Remote SMTP server {name} has closed the connection.")
 
     def _refuse(self, error: DialogueError) -> None:
         name = _name(self._relay)
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.send(QUIT)
+        # A connection that is found closed now is not the reason any more.
+        self._refused = True
+        self._connection.send(QUIT)
         if not error.code and error.step == "reply-too-long":
             self._lose(MailFailure.REPLY_TOO_LONG, f"SMTP server {name} sends an endless reply - mail lost")
-            return
-        text = f"Error processing {error.step} cmd on SMTP server {name}. SMTP status code = {error.code}"
-        self._lose(MailFailure.REFUSED, text)
+        elif not error.code and error.step == "early-data":
+            self._lose(MailFailure.TLS, f"SMTP server {name} sends data between STARTTLS and TLS - mail lost")
+        elif not error.code and error.step == "no-login":
+            self._lose(MailFailure.NO_LOGIN, f"SMTP server {name} offers neither AUTH PLAIN nor LOGIN - mail lost")
+        else:
+            text = f"Error processing {error.step} cmd on SMTP server {name}. SMTP status code = {error.code}"
+            self._lose(MailFailure.REFUSED, text)
 
     def _timed_out(self) -> None:
         self._timer = None
         name = _name(self._relay)
-        if not self._connected:
+        if not self._connection.connected:
             self._lose(MailFailure.CONNECT_TIMEOUT, f"Timeout connecting SMTP server {name}.")
         elif self._dialogue.accepted:
             self._succeed()
@@ -311,10 +300,7 @@ class _Session:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._socket is not None:
-            self._reactor.unwatch(self._socket.fileno())
-            self._socket.close()
-            self._socket = None
+        self._connection.close()
 
 
 def _name(relay: Relay) -> str:
@@ -332,6 +318,13 @@ def relay_of(settings: MailSettings) -> Relay | None:
         address=settings.address,
         port=settings.port,
         helo_name=settings.helo_name or "",
+        tls=None
+        if settings.tls == "off"
+        else TlsOptions(
+            name=settings.server or settings.address, ca_file=settings.tls_ca_file, verify=settings.tls_verify
+        ),
+        tls_starts="at once" if settings.tls == "implicit" else "later",
+        login=None if settings.user is None else Login(settings.user, settings.password or ""),
         timeout_us=settings.connect_timeout_us,
     )
 

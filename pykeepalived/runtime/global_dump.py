@@ -70,6 +70,10 @@ def _mail(settings: GlobalDefs) -> Iterator[str]:
         yield f" Smtp server port = {mail.port}"
         yield f" Smtp HELO name = {mail.helo_name or socket.gethostname()}"
         yield f" Smtp server connection timeout = {_seconds(mail.connect_timeout_us)}"
+        if mail.tls != "off":
+            yield f" Smtp TLS = {mail.tls}, certificate {'verified' if mail.tls_verify else 'not verified'}"
+        if mail.user is not None:
+            yield f" Smtp user = {mail.user}"
     if mail.sender:
         yield f" Email notification from = {mail.sender}"
     if mail.recipients:

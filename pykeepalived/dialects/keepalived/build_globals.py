@@ -56,7 +56,7 @@ def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs
         daemon=_daemon(draft),
         agents=_agents(draft),
         defaults=_defaults(draft),
-        mail=_mail(draft),
+        mail=_mail(context, draft),
         script_user=scripts.default_user,
         dynamic_interfaces="dynamic_interfaces" in draft.values,
         allow_if_changes=bool(draft.get("dynamic_interfaces")),
@@ -105,12 +105,25 @@ def _packet_marks(draft: Draft) -> PacketMarks:
     )
 
 
-def _mail(draft: Draft) -> MailSettings:
+def _mail(context: Context, draft: Draft) -> MailSettings:
     server, port, address = draft.get("smtp_server", (None, None, None))
     sender = draft.get("sender")
     taken: dict[str, Any] = {"checks": not draft.get("no_checker_emails", False)}
     if "smtp_connect_timeout_us" in draft.values:
         taken["connect_timeout_us"] = draft.values["smtp_connect_timeout_us"]
+    taken |= {
+        field: draft.values[f"smtp_{field}"]
+        for field in ("tls", "tls_ca_file", "tls_verify", "user", "password")
+        if draft.values.get(f"smtp_{field}") is not None
+    }
+    if "user" in taken and taken.get("tls", "off") == "off":
+        context.error(
+            "login-without-tls",
+            "smtp_user without smtp_tls would show the password to the network, mails go without a login",
+            draft.where["smtp_user"],
+            help="write `smtp_tls starttls` (port 587) or `smtp_tls implicit` (port 465)",
+        )
+        del taken["user"]
     return MailSettings(
         server=server,
         port=port or 25,

@@ -293,6 +293,13 @@ class _Globals:
         writer.value("smtp_helo_name", found.helo_name)
         if found.connect_timeout_us != plain.connect_timeout_us:
             writer.line("smtp_connect_timeout", decimal(found.connect_timeout_us))
+        if found.tls != plain.tls:
+            writer.line("smtp_tls", found.tls)
+        writer.value("smtp_tls_ca", found.tls_ca_file)
+        if not found.tls_verify:
+            writer.line("smtp_tls_verify", "off")
+        writer.value("smtp_user", found.user)
+        writer.value("smtp_password", found.password)
         writer.flag("no_email_faults", not found.faults)
         writer.switch("no_checker_emails", not found.checks)
 

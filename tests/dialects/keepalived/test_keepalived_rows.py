@@ -132,6 +132,7 @@ def test_fields_of_global_words_exist_in_the_model() -> None:
     """A row in effect of global_defs has a field, or is a default that instances and servers take."""
     model = {*GlobalDefs.__struct_fields__, *DaemonSettings.__struct_fields__, *AgentSettings.__struct_fields__}
     inherited = {
+        "smtp_tls", "smtp_tls_ca_file", "smtp_tls_verify", "smtp_user", "smtp_password",
         "sender", "smtp_server", "smtp_helo_name", "smtp_connect_timeout_us", "recipients", "smtp_alert",
         "smtp_alert_vrrp", "smtp_alert_checker", "email_faults", "no_checker_emails",
         "use_symlink_paths", "include_check", "v3_checksum_as_v2",

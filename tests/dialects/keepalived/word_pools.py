@@ -176,6 +176,8 @@ GLOBALS: Final[tuple[Group, ...]] = (
     ("smtp_server 10.0.0.<1-254> <1-9999>", "smtp_server mail.example.net 587"),
     ("smtp_helo_name lb.example.net",),
     ("smtp_connect_timeout <1-99>",),
+    ("smtp_tls starttls\nsmtp_user mailer\nsmtp_password secret<1-99>", "smtp_tls implicit"),
+    ("smtp_tls_ca /etc/ssl/mail<1-9>.pem", "smtp_tls_verify off"),
     ("notification_email_from lb@example.net",),
     ("notification_email {\na@example.net\nb@example.net\n}",),
     ("no_email_faults",),
