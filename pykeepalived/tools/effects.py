@@ -11,7 +11,7 @@ function, at a class, in `pytestmark` of a module, or in a `pytest.param`. It is
 are plain strings.
 
 The opening word of a block is shown by whatever shows a word in the block. A row in effect that no test declares fails
-a test.
+a test, and so does one whose tests all lack the word (tools/effect_words.py).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _strings(call: ast.Call, path: str) -> Iterator[str]:
         yield from alternatives(argument.value)
 
 
-def _is_mark(node: ast.AST) -> bool:
+def is_mark(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -83,7 +83,7 @@ def _declared(node: ast.AST, path: str, owner: str) -> Iterator[Declared]:
         inner = owner
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             inner = f"{owner}::{child.name}"
-        if isinstance(child, ast.Call) and _is_mark(child):
+        if isinstance(child, ast.Call) and is_mark(child):
             yield from (Declared(name, owner) for name in _strings(child, path))
         yield from _declared(child, path, inner)
 
@@ -104,12 +104,3 @@ def declarations() -> dict[str, tuple[str, ...]]:
         for item in declared_in(path.read_text(encoding="utf-8"), name):
             found.setdefault(item.row, set()).add(item.test)
     return {row: tuple(sorted(tests)) for row, tests in found.items()}
-
-
-def test_of(row: str) -> str:
-    """The first test that shows the row, or a word in the block that the row opens; empty: none."""
-    tests = declarations().get(row)
-    if tests is not None:
-        return tests[0]
-    below = (tests[0] for name, tests in sorted(declarations().items()) if name.startswith(f"{row}."))
-    return next(below, "")

@@ -13,7 +13,8 @@ from pykeepalived.vrrp.events import RunScript, Start
 from tests.dialects.keepalived.fake_host import FakeHost
 from tests.vrrp.playbook import Playbook
 
-STATES = ("MASTER", "BACKUP", "FAULT", "STOP")
+WORDS = {"MASTER": "notify_master", "BACKUP": "notify_backup", "FAULT": "notify_fault", "STOP": "notify_stop"}
+STATES = tuple(WORDS)
 INSTANCE = "vrrp_instance A {\ninterface eth0\nvirtual_router_id 51\nvirtual_ipaddress {\n10.0.0.51\n}\n%s}\n"
 GROUP = "vrrp_sync_group G {\ngroup {\nA\n}\n%s}\n" + INSTANCE % ""
 SECURE = "global_defs {\nenable_script_security\nscript_user root\n%s}\n"
@@ -35,7 +36,7 @@ def words_of(script: Script) -> str:
 )
 @pytest.mark.parametrize("state", STATES)
 def test_each_state_has_its_script(state: str, tmp_path: Path) -> None:
-    lines = [f'notify_{name.lower()} "/usr/bin/true {name} own"\n' for name in STATES]
+    lines = [f'{word} "/usr/bin/true {name} own"\n' for name, word in WORDS.items()]
     lines.append('notify "/usr/bin/true all"\n')
     instance = read(tmp_path, SECURE % "" + INSTANCE % "".join(lines)).config.instances[0]
     assert [words_of(item) for item in instance_scripts(instance, state, 100)] == [

@@ -74,7 +74,8 @@ def test_netlink_sockets_have_the_size_of_the_file(tmp_path: Path) -> None:
         assert {140_000, 180_000} <= set(sized.sizes())
         beyond = LIMIT + 1_000_000
         words = ("vrrp_netlink_cmd_rcv_bufs", "vrrp_netlink_monitor_rcv_bufs")
-        sized.reload(f"{words[0]} {beyond}", f"{words[0]}_force", f"{words[1]} {beyond + 1}", f"{words[1]}_force true")
+        forced = ("vrrp_netlink_cmd_rcv_bufs_force", "vrrp_netlink_monitor_rcv_bufs_force true")
+        sized.reload(f"{words[0]} {beyond}", f"{words[1]} {beyond + 1}", *forced)
         wait_until(lambda: {2 * beyond, 2 * beyond + 2} <= set(sized.sizes()), 120, "sizes of the reload")
         sized.reload(f"{words[0]} {beyond}", f"{words[1]} {beyond}")
         wait_until(lambda: sized.sizes().count(2 * LIMIT) >= 2, 120, "without force the system's limit holds")

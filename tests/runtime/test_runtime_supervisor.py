@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pykeepalived.dialects.keepalived import load
 from pykeepalived.runtime import control, slot
 from pykeepalived.units import SECOND_US
 
@@ -213,8 +214,12 @@ def test_a_program_that_raises_is_named_without_a_traceback_and_tried_again(daem
 
 
 @pytest.mark.shows("child_wait_time")
-def test_a_child_that_does_not_stop_is_killed(daemon):
-    daemon.configure(vrrp={"stop": "hang"}, checker={}, child_wait_time_us=300_000)
+def test_a_child_that_does_not_stop_is_killed(daemon, tmp_path):
+    file = tmp_path / "keepalived.conf"
+    file.write_text("child_wait_time 1\n")
+    limit_us = load(str(file), environment={}).config.globals.child_wait_time_us
+    assert limit_us == 1_000_000
+    daemon.configure(vrrp={"stop": "hang"}, checker={}, child_wait_time_us=limit_us)
     daemon.start()
     daemon.signal(signal.SIGTERM)
     assert daemon.end() == 0

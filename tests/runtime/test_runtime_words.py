@@ -133,7 +133,12 @@ def test_buffers_names_dumps_and_fifos(lab, tmp_path):
     names = ("vrrp_netlink_cmd", "vrrp_netlink_monitor", "lvs_netlink_cmd", "lvs_netlink_monitor")
     beyond = 1 << 26  # more than any net.core.rmem_max that a system comes with
     sizes = {name: beyond + (number << 12) for number, name in enumerate(names)}
-    words = [f"{name}_rcv_bufs {size}\n{name}_rcv_bufs_force" for name, size in sizes.items()]
+    words = ["vrrp_netlink_cmd_rcv_bufs_force", "vrrp_netlink_monitor_rcv_bufs_force"]
+    words += ["lvs_netlink_cmd_rcv_bufs_force", "lvs_netlink_monitor_rcv_bufs_force"]
+    words += [f"vrrp_netlink_cmd_rcv_bufs {sizes['vrrp_netlink_cmd']}"]
+    words += [f"vrrp_netlink_monitor_rcv_bufs {sizes['vrrp_netlink_monitor']}"]
+    words += [f"lvs_netlink_cmd_rcv_bufs {sizes['lvs_netlink_cmd']}"]
+    words += [f"lvs_netlink_monitor_rcv_bufs {sizes['lvs_netlink_monitor']}"]
     fifo = tmp_path / "fifo"
     words += ["process_names", "json_version 2", f"notify_fifo {fifo}", "fifo_write_vrrp_states_on_reload"]
     daemon = Started(lab, tmp_path, "\n".join(words), "-a", "--ignore-sigint")

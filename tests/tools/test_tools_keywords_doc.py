@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pykeepalived.tools import effects
+from pykeepalived.tools import effect_words, effects
 from pykeepalived.tools.keywords_doc import DOCUMENT, entries, render, without_test
 
 HINT = "run `python -m pykeepalived.tools.keywords_doc`"
@@ -64,3 +64,20 @@ def test_words_of_a_block_without_effect_have_none() -> None:
         above = blocks.get(("top level", place.split(".")[0]))
         if above is not None and not above.acts:
             assert not entry.acts, (place, word)
+
+
+def test_marks_and_documentation_are_no_place_for_a_word() -> None:
+    source = (
+        '"""word"""\nimport pytest\n@pytest.mark.shows("a.word")\ndef test_x():\n    """word"""\n    f"one {1} two"\n'
+    )
+    assert [text for text in effect_words.strings_in(source) if "word" in text] == []
+    assert "one " in effect_words.strings_in(source.replace('    f"', '    x = f"'))
+
+
+def test_a_word_stands_in_the_test_or_in_what_it_reads() -> None:
+    here = "tests/dialects/keepalived/test_keepalived_valid.py::test_x"
+    assert effect_words.holds(here, "vrrp_instance.unicast_peer", "unicast_peer"), "a file beside the test"
+    assert not effect_words.holds(here, "vrrp_instance.unicast_pee", "unicast_pee"), "whole words only"
+    guest = "tests/interop/vrrp/test_interop_vrrp_ipvlan.py::test_x"
+    assert effect_words.holds(guest, "vrrp_instance.use_ipvlan", "use_ipvlan"), "a module for the test kernel"
+    assert effect_words.holds("tests/tools/test_tools_keywords_doc.py::x", "ldirectord.real.weight", "weight")

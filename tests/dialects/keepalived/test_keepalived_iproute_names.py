@@ -17,7 +17,8 @@ def test_a_table_has_the_number_of_the_list(words: str, number: int, tmp_path: P
     for name, each in (("usr", 71), ("etc", 72)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "rt_tables").write_text(f"{each} ours\n", encoding="ascii")
-    settings = "".join(f"    iproute_{name}_dir {tmp_path / name}\n" for name in words.split())
+    names = {"usr": "iproute_usr_dir", "etc": "iproute_etc_dir"}
+    settings = "".join(f"    {names[name]} {tmp_path / name}\n" for name in words.split())
     path = tmp_path / "a.conf"
     path.write_text(
         f"global_defs {{\n{settings}}}\nstatic_routes {{\n    10.9.0.0/16 dev eth0 table ours\n}}\n", encoding="utf-8"
