@@ -52,7 +52,7 @@ def test_the_handshake_of_a_page(everywhere: bool) -> None:
     else:
         _, handshake = asked(*TLS)
     assert files(handshake) == (True, "/tmp/ca.pem", "/tmp/own.pem", "/tmp/own.key")
-    assert asked("tlsservername=www.example")[1].server_name == "www.example"
+    assert asked('tlsservername="www.example"')[1].server_name == "www.example"
 
 
 @pytest.mark.shows("ldirectord.global.readdquiescent")

@@ -13,6 +13,7 @@ import pytest
 
 from pykeepalived.dialects.keepalived import FileFacts
 from pykeepalived.model.config import GlobalDefs
+from pykeepalived.notify.mail import relay_of
 from pykeepalived.processes import names
 from pykeepalived.reactor import Reactor
 from pykeepalived.runtime import process_settings
@@ -179,3 +180,12 @@ def test_scripts_around_everything(moment: str, said: str, tmp_path: Path) -> No
         reactor.close()
     assert (ended, (tmp_path / "ran").read_text()) == ([moment], f"{moment}\n")
     assert log.lines == [f"{said} {script}"]
+
+
+@pytest.mark.shows("global_defs.smtp_tls_verify")
+@pytest.mark.parametrize(("word", "verifies"), [("", True), ("smtp_tls_verify off", False)])
+def test_whether_a_mail_server_must_prove_who_it_is(word: str, verifies: bool, tmp_path: Path) -> None:
+    mails = ("smtp_server 192.0.2.25", "notification_email {", "a@example.net", "}", "smtp_tls starttls", word)
+    found = relay_of(settings(tmp_path, *mails).mail)
+    assert found is not None and found.tls is not None
+    assert found.tls.verify is verifies

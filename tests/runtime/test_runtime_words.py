@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import signal
@@ -114,9 +115,14 @@ def netlink_buffers(pid: int) -> dict[int, set[int]]:
     descriptor = os.pidfd_open(pid)
     try:
         for path in Path(f"/proc/{pid}/fd").iterdir():
-            if not str(path.readlink()).startswith("socket:"):
-                continue
+            try:
+                if not str(path.readlink()).startswith("socket:"):
+                    continue
+            except FileNotFoundError:
+                continue  # closed since the directory was read
             copy = libc.syscall(438, descriptor, int(path.name), 0)  # pidfd_getfd(2)
+            if copy < 0 and ctypes.get_errno() == errno.EBADF:
+                continue
             assert copy >= 0, os.strerror(ctypes.get_errno())
             with socket.socket(fileno=copy) as sock:
                 if sock.family == socket.AF_NETLINK:
