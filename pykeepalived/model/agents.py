@@ -32,6 +32,17 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     journal_events: bool = False
     """Ours: each event goes to systemd's journal, with fields."""
 
+    webhook_url: str | None = None
+    """Ours: where events are posted to."""
+    webhook_address: str | None = None
+    """What the URL's host meant when the file was read; None: it was unknown then."""
+    webhook_ca: str | None = None
+    """PEM file of the authorities to trust; None: the system's."""
+    webhook_token: str | None = None
+    """Bearer token (RFC 6750), only inside TLS."""
+    webhook_timeout: int = 10 * SECOND_US
+    """Limit of one try, in microseconds."""
+
     @property
     def snmp(self) -> bool:
         """Any MIB is served."""
@@ -40,4 +51,4 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def active(self) -> bool:
         """There is something to do."""
-        return self.snmp or self.enable_dbus or self.journal_events
+        return self.snmp or self.enable_dbus or self.journal_events or self.webhook_url is not None

@@ -1,4 +1,4 @@
-"""The agents process: SNMP, D-Bus and the journal, told by the parent what happens, and asking it for what it is asked.
+"""The agents process: SNMP, D-Bus, journal and webhook, told by the parent what happens, asking it what it is asked.
 
 It changes nothing by itself and nothing waits for it: when it is slow, or ends, adverts and checks go on.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from pykeepalived.notify.snmp.facts import Facts
 from pykeepalived.notify.snmp.modules import Module, served
 from pykeepalived.notify.snmp.traps import TRAP_OID, traps
 from pykeepalived.notify.snmp.tree import Tree
+from pykeepalived.notify.webhook import Webhook
 from pykeepalived.runtime import signals
 from pykeepalived.runtime.agent_facts import FactSource
 from pykeepalived.runtime.program import FIRST_PART, Context, StatusPart
@@ -43,6 +45,7 @@ class AgentsProgram:
         self._agent = Agent(context.reactor, context.log, self._give_tree)
         self._dbus = Service(context.reactor, context.log, act=self._act, state=self._state_of)
         self._journal = Journal(context.log)
+        self._webhook = Webhook(context.reactor, context.log)
         self._tree: tuple[Facts, Tree] | None = None
         self._stopped = False
         self._ended = False
@@ -67,7 +70,12 @@ class AgentsProgram:
         self._context.ask("identity", {}, lambda body: self._facts.give(lambda facts: self._end()))
 
     def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
-        return {"snmp": self._agent.has_session, "dbus": self._dbus.owns, "news": self._news}
+        return {
+            "snmp": self._agent.has_session,
+            "dbus": self._dbus.owns,
+            "news": self._news,
+            "webhook": self._webhook.status(),
+        }
 
     def dump(self, kind: str) -> str | None:
         return None
@@ -76,6 +84,10 @@ class AgentsProgram:
         if self._ended:
             return
         self._ended = True
+        self._webhook.when_idle(_LAST_WORDS_US, self._close)
+
+    def _close(self) -> None:
+        self._webhook.close()
         self._dbus.daemon_changed("VrrpStopped")
         self._dbus.close()
         self._journal.close()
@@ -90,6 +102,7 @@ class AgentsProgram:
         self._modules = served(settings)
         self._tree = None
         self._dbus.configure(config)
+        self._webhook.configure(settings, config.globals.router_id or socket.gethostname())
         self._agent.configure(settings.snmp_socket, [module.subtree for module in self._modules])
 
     # ---- news ----
@@ -103,6 +116,7 @@ class AgentsProgram:
         settings = self._config.globals.agents
         if settings.journal_events:
             self._journal.send(event)
+        self._webhook.send(event)
         if event["event"] == "vrrp-state" and event["kind"] == "INSTANCE":
             self._dbus.status_changed(str(event["name"]), str(event["state"]))
         if not settings.snmp or event["event"] not in {"vrrp-state", "real-server", "virtual-server"}:

@@ -13,6 +13,7 @@ from pykeepalived.model.agents import AgentSettings
 from pykeepalived.model.daemon import DaemonSettings
 from pykeepalived.model.defaults import Defaults
 from pykeepalived.model.lvs import PacketMarks
+from pykeepalived.model.webhook import webhook_place
 from pykeepalived.units import SECOND_US
 
 #: Fields that are stored as they were read.
@@ -54,7 +55,7 @@ def build_globals(context: Context, root: Draft, scripts: Scripts) -> GlobalDefs
         taken["lvs_timeouts"] = (timeouts.get("tcp", 0), timeouts.get("tcpfin", 0), timeouts.get("udp", 0))
     return GlobalDefs(
         daemon=_daemon(draft),
-        agents=_agents(draft),
+        agents=_agents(context, draft),
         defaults=_defaults(draft),
         mail=_mail(context, draft),
         script_user=scripts.default_user,
@@ -78,11 +79,21 @@ def _daemon(draft: Draft) -> DaemonSettings:
     return DaemonSettings(**taken)
 
 
-def _agents(draft: Draft) -> AgentSettings:
+def _agents(context: Context, draft: Draft) -> AgentSettings:
     """Fields and words have the same names, but `enable_snmp_rfc`, which stands for two."""
     taken = {name: draft.values[name] for name in AgentSettings.__struct_fields__ if name in draft.values}
     if "enable_snmp_rfc" in draft.values:
         taken |= {"enable_snmp_rfcv2": True, "enable_snmp_rfcv3": True}
+    if "webhook_url" in taken:
+        taken["webhook_url"], taken["webhook_address"] = taken["webhook_url"]
+        if "webhook_token" in taken and not webhook_place(taken["webhook_url"]).tls:
+            context.error(
+                "login-without-tls",
+                "webhook_token without https would show the token to the network, events go without it",
+                draft.where["webhook_token"],
+                help="write https:// in webhook_url",
+            )
+            del taken["webhook_token"]
     return AgentSettings(**taken)
 
 

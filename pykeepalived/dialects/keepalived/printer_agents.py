@@ -13,6 +13,8 @@ from pykeepalived.model.agents import AgentSettings
 _PLAIN: Final = AgentSettings()
 #: Where D-Bus is not served, a default that is written out would be one more word without effect.
 _FOR_DBUS: Final = frozenset({"dbus_service_name", "dbus_no_interface_name"})
+#: No words of their own.
+_DERIVED: Final = frozenset({"webhook_address"})
 
 
 def agent_words(writer: Writer, settings: GlobalDefs) -> None:
@@ -20,7 +22,7 @@ def agent_words(writer: Writer, settings: GlobalDefs) -> None:
     written = {name for name, _ in settings.words}
     for field in msgspec.structs.fields(AgentSettings):
         name, found, usual = field.name, getattr(settings.agents, field.name), getattr(_PLAIN, field.name)
-        if name in written or (name in _FOR_DBUS and found == usual):
+        if name in written or name in _DERIVED or (name in _FOR_DBUS and found == usual):
             continue
         if isinstance(found, bool):
             writer.flag(name, found)

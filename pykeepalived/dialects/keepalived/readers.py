@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pykeepalived.model import IpPrefix
 from pykeepalived.model.listening import listen_place
+from pykeepalived.model.webhook import webhook_place
 from pykeepalived.syntax.grammar import pp
 
 UINT_MAX: Final = 4_294_967_295
@@ -309,6 +310,19 @@ class Listen(Reader):
             listen_place(text)
         except ValueError as error:
             raise Bad("invalid-listen-address", str(error)) from None
+        return text
+
+
+class WebhookUrl(Reader):
+    """http:// or https://, kept as text."""
+
+    shows = "URL"
+
+    def parse(self, text: str) -> str:
+        try:
+            webhook_place(text)
+        except ValueError as error:
+            raise Bad("invalid-url", str(error)) from None
         return text
 
 

@@ -37,7 +37,7 @@ def differences(old: msgspec.Struct, new: msgspec.Struct, leave: Container[str] 
         before, after = getattr(old, name, None), getattr(new, name)
         if name in leave or before == after:
             continue
-        if name in {"authentication", "auth_hmac", "password", "token"}:
+        if name in {"authentication", "auth_hmac", "password", "webhook_token"}:
             found.append(f"{name}: changed")
         elif isinstance(before, msgspec.Struct) and type(before) is type(after):
             found += [f"{name}.{line}" for line in differences(before, after)]

@@ -258,6 +258,10 @@ GLOBALS: Final[tuple[Group, ...]] = (
     ("snmp_vs_stats_update_interval <1-30>", "snmp_rs_stats_update_interval 0.<1-9>"),
     ("enable_dbus\ndbus_service_name org.example.x<1-9>", "enable_dbus\ndbus_no_interface_name nowhere"),
     ("journal_events",),
+    (
+        "webhook_url http://10.0.0.<1-254>:<1-9999>/hook?a=<1-9>\nwebhook_timeout <1-60>",
+        "webhook_url https://10.0.0.1/\nwebhook_ca /etc/ssl/hook.pem\nwebhook_token t<1-99>",
+    ),
     ("lvs_flush_on_stop", "lvs_flush_on_stop VS"),
     ("lvs_timeouts tcp <1-99> tcpfin <1-99> udp <1-99>",),
     ("lvs_dataplane nftables",),

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.libraries import needs
-from pykeepalived.dialects.keepalived.readers import UINT_MAX, Choice, Duration, Grammar, Integer, Text
+from pykeepalived.dialects.keepalived.readers import UINT_MAX, Choice, Duration, Grammar, Integer, Text, WebhookUrl
 from pykeepalived.dialects.keepalived.rows import (
     Options,
     Row,
@@ -38,6 +38,7 @@ from pykeepalived.dialects.keepalived.tables.common import (
     USER,
     WHOLE_SECONDS,
 )
+from pykeepalived.model.webhook import webhook_place
 from pykeepalived.syntax import Statement
 from pykeepalived.syntax.grammar import pp
 from pykeepalived.units import SECOND_US
@@ -122,6 +123,22 @@ def _known_host(context: Context, statement: Statement, draft: Draft, given: Any
             help="write an address, or a name that this machine can look up",
         )
     return (*given, address)
+
+
+def _known_place(context: Context, statement: Statement, draft: Draft, url: Any) -> Any:
+    """As `_known_host`, of a URL."""
+    del draft
+    host = webhook_place(url).host
+    address = context.host.resolve(host)
+    if address is None:
+        context.error(
+            "unknown-host",
+            f"the web server `{host}` is not known, events are lost",
+            statement,
+            1,
+            help="write an address, or a name that this machine can look up",
+        )
+    return (url, address)
 
 
 def _not_zero(context: Context, statement: Statement, draft: Draft, duration_us: Any) -> Any:
@@ -275,6 +292,16 @@ SNMP_ROWS: Final[tuple[Row, ...]] = (
 JOURNAL_ROWS: Final[tuple[Row, ...]] = (
     flag("journal_events", field="journal_events", ours=True,
          help="tell systemd's journal of each event, with fields KEEPALIVED_EVENT, KEEPALIVED_STATE and so on"),
+)
+
+WEBHOOK_ROWS: Final[tuple[Row, ...]] = (
+    value("webhook_url", WebhookUrl(), field="webhook_url", after=_known_place, ours=True,
+          help="each change of an instance or a server is posted there as JSON"),
+    value("webhook_ca", PATH, field="webhook_ca", default="the system's", ours=True,
+          help="PEM file of the authorities that its certificate may be from"),
+    value("webhook_token", STRING, field="webhook_token", ours=True, help="bearer token, sent with https only"),
+    value("webhook_timeout", Duration(SECOND_US // 10, 600 * SECOND_US), field="webhook_timeout", default="10",
+          ours=True, help="time limit of one try; there are five, with growing pauses"),
 )
 
 FILE_ROWS: Final[tuple[Row, ...]] = (

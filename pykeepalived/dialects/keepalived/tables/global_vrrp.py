@@ -31,7 +31,13 @@ from pykeepalived.dialects.keepalived.tables.common import (
     RTTIME,
     WHOLE_SECONDS,
 )
-from pykeepalived.dialects.keepalived.tables.global_defs import FILE_ROWS, GENERAL_ROWS, JOURNAL_ROWS, SNMP_ROWS
+from pykeepalived.dialects.keepalived.tables.global_defs import (
+    FILE_ROWS,
+    GENERAL_ROWS,
+    JOURNAL_ROWS,
+    SNMP_ROWS,
+    WEBHOOK_ROWS,
+)
 from pykeepalived.syntax import Statement
 from pykeepalived.units import SECOND_US
 
@@ -209,6 +215,6 @@ BUFFER_ROWS: Final[tuple[Row, ...]] = (
 
 GLOBAL_DEFS: Final = Table(
     "global_defs",
-    *GENERAL_ROWS, *SNMP_ROWS, *JOURNAL_ROWS, *FILE_ROWS, *VRRP_ROWS,
+    *GENERAL_ROWS, *SNMP_ROWS, *JOURNAL_ROWS, *WEBHOOK_ROWS, *FILE_ROWS, *VRRP_ROWS,
     *READY_ROWS, *FIREWALL_ROWS, *PROCESS_ROWS, *BUFFER_ROWS,
 )  # fmt: skip
