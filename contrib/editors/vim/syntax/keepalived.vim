@@ -81,7 +81,8 @@ syntax keyword keepalivedKeyword vrrp_no_swap vrrp_notify_fifo vrrp_notify_fifo_
 syntax keyword keepalivedKeyword vrrp_notify_priority_changes vrrp_owner_ignore_adverts vrrp_priority
 syntax keyword keepalivedKeyword vrrp_process_name vrrp_ready_gate vrrp_rlimit_rttime vrrp_rt_priority
 syntax keyword keepalivedKeyword vrrp_rx_bufs_multiplier vrrp_rx_bufs_policy vrrp_skip_check_adv_addr
-syntax keyword keepalivedKeyword vrrp_startup_delay vrrp_strict vrrp_version warmup weight
+syntax keyword keepalivedKeyword vrrp_startup_delay vrrp_strict vrrp_version warmup webhook_ca webhook_timeout
+syntax keyword keepalivedKeyword webhook_token webhook_url weight
 syntax keyword keepalivedOption -nodad ETHTOOL IOCTL MII add advmss anycast append as autojoin blackhole brd
 syntax keyword keepalivedOption bridge broadcast congctl csum cwnd dev dport dsfield dst encap expires
 syntax keyword keepalivedOption fastopen_no_cookie features flags from goto gw home id iif inet inet6 initcwnd
