@@ -34,6 +34,8 @@ CLIENTS = "127.0.0.1" if ADDRESS == "127.0.0.1" else f"{ADDRESS}/16"
 ADDRESS6 = os.environ.get("SERVERS_ADDRESS6", "::1")
 CLIENTS6 = "::1" if ADDRESS6 == "::1" else f"{ADDRESS6}/64"
 LIMIT_S = int(os.environ.get("SERVERS_LIMIT_S", "90"))
+#: What tells programs in the test kernel which parts of the processor they have; some servers clear their environment.
+PROCESSOR = "GLIBC_TUNABLES OPENSSL_ia32cap"
 #: Ports on which somebody accepts and says nothing, closes at once, and resets.
 SILENT, CLOSING, RESETTING = 7001, 7002, 7003
 
@@ -131,6 +133,7 @@ base_dir = /run/dovecot
 state_dir = {top}/state
 log_path = {top}/log
 protocols = imap pop3
+import_environment = TZ {PROCESSOR}
 listen = *, ::
 ssl = yes
 ssl_cert = <{tls}/server.pem
@@ -174,6 +177,7 @@ def postfix() -> None:
     (top / "master.cf").write_text("\n".join(lines) + "\n")
     (top / "main.cf").write_text(f"""
 compatibility_level = 3.6
+import_environment = MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C {PROCESSOR}
 queue_directory = {queue}
 data_directory = {data}
 daemon_directory = /usr/lib/postfix/sbin

@@ -138,6 +138,10 @@ def said(lines: list[str]) -> list[str]:
             # The detour of a start or a reload: in, and out again.
             kept.pop()
             continue
+        if text.startswith("Reloading") and kept and kept[-1].startswith("Deleted real"):
+            # The signal cuts short the check that the original is at, and it fails before the reload begins.
+            kept.insert(-1, text)
+            continue
         kept.append(re.sub(r"pid: \d+", "pid: N", text))
     return kept
 

@@ -52,3 +52,14 @@ def test_the_threat_model_names_tests_that_exist() -> None:
     for file, test in named:
         source = (ROOT / file).read_text(encoding="utf-8")
         assert not test or f"def {test}(" in source, (file, test)
+
+
+def test_every_promise_of_ldirectord_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "ldirectord.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| promise |")]
+    assert len(rows) > 50
+    for row in rows:
+        named = re.findall(r"`(tests/[a-z0-9_/]+\.py)::(test_[a-z0-9_]+)`", row)
+        assert named, row
+        for file, test in named:
+            assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), (file, test)
