@@ -3,8 +3,8 @@
     python guest_services.py PLAN.json
 
 The servers are those of `real_servers.py`, in a network namespace of their own. The plan is one file with a section for
-every service, and what befalls it: changes of the file, and servers that cannot be reached. Prints as JSON both
-kernel tables at every rest point, and the logs.
+every service, and what befalls it: changes of the file, and servers that refuse. Prints as JSON both kernel tables at
+every rest point, and the logs.
 """
 
 import json
@@ -18,7 +18,7 @@ from fates import ADDRESS, ADDRESS6, PROGRAMS, Seat, run
 
 
 class Director(Seat):
-    """A seat whose program fills IPVS; unreachable servers are a matter of its routes."""
+    """A seat whose program fills IPVS, and which may take the servers' addresses for its own."""
 
     def table(self) -> list[str]:
         """The lines of `ipvsadm -Sn`, and servers with thresholds, which it does not print: address, upper, lower."""
@@ -28,9 +28,10 @@ class Director(Seat):
         return sorted(line for line in found if "RemoteAddress" not in line)
 
     def befall(self, fate: str, word: str) -> None:
-        """`unreachable`: every attempt to reach the servers fails at once. `word`: add or delete."""
-        for host in (f"{ADDRESS}/32", f"{ADDRESS6}/128"):
-            run("ip", "-n", self.namespace, "route", word, fate, host, "metric", "1")
+        """`refused`: where the servers were is a machine that lives and refuses. `word`: add or delete."""
+        assert fate == "refused"
+        run("ip", "-n", self.namespace, "addr", word, f"{ADDRESS}/32", "dev", "lo")
+        run("ip", "-n", self.namespace, "addr", word, f"{ADDRESS6}/128", "dev", "lo", *(["nodad"] * (word == "add")))
 
 
 def right(tables: list[list[str]], step: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from tests.ldirectord.test_ldirectord_beside_services import CASES, FOUR, SIX, C
 
 HERE = Path(__file__).parent
 #: As patient as a machine with one slow processor needs.
-GLOBALS = "checktimeout=30\nnegotiatetimeout=30\ncheckinterval=2\n\n"
+GLOBALS = "checktimeout=20\nnegotiatetimeout=20\ncheckinterval=2\n\n"
 #: What no server decides, by virtual port.
 ASKS_NOBODY = {1: "checktype=negotiate\nservice=none", 2: "checktype=on", 3: "checktype=off"}
 SECTIONS: dict[str, Case] = CASES | {"ping": Case(4, "checktype=ping", ())}
@@ -58,13 +58,15 @@ def steps() -> list[dict[str, Any]]:
     numbered: list[tuple[int, Case]] = list(enumerate(SECTIONS.values(), 10))
     asked = [*(entry(*each) for each in numbered), f"-a -f 7 -r {FOUR}:80 -m -w 2", f"{FOUR}:80 9 3"]
     nobody = [f"-a -t 10.77.0.1:{port} -r {FOUR}:{port} -m -w 2" for port in (1, 2)]
+    pinged = [entry(number, case) for number, case in numbered if "checktype=ping" in case.words]
+    refused = [each for each in asked if each not in pinged]
     well = {"has": asked + nobody}
     judged = [entry(number, case) for number, case in numbered if case.wrong]
     good, wrong = text(wrong=False), text(wrong=True)
     return [
         {"name": "start", "write": good, "action": "start", **well},
-        {"name": "unreachable", "fate": ["unreachable", "add"], "has": nobody, "lacks": asked},
-        {"name": "reached again", "fate": ["unreachable", "delete"], **well},
+        {"name": "refused", "fate": ["refused", "add"], "has": nobody + pinged, "lacks": refused},
+        {"name": "accepted again", "fate": ["refused", "delete"], **well},
         {"name": "wrong answers", "write": wrong, "action": "reload", "lacks": judged,
          "has": nobody + [each for each in asked if each not in judged]},
         {"name": "right answers", "write": good, "action": "reload", **well},
