@@ -22,14 +22,18 @@ def build_groups(
     settings = root.get("globals") or Draft(None)
     taken: dict[str, str] = {}
     groups: list[SyncGroup] = []
+    declared = {instance.name for instance in root.get("instances", ())}
     for draft in root.get("sync_groups", ()):
-        members = _members(context, draft, instances, taken)
+        members = _members(context, draft, instances, taken, declared)
+        # A name that was refused has its finding; that few are left follows from it.
+        all_taken = len(members) == len(draft.get("group", ()))
         if not members:
-            context.error(
-                "empty-group", f"sync group `{draft.name}` has no members, it is left out", draft.statement, 1
-            )
+            if all_taken:
+                context.error(
+                    "empty-group", f"sync group `{draft.name}` has no members, it is left out", draft.statement, 1
+                )
             continue
-        if len(members) == 1:
+        if len(members) == 1 and all_taken:
             context.warning(
                 "single-member", f"sync group `{draft.name}` has one member only: {members[0]}", draft.statement, 1
             )
@@ -117,10 +121,14 @@ def _with_joint_weights(group: SyncGroup, instance: VrrpInstance, trackers: Trac
     return msgspec.structs.replace(instance, **changed)
 
 
-def _members(context: Context, draft: Draft, instances: dict[str, VrrpInstance], taken: dict[str, str]) -> list[str]:
+def _members(
+    context: Context, draft: Draft, instances: dict[str, VrrpInstance], taken: dict[str, str], declared: set[str]
+) -> list[str]:
     members: list[str] = []
     for name, line, index in draft.get("group", ()):
         if name not in instances:
+            if name in declared and context.says_more_is_wrong:
+                continue  # it was left out, and why was said
             near = context.near(name, list(instances)[:1000])
             context.error(
                 "unknown-instance",

@@ -43,6 +43,11 @@ class Context:
         """The draft of a block that stayed folded; None: it has to be read line by line."""
         return self.plain.read(row, statement) if self.plain is not None else None
 
+    @property
+    def says_more_is_wrong(self) -> bool:
+        """Some finding counts as much for the exit code as a further one would: what only follows need not be said."""
+        return self.findings.worst() not in {ExitClass.NONE, ExitClass.FATAL}
+
     # ── findings ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def say(

@@ -21,6 +21,7 @@ from pykeepalived.dialects.keepalived.build_tls_client import build_tls_client, 
 from pykeepalived.dialects.keepalived.build_trackers import Trackers
 from pykeepalived.dialects.keepalived.build_vrrp import InstanceBuilder
 from pykeepalived.dialects.keepalived.context import Context
+from pykeepalived.dialects.keepalived.derived import one_for_each_fault
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.engine import read_block
 from pykeepalived.dialects.keepalived.host import HostFacts, RealHost
@@ -144,6 +145,7 @@ def _load(
     config, kept = _build(context, root, context.plain)
     memory.keep(kept, bounds)
     context.flush_notes()
+    one_for_each_fault(findings)
     return LoadResult(config, findings, tuple(reading.sources), identity)
 
 

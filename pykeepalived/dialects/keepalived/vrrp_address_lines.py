@@ -142,6 +142,8 @@ class AddressLines:
         silenced = draft.get("no_virtual_ipaddress") and not values["strict"]
         if silenced:
             return True
+        if _refused(draft) and self._context.says_more_is_wrong:
+            return not needed  # every address of the block was refused, with a finding
         tail = "; version 3 needs one, it is left out" if needed else "; one at least is sensible"
         self._context.error(
             "no-addresses",
@@ -151,3 +153,9 @@ class AddressLines:
             help="write `no_virtual_ipaddress` if that is meant" if not values["strict"] else None,
         )
         return not needed
+
+
+def _refused(draft: Draft) -> bool:
+    """Some `virtual_ipaddress` of the block has lines."""
+    below = (draft.statement.children if draft.statement is not None else None) or ()
+    return any(item.keyword == "virtual_ipaddress" and bool(item.children) for item in below)
