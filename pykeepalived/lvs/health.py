@@ -44,7 +44,7 @@ class CheckHealth:
 class ServerHealth:
     """One real server of one virtual server."""
 
-    __slots__ = ("alive", "checks", "heard", "holds", "server", "weight_override")
+    __slots__ = ("alive", "checks", "heard", "holds", "server", "share", "weight_override")
 
     def __init__(self, server: RealServer, alive: bool) -> None:
         self.server = server
@@ -54,6 +54,8 @@ class ServerHealth:
         self.checks = [CheckHealth(spec, starts_up(spec, server) or alive) for spec in server.checkers]
         self.holds: set[str] = set()
         """Reasons, besides checkers, for which the server is out (`drain`, `maintenance`)."""
+        self.share = 1000
+        """The part of its weight that it has in the table, in thousandths: slow start."""
         self.weight_override: int | None = None
         """An operator's weight, until it is taken back."""
 
@@ -73,6 +75,12 @@ class ServerHealth:
             return self.weight_override
         wanted = self.server.weight + sum(check.weight_change for check in self.checks)
         return max(0, min(WEIGHT_LIMIT, wanted))
+
+    @property
+    def shown_weight(self) -> int:
+        """What it weighs in the table while it serves: at least 1 of a weight that is not 0."""
+        weight = self.weight
+        return weight if self.share >= 1000 else max(min(1, weight), weight * self.share // 1000)
 
     @property
     def failed_checks(self) -> int:

@@ -81,7 +81,7 @@ class Pool:
     def table_weight(self, health: ServerHealth) -> int | None:
         """The weight that a server has in the table; None: it is not in the table."""
         if health.alive and not self.sorry_serves:
-            return health.weight
+            return health.shown_weight
         return 0 if health.server.inhibit_on_failure else None
 
     def destinations(self) -> Iterator[tuple[DestinationKey, Destination]]:

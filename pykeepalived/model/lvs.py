@@ -74,6 +74,18 @@ class VirtualServerGroup(msgspec.Struct, frozen=True):
     entries: tuple[GroupAddress | GroupFwmark, ...] = ()
 
 
+class RecoveryRule(msgspec.Struct, frozen=True, kw_only=True):
+    """What awaits a server that comes back (`slow_start`, `flap_limit`; ours)."""
+
+    slow_start_us: int = 0
+    """Its weight grows to its value in this time; 0: it has it at once."""
+    flap_count: int = 0
+    """So many times down within the window, and it is held out; 0: never."""
+    flap_window_us: int = 0
+    flap_hold_us: int = 0
+    """How long its checks must be good then."""
+
+
 class RealServer(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     port: int
@@ -92,6 +104,7 @@ class RealServer(msgspec.Struct, frozen=True, kw_only=True):
     snmp_name: str | None = None
     checkers: tuple[CheckerSpec, ...] = ()
     """All must be well for the server to be alive."""
+    recovery: RecoveryRule | None = None
     maintenance_names: tuple[str, ...] = ()
     """ldirectord: file names in maintenancedir that take the server out."""
     monitor_words: tuple[str, ...] = ()

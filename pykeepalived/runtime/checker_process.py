@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from pykeepalived.dataplane import Dataplane, DataplaneUnavailable
 from pykeepalived.dataplane.select import open_dataplane
 from pykeepalived.lvs.desired import entry, named_destinations, services_of
@@ -35,7 +33,7 @@ from pykeepalived.model.lvs import RealServer
 from pykeepalived.runtime.lvs_checks import Asked, Checks
 from pykeepalived.runtime.lvs_claims import Claims, places_of, serves
 from pykeepalived.runtime.lvs_commands import CheckerCommands
-from pykeepalived.runtime.lvs_departures import Departures, leaving
+from pykeepalived.runtime.lvs_departures import Departures, leaving, same_but_servers
 from pykeepalived.runtime.lvs_drain import DrainKeeper
 from pykeepalived.runtime.lvs_dump import checker_data
 from pykeepalived.runtime.lvs_herald import Herald
@@ -43,6 +41,7 @@ from pykeepalived.runtime.lvs_holds import HoldKeeper
 from pykeepalived.runtime.lvs_kernel import KernelSettings, nftables_options
 from pykeepalived.runtime.lvs_marks import PacketMarker
 from pykeepalived.runtime.lvs_observer import LvsObserver
+from pykeepalived.runtime.lvs_recovery import RecoveryKeeper
 from pykeepalived.runtime.lvs_status import result_events, services_status
 from pykeepalived.runtime.lvs_table import TableKeeper
 from pykeepalived.runtime.namespaces import inside
@@ -102,6 +101,7 @@ class CheckerProgram:
         )
         self._keeper: TableKeeper | None = None
         self.holds = HoldKeeper(self._pools, tell=self._tell_all, show=self._show)
+        self._recovery = RecoveryKeeper(context.reactor, context.log, self._pools, tell=self._tell_all, show=self._show)
         self._departures = Departures(context)
         self._settings: KernelSettings | None = None
         self._stopped = False
@@ -159,7 +159,7 @@ class CheckerProgram:
                 self._log.error(f"Cannot change {word} at a reload - please restart keepalived")
         if self._settings is not None:
             self._settings.configure(nftables_options(config))
-        alike = not self._claims.some_refused and _same_but_servers(self._config, config)
+        alike = not self._claims.some_refused and same_but_servers(self._config, config)
         self._take(config)
         if self._checks is not None:
             self._checks.configure(config)
@@ -176,6 +176,7 @@ class CheckerProgram:
             elif not (alike and pool.service.server is ref.server):
                 self._change(key, pool, ref)
         self._drains.reloaded()
+        self._recovery.reloaded()
         if self._settings is not None:
             self._settings.set_buffers(config.globals.daemon)
             self._settings.set_timeouts(config.globals.lvs_timeouts)
@@ -189,6 +190,7 @@ class CheckerProgram:
             return
         self._stopped = True
         self._drains.close()
+        self._recovery.close()
         if self._checks is not None:
             self._checks.stop()
         if self._context.options.release_ipvs_on_stop:
@@ -307,6 +309,7 @@ class CheckerProgram:
         outcome, forgiven = result.outcome, result.up and not result.outcome.ok
         events = pool.check_result(health, check, result.up, outcome.weight, outcome.text, forgiven=forgiven)
         check.failures = result.failures
+        self._recovery.checked(pool, health)
         if events:
             self._tell_all(events)
             self._show(pool)
@@ -385,14 +388,10 @@ class CheckerProgram:
 
     def _tell(self, event: LvsEvent) -> None:
         self._herald.tell(event)
+        self._recovery.happened(event)
         if self._observer is not None:
             self._observer.happened(event)
 
     def _tell_all(self, events: Iterable[LvsEvent]) -> None:
         for event in events:
             self._tell(event)
-
-
-def _same_but_servers(old: Config, new: Config) -> bool:
-    """Whether what stays of the virtual servers means the same as before."""
-    return msgspec.structs.replace(old, virtual_servers=()) == msgspec.structs.replace(new, virtual_servers=())

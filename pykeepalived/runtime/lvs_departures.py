@@ -16,6 +16,7 @@ from pykeepalived.lvs.desired import named_destinations
 from pykeepalived.lvs.names import ServiceRef
 from pykeepalived.lvs.pool import Pool
 from pykeepalived.lvs.table import DeleteDestination, DeleteService, ServiceKey, Table
+from pykeepalived.model.config import Config
 from pykeepalived.runtime.lvs_table import TableKeeper
 from pykeepalived.runtime.program import Context
 
@@ -71,3 +72,8 @@ class Departures:
                 keeper.purge(item.key, (item.destination_key,))
             elif item.key in found and keeper.wanted(item.key) is None:
                 keeper.take_over(item.key, found[item.key])
+
+
+def same_but_servers(old: Config, new: Config) -> bool:
+    """Whether what stays of the virtual servers means the same as before."""
+    return msgspec.structs.replace(old, virtual_servers=()) == msgspec.structs.replace(new, virtual_servers=())

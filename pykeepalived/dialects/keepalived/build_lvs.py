@@ -11,7 +11,7 @@ from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.build_dataplane import check_dataplane
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
-from pykeepalived.dialects.keepalived.lvs_parts import build_persistence, build_quorum, label_of
+from pykeepalived.dialects.keepalived.lvs_parts import build_persistence, build_quorum, build_recovery, label_of
 from pykeepalived.dialects.keepalived.readers import UINT_MAX, Bad, Integer, canonical_address, host_of_range
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.dialects.keepalived.tables.common import SERVICE_PORT
@@ -341,6 +341,7 @@ class ServerBuilder:
             # The virtual server's own word is not asked (seen by running 2.2.7 and 2.4.3).
             smtp_alert=draft.get("smtp_alert", self._alert(True)),
             virtualhost=draft.get("virtualhost", virtual.get("virtualhost")),
+            recovery=build_recovery(draft, virtual),
             checkers=self._checks.build(draft, virtual, (key[0], check_port)),
             **values,
         )

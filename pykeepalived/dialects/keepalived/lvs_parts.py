@@ -16,12 +16,16 @@ from pykeepalived.model import (
     GroupSelector,
     Protocol,
     RealServer,
+    RecoveryRule,
     Selector,
     VirtualServerGroup,
 )
+from pykeepalived.units import SECOND_US
 
 #: Seconds of persistence where it is on without a time.
 PERSISTENCE_S: Final = 360
+#: Window and hold time of flap_limit where it has none.
+_FLAP_US: Final = 60 * SECOND_US
 
 
 def build_virtual_groups(context: Context, root: Draft) -> tuple[VirtualServerGroup, ...]:
@@ -117,3 +121,19 @@ def build_persistence(
         )
         timeout_s = PERSISTENCE_S
     return taken | {"persistence_timeout_s": timeout_s}
+
+
+def build_recovery(draft: Draft, virtual: Draft) -> RecoveryRule | None:
+    """`slow_start` and `flap_limit` of a real server, else of its virtual server; None: none of them."""
+    slow_start_us = draft.get("slow_start_us", virtual.get("slow_start_us", 0))
+    count, window_us, hold_us = draft.get("flap_limit", virtual.get("flap_limit", (0, None, None)))
+    if not slow_start_us and not count:
+        return None
+    if not count:
+        return RecoveryRule(slow_start_us=slow_start_us)
+    return RecoveryRule(
+        slow_start_us=slow_start_us,
+        flap_count=count,
+        flap_window_us=window_us or _FLAP_US,
+        flap_hold_us=hold_us or _FLAP_US,
+    )

@@ -12,7 +12,7 @@ from pykeepalived.dialects.keepalived.printer_checks import (
     checker,
     kind_of,
 )
-from pykeepalived.dialects.keepalived.printer_text import Writer, word
+from pykeepalived.dialects.keepalived.printer_text import Writer, decimal, word
 from pykeepalived.model import (
     AddressSelector,
     Family,
@@ -22,6 +22,7 @@ from pykeepalived.model import (
     GroupAddress,
     GroupSelector,
     RealServer,
+    RecoveryRule,
     Selector,
     SorryServer,
     TunnelType,
@@ -159,6 +160,15 @@ def _port_word(port: int, service: VirtualServer) -> tuple[int, ...]:
     return (port,) if port or standard else ()
 
 
+def _recovery(writer: Writer, rule: RecoveryRule | None) -> None:
+    if rule is None:
+        return
+    if rule.slow_start_us:
+        writer.seconds("slow_start", rule.slow_start_us)
+    if rule.flap_count:
+        writer.line("flap_limit", rule.flap_count, decimal(rule.flap_window_us), decimal(rule.flap_hold_us))
+
+
 def real_server(
     writer: Writer, found: RealServer, service: VirtualServer, inherited: Inherited, *, log_all: bool
 ) -> None:
@@ -176,6 +186,7 @@ def real_server(
         writer.value("snmp_name", found.snmp_name)
         writer.script("notify_up", found.notify_up)
         writer.script("notify_down", found.notify_down)
+        _recovery(writer, found.recovery)
         borrower = next((spec for spec in found.checkers if isinstance(spec.question, BORROWERS)), None)
         if borrower is not None:
             inherited = borrowed_timing(writer, borrower, kind_of(borrower.question) or "FILE_CHECK", inherited)

@@ -15,6 +15,7 @@ from pykeepalived.dialects.keepalived.readers import (
     UINT_MAX,
     Bad,
     Choice,
+    Duration,
     Integer,
     Reader,
     Text,
@@ -37,6 +38,7 @@ from pykeepalived.dialects.keepalived.tables.checks import CHECKER_ROWS, timing_
 from pykeepalived.dialects.keepalived.tables.common import ADDRESS, NAME, PATH, PORT, SERVICE_PORT, STRING, UNSIGNED
 from pykeepalived.model import Family, ForwardingMethod, Protocol, TunnelType
 from pykeepalived.syntax import Statement
+from pykeepalived.units import SECOND_US
 
 SCHEDULERS: Final = (
     "rr", "wrr", "lc", "wlc", "lblc", "sh", "mh", "dh", "fo", "ovf", "lblcr", "sed", "nq", "twos",
@@ -158,7 +160,16 @@ def _plain_flag(name: str, bit: int) -> Row:
     return flag(name, field="scheduler_flags", constant=bit, after=check, help=f"scheduler flag {name[-1]}")
 
 
+_FLAP_SECONDS: Final = Duration(SECOND_US, 86_400 * SECOND_US)
 _WEIGHT: Final = Integer(0, INT_MAX)
+
+_RECOVERY: Final = (
+    value("slow_start", Duration(0, 86_400 * SECOND_US), field="slow_start_us", default="0", ours=True,
+          help="a server that comes back gets its weight in even steps over this time"),
+    value("flap_limit", Integer(0, 1000, "times"), maybe(_FLAP_SECONDS), maybe(_FLAP_SECONDS), field="flap_limit",
+          default="0", ours=True,
+          help="so many times down within SECONDS (60): out until the checks are good for HOLD seconds (60)"),
+)
 
 REAL_SERVER: Final = Table(
     "virtual_server.real_server",
@@ -174,6 +185,7 @@ REAL_SERVER: Final = Table(
     switch("smtp_alert", field="smtp_alert", help="mail on up and down"),
     value("virtualhost", NAME, field="virtualhost", soft=True, help="default Host header of its checks"),
     value("snmp_name", NAME, field="snmp_name", soft=True, help="name in SNMP"),
+    *_RECOVERY,
     *CHECKER_ROWS,
 )
 
@@ -208,6 +220,7 @@ VIRTUAL_SERVER: Final = Table(
     switch("smtp_alert", field="smtp_alert", help="mail on gain and loss of quorum"),
     value("virtualhost", NAME, field="virtualhost", soft=True, help="default Host header of checks"),
     value("snmp_name", NAME, field="snmp_name", soft=True, help="name in SNMP"),
+    *_RECOVERY,
     flag("alpha", field="alpha", help="real servers start down"),
     flag("omega", field="omega", help="down notifies at stop"),
     script("quorum_up", field="quorum_up", help="run when quorum is gained"),
