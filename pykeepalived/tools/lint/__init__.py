@@ -23,14 +23,14 @@ from pykeepalived.dialects.ldirectord import Host, SystemHost, load_text
 from pykeepalived.model import Config
 from pykeepalived.syntax import Source
 from pykeepalived.tools.configurations import Dialect, dialect_of
-from pykeepalived.tools.lint import rules_lvs, rules_vrrp
+from pykeepalived.tools.lint import rules_lvs, rules_vrrp, rules_wishes
 from pykeepalived.tools.lint.places import KeepalivedPlaces, LdirectordPlaces
 from pykeepalived.tools.lint.rules import RULES, Rule, Subject
 
 __all__ = ["RULES", "Exit", "Rule", "exit_code", "lint"]
 
-#: Both have put their rules into the table.
-_RULE_MODULES: Final = (rules_vrrp, rules_lvs)
+#: All have put their rules into the table.
+_RULE_MODULES: Final = (rules_vrrp, rules_lvs, rules_wishes)
 _CONDITION: Final = re.compile(r"^\s*@\^?(?P<id>[\w.-]{1,64})\s")
 _MOST_ROUTERS: Final = 8
 _LARGEST_FILE: Final = 64 * 1024 * 1024
