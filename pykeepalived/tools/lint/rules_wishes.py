@@ -1,4 +1,4 @@
-"""Combinations that users met late: a switch back before connections are known, names that TLS hides, open passwords."""
+"""Combinations that users met late: a switch back before connections are known, hidden names, open passwords."""
 
 from __future__ import annotations
 
