@@ -9,16 +9,20 @@ import errno
 import ipaddress
 import os
 import socket
-import ssl
 from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from pykeepalived.reactor import READ, WRITE, Reactor
 
-__all__ = ["Connection", "Ended", "TlsError", "TlsOptions", "tls_context"]
+if TYPE_CHECKING:
+    import ssl
+
+    from pykeepalived.notify.tls import TlsSocket
+
+__all__ = ["Connection", "Ended", "TlsError", "TlsOptions"]
 
 _READ_SIZE: Final = 16384
 
@@ -46,19 +50,6 @@ class TlsError(Exception):
     """The settings of TLS cannot be used: a file that is not there or holds no certificate."""
 
 
-def tls_context(options: TlsOptions) -> ssl.SSLContext:
-    """A client's context, TLS 1.2 at least (RFC 9325 section 3.1.1). Raises TlsError."""
-    try:
-        context = ssl.create_default_context(cafile=options.ca_file)
-    except (OSError, ValueError) as error:
-        raise TlsError(f"`{options.ca_file}`: {_text(error)}") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not options.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 class Connection:
     """Connects at once on `start`. After `ended` or `close` nothing is called any more."""
 
@@ -74,11 +65,10 @@ class Connection:
         self._opened = opened
         self._received = received
         self._ended = ended
-        self._socket: socket.socket | None = None
+        self._socket: socket.socket | TlsSocket | None = None
+        self._tls: TlsSocket | None = None
         self._to_send = b""
         self._handshakes = False
-        self._wants_write = False
-        """TLS cannot go on before something is sent."""
         self.connected = False
         """TCP is; TLS perhaps not yet."""
 
@@ -99,20 +89,25 @@ class Connection:
             return
         self._reactor.watch(self._socket.fileno(), WRITE, self._ready)
 
-    def start_tls(self, options: TlsOptions) -> None:
-        """Begin the handshake; `opened` is called (again) when it is done. Only when connected."""
-        if self._socket is None:
+    def start_tls(self, options: TlsOptions, context: ssl.SSLContext | None = None) -> None:
+        """Begin the handshake; `opened` is called (again) when it is done. Only when connected.
+
+        `context`: of these options, made before; making one reads files.
+        """
+        from pykeepalived.notify import tls  # noqa: PLC0415
+
+        if not isinstance(self._socket, socket.socket):
             return
+        # Watched again with the first step of the handshake; should TLS refuse, the descriptor is closed.
+        self._reactor.unwatch(self._socket.fileno())
         try:
-            self._socket = tls_context(options).wrap_socket(
-                self._socket, server_hostname=options.name, do_handshake_on_connect=False
-            )
+            self._tls = tls.TlsSocket(self._socket, context or tls.tls_context(options), options.name)
         except TlsError as error:
+            self._socket.close()
+            self._socket = None
             self._end(Ended.TLS, str(error))
             return
-        except (OSError, ValueError) as error:
-            self._end(Ended.TLS, _text(error))
-            return
+        self._socket = self._tls
         self._handshakes = True
         self._shake_hands()
 
@@ -132,6 +127,7 @@ class Connection:
         if self._socket is None:
             return
         if not self.connected:
+            assert isinstance(self._socket, socket.socket)
             number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if number:
                 self._end(Ended.CONNECT, os.strerror(number))
@@ -147,33 +143,23 @@ class Connection:
             self._write()
 
     def _shake_hands(self) -> None:
-        assert isinstance(self._socket, ssl.SSLSocket)
-        self._wants_write = False
+        assert self._tls is not None
         try:
-            self._socket.do_handshake()
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLWantWriteError:
-            self._wants_write = True
-        except (OSError, ValueError) as error:
-            self._end(Ended.TLS, _text(error))
+            done = self._tls.handshake()
+        except TlsError as error:
+            self._end(Ended.TLS, str(error))
             return
-        else:
-            self._handshakes = False
+        self._handshakes = not done
         self._watch()
-        if not self._handshakes:
+        if done:
             self._opened()
             self._write()
 
     def _read(self) -> None:
         assert self._socket is not None
-        self._wants_write = False
         try:
             data = self._socket.recv(_READ_SIZE)
-        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
-            return
-        except ssl.SSLWantWriteError:
-            self._wants_write = True
+        except (BlockingIOError, InterruptedError):
             return
         except OSError:
             data = b""
@@ -188,12 +174,17 @@ class Connection:
         if self._to_send:
             try:
                 self._to_send = self._to_send[self._socket.send(self._to_send) :]
-            except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            except (BlockingIOError, InterruptedError):
                 pass
             except OSError:
                 self._end(Ended.CLOSED, "closed")
                 return
         self._watch()
+
+    @property
+    def _wants_write(self) -> bool:
+        """TLS cannot go on before something is sent."""
+        return self._tls is not None and self._tls.wants_write
 
     def _watch(self) -> None:
         if self._socket is not None:
@@ -203,12 +194,3 @@ class Connection:
     def _end(self, reason: Ended, text: str) -> None:
         self.close()
         self._ended(reason, text)
-
-
-def _text(error: BaseException) -> str:
-    """OpenSSL's reason without Python's brackets and source lines."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate verify failed: {error.verify_message}"
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.lower().replace("_", " ")
-    return getattr(error, "strerror", None) or str(error)

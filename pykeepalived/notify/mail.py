@@ -9,23 +9,27 @@ A mail that cannot be delivered is lost, as in keepalived: the log says why, and
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from enum import Enum
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import msgspec
 
 from pykeepalived.model.config import MailSettings
-from pykeepalived.notify.connection import Connection, Ended, TlsOptions
+from pykeepalived.notify.connection import Connection, Ended, TlsError, TlsOptions
 from pykeepalived.notify.smtp import QUIT, Dialogue, DialogueError, Letter, Login, compose
 from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.units import SECOND_US
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Letter", "MailFailure", "Mailer", "Relay", "compose", "keepalived_letter", "relay_of"]
 
@@ -90,9 +94,20 @@ class Mailer:
         self._idle: Callable[[], None] | None = None
         self._limit: Timer | None = None
         self._full = False
+        self._contexts: dict[TlsOptions, ssl.SSLContext] = {}
         self.sent = 0
         self.lost: Counter[str] = Counter()
         """By the values of `MailFailure`."""
+
+    def prepare(self, relay: Relay | None) -> None:
+        """Load what TLS needs now (tens of milliseconds), not with the first mail; a reload reads the files again."""
+        self._contexts.clear()
+        if relay is not None and relay.tls is not None:
+            from pykeepalived.notify.tls import tls_context  # noqa: PLC0415
+
+            # Files that cannot be read are told with the first mail, which is lost.
+            with contextlib.suppress(TlsError):
+                self._contexts[relay.tls] = tls_context(relay.tls)
 
     def send(self, relay: Relay, letter: Letter) -> bool:
         """Take a letter; False: it is lost at once, and the log has said so."""
@@ -133,7 +148,7 @@ class Mailer:
     def _begin(self) -> None:
         while self._waiting and len(self._sessions) < SESSIONS:
             relay, letter = self._waiting.popleft()
-            session = _Session(self._reactor, self._log, relay, letter, self._ended)
+            session = _Session(self._reactor, self._log, relay, letter, self._ended, contexts=self._contexts)
             self._sessions.add(session)
             session.start()
         self._full = self._full and len(self._waiting) >= QUEUE_LIMIT
@@ -173,11 +188,14 @@ class _Session:
         relay: Relay,
         letter: Letter,
         ended: Callable[[_Session, MailFailure | None], None],
+        *,
+        contexts: Mapping[TlsOptions, ssl.SSLContext],
     ) -> None:
         self._reactor = reactor
         self._log = log
         self._relay = relay
         self._ended = ended
+        self._contexts = contexts
         starts = relay.tls is not None and relay.tls_starts == "later"
         helo_name = relay.helo_name or socket.gethostname()
         self._dialogue = Dialogue(letter, helo_name, login=relay.login, start_tls=starts)
@@ -219,7 +237,7 @@ class _Session:
     def _begin_tls(self) -> None:
         assert self._relay.tls is not None
         self._in_tls = True
-        self._connection.start_tls(self._relay.tls)
+        self._connection.start_tls(self._relay.tls, self._contexts.get(self._relay.tls))
 
     def _received(self, data: bytes) -> None:
         step = self._dialogue.step

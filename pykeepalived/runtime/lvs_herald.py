@@ -47,6 +47,7 @@ class Herald:
         """Take a new configuration's voice and FIFOs; FIFOs of the same path stay open."""
         self._voice = voice
         self._globals = globals_
+        self._mailer.prepare(relay_of(globals_.mail))
         paths = [path for path in (globals_.notify_fifo, globals_.lvs_notify_fifo) if path is not None]
         for path in [path for path in self._fifos if path not in paths]:
             self._fifos.pop(path).close()

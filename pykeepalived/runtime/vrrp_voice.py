@@ -32,6 +32,7 @@ class Voice:
     def configure(self, settings: GlobalDefs) -> None:
         """Take a new configuration; open and close FIFOs until they are those of it."""
         self._settings = settings
+        self._mailer.prepare(relay_of(settings.mail))
         paths = [path for path in (settings.notify_fifo, settings.vrrp_notify_fifo) if path is not None]
         for path in set(self._fifos).difference(paths):
             self._fifos.pop(path).close()

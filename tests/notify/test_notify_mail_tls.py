@@ -158,6 +158,8 @@ def test_a_configured_mail_goes_encrypted_with_a_login(
         assert config is not None
         found = relay_of(config.globals.mail)
         assert found is not None
+        if mode == "starttls":
+            desk.mailer.prepare(found)
         desk.mailer.send(found, letter())
         desk.until(desk.ended)
         assert desk.log.errors == []
