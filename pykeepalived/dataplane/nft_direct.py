@@ -18,8 +18,8 @@ to server, in which a packet keeps its entry alive, with IPVS's time limits.
       chain entry                       on every interface
 
 A number stands in the packet's mark while the packet is in these chains; nothing later sees it, as the packet leaves
-there. Not covered: fragments that are not the first of their packet, connections of the director to itself, firewall
-marks (set later than this).
+there. What stays of a service that goes is told in `nft_routed`. Not covered: fragments that are not the first of their
+packet, connections of the director to itself, firewall marks (set later than this).
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ from pykeepalived.model.common import Family
 from pykeepalived.model.lvs import ForwardingMethod
 
 PLACE: Final = f"netdev {TABLE}"
-_TCP: Final = 6
-_IDLE_S: Final = {_TCP: 900, 17: 300, 132: 900}
+_TCP, _UDP = 6, 17
+_IDLE_S: Final = {_TCP: 900, _UDP: 300, 132: 900}
 _CLOSING_S: Final = 120
+#: Any field of 32 bits without a meaning of its own: nft 1.0.6 crashes as it lists a `typeof` of the hash itself.
+_FLOW_TYPE: Final = "typeof tcp sequence"
 _FLOWS_LIMIT: Final = 1_048_576
 _COUNTED_LIMIT: Final = 65_536
 
@@ -93,48 +95,87 @@ def direct_skeleton(devices: Sequence[tuple[int, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def lingers(key: ServiceKey, *, drain: bool) -> bool:
+    """Whether a service that goes leaves its connections: datagrams have none."""
+    return drain and key.protocol != _UDP
+
+
 def direct_change(
-    key: ServiceKey, old: Entry | None, new: Entry | None, devices: Mapping[str, int], *, drain: bool
+    key: ServiceKey,
+    old: Entry | None,
+    new: Entry | None,
+    devices: Mapping[str, int],
+    *,
+    drain: bool,
+    left: Mapping[int, int] | None = None,
 ) -> list[str]:
     """Commands for a service that is or was balanced here. `devices`: the interface index towards each address.
 
-    `drain`: flows of a removed destination still go to it; else they fall to the director, which refuses them.
+    `drain`: flows of a removed destination still go to it, those of a removed service (`lingers`) too; else they fall
+    to the director, which refuses them. `left`: `old` is not balanced here, but has left its flows; the interface
+    index towards the destinations of these numbers until now.
     """
     was, now = is_direct(old), is_direct(new)
     lines: list[str] = []
     before = _members(old) if was else {}
     after = _members(new) if now else {}
-    if was and old is not None:
+    if was or left is not None:
         lines.append(f"delete element {PLACE} {_service_map(key)} {{ {place_of(key)} }}")
         lines.append(f"flush chain {PLACE} {chain_of(key)}")
         lines += [f"flush chain {PLACE} {member_chain_of(key, kept)}" for kept in before]
     if now and new is not None:
+        if left is not None:
+            numbered = ((number_of(key, kept), devices[kept.address]) for kept in after)
+            stale = [str(number) for number, device in numbered if left.get(number, device) != device]
+            lines += many("delete", PLACE, "ways", stale)
+            emptied = [_known(key), *(member_chain_of(key, kept) for kept in after)]
+            lines += [f"{word} chain {PLACE} {chain}" for chain in emptied for word in ("add", "flush")]
         lines += _introduction(key, old if was else None, new, devices)
-    for kept in before:
-        if kept not in after:
-            lines.append(f"delete chain {PLACE} {member_chain_of(key, kept)}")
+    lines += [f"delete chain {PLACE} {member_chain_of(key, kept)}" for kept in before if kept not in after]
     old_clients, new_clients = _client_sets(key, old if was else None), _client_sets(key, new if now else None)
     lines += [f"delete set {PLACE} {name}" for name in old_clients if name not in new_clients]
-    gone = [kept for kept in before if kept not in after] if not drain or not now else []
-    numbers = [str(number_of(key, kept)) for kept in gone]
+    stays = lingers(key, drain=drain) if not now else drain
+    numbers = [] if stays else [str(number_of(key, kept)) for kept in before if kept not in after]
     lines += many("delete", PLACE, f"targets_{word_of(key.family)}", numbers)
     lines += many("delete", PLACE, "ways", numbers)
     if was and not now:
-        lines += [f"delete chain {PLACE} {chain_of(key)}", f"delete chain {PLACE} {_known(key)}"]
-        lines.append(f"delete map {PLACE} {flows_of(key)}")
-        lines += [f"delete set {PLACE} {closing_of(key)}"] if key.protocol == _TCP else []
+        lines += _remainder(key) if stays else _deletion(key)
     return lines
+
+
+def forgotten(key: ServiceKey) -> list[str]:
+    """Commands that remove what a service has left."""
+    unregistered = f"delete element {PLACE} {_service_map(key)} {{ {place_of(key)} }}"
+    return [unregistered, f"flush chain {PLACE} {chain_of(key)}", *_deletion(key)]
+
+
+def _remainder(key: ServiceKey) -> list[str]:
+    """What stays of a service: its known flows go on."""
+    return [f"add rule {PLACE} {_known_goes_on(key)}", _registration(key)]
+
+
+def _deletion(key: ServiceKey) -> list[str]:
+    lines = [f"delete chain {PLACE} {chain_of(key)}", f"delete chain {PLACE} {_known(key)}"]
+    lines.append(f"delete map {PLACE} {flows_of(key)}")
+    return lines + ([f"delete set {PLACE} {closing_of(key)}"] if key.protocol == _TCP else [])
+
+
+def _registration(key: ServiceKey) -> str:
+    return f"add element {PLACE} {_service_map(key)} {{ {place_of(key)} : goto {chain_of(key)} }}"
+
+
+def _known_goes_on(key: ServiceKey) -> str:
+    return f"{chain_of(key)} meta mark set {_flow(key)} map @{flows_of(key)} goto {_known(key)}"
 
 
 def _introduction(key: ServiceKey, old: Entry | None, new: Entry, devices: Mapping[str, int]) -> Iterator[str]:
     ip = word_of(key.family)
     before, after = _members(old), _members(new)
     if old is None:
-        kind = f"typeof {_flow(key)} : meta mark"
+        kind = f"{_FLOW_TYPE} : meta mark"
         yield f"add map {PLACE} {flows_of(key)} {{ {kind}; flags dynamic,timeout; size {_FLOWS_LIMIT}; }}"
         if key.protocol == _TCP:
-            kind = f"typeof {_flow(key)}"
-            yield f"add set {PLACE} {closing_of(key)} {{ {kind}; flags dynamic,timeout; size {_FLOWS_LIMIT}; }}"
+            yield f"add set {PLACE} {closing_of(key)} {{ {_FLOW_TYPE}; flags dynamic,timeout; size {_FLOWS_LIMIT}; }}"
         yield f"add chain {PLACE} {chain_of(key)}"
         yield f"add chain {PLACE} {_known(key)}"
         yield from (f"add rule {PLACE} {rule}" for rule in _known_rules(key))
@@ -149,12 +190,12 @@ def _introduction(key: ServiceKey, old: Entry | None, new: Entry, devices: Mappi
         if name not in held:
             yield f"add set {PLACE} {name} {clients_set(key.family)}"
     yield from (f"add rule {PLACE} {rule}" for rule in _rules(key, new))
-    yield f"add element {PLACE} {_service_map(key)} {{ {place_of(key)} : goto {chain_of(key)} }}"
+    yield _registration(key)
 
 
 def _rules(key: ServiceKey, entry: Entry) -> Iterator[str]:
     chain, known = chain_of(key), _known(key)
-    yield f"{chain} meta mark set {_flow(key)} map @{flows_of(key)} goto {known}"
+    yield _known_goes_on(key)
     if key.protocol == _TCP:
         yield f"{chain} tcp flags & (fin|syn|rst|ack) != syn return"
     active = [(kept, value.weight) for kept, value in entry.destinations.items() if value.weight > 0]

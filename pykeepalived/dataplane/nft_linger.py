@@ -5,6 +5,8 @@ that says a word between a stop and the next start is reset by the director itse
 translates is enough: nothing new is balanced, what is open goes on, as with IPVS once its service is back. The first
 service of the family takes the table away again, in the transaction that makes its own.
 
+(What is routed directly is not translated: see `nft_routed`.)
+
 With `lvs_nftables_removed reset`, and after `lvs_flush_on_stop`, nothing stays.
 """
 

@@ -143,7 +143,8 @@ def _wide(family: Family, table: Table) -> dict[tuple[Any, ...], list[_Place]]:
 def elements(
     runner: Runner, kind: str, place: str, name: str, *, values: bool = False
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """The elements of a set or map, and what else stands there. Of a map the keys, or with `values` the values."""
+    """The elements of a set or map, and what else stands there. Of a map the keys, or with `values` the values; the
+    key is "val" then."""
     try:
         listed = json.loads(runner.run(f"list {kind} {place} {name}", json=True) or "{}")
     except NftError:
@@ -154,7 +155,7 @@ def elements(
             pair = element if isinstance(element, list) and element else [element]
             body = pair[0].get("elem") if isinstance(pair[0], dict) else None
             if values:
-                yield pair[-1], body or {}
+                yield pair[-1], body or {"val": pair[0]}
             elif isinstance(body, dict):
                 yield body.get("val"), body
             else:

@@ -5,7 +5,7 @@ one service: `unsupported` and `remarks`. Direct routing is in `nft_direct`, lim
 `nft_special`, the picture of the table in `nft_skeleton`.
 
 Only tables named `pykeepalived_lvs` and `pykeepalived_linger` are touched. One `apply` is one transaction per family; a
-table that has become empty is removed, and `nft_linger` tells what stays in its place.
+table that has become empty is removed; `nft_linger` and `nft_routed` tell what stays in its place.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from pykeepalived.dataplane import Counters, Failure
 from pykeepalived.dataplane.conntrack import Flow, forget, translated
 from pykeepalived.dataplane.libnftables import NftError, Runner, open_runner
 from pykeepalived.dataplane.memory import MemoryDataplane
-from pykeepalived.dataplane.nft_devices import entrances, towards
-from pykeepalived.dataplane.nft_direct import PLACE, direct_change, direct_skeleton, is_direct
+from pykeepalived.dataplane.nft_direct import PLACE, is_direct
 from pykeepalived.dataplane.nft_generation import WatchedRunner
 from pykeepalived.dataplane.nft_linger import linger, no_linger
 from pykeepalived.dataplane.nft_listing import direct_connections
 from pykeepalived.dataplane.nft_names import COUNTED, guard_of, member_of, table_of
 from pykeepalived.dataplane.nft_options import Options
 from pykeepalived.dataplane.nft_read import families, read_counters, read_table
+from pykeepalived.dataplane.nft_routed import RoutedTable
 from pykeepalived.dataplane.nft_skeleton import skeleton
 from pykeepalived.dataplane.nft_special import limit_skeleton, ops_skeleton
 from pykeepalived.dataplane.nft_text import change, needs_places
@@ -48,8 +48,7 @@ class NftablesDataplane:
         self._options = options or Options()
         self._ready: set[tuple[Family, str]] = set()
         """Which parts of the table exist: the common part, places, one-packet scheduling."""
-        self._entrances: list[tuple[int, str]] = []
-        """Interfaces with direct routing's hook."""
+        self._routed = RoutedTable(self._runner)
         self._held = MemoryDataplane(SUPPORTED)
         self._held.table = self._read()
 
@@ -63,6 +62,7 @@ class NftablesDataplane:
     def snapshot(self) -> Table:
         number = self._runner.number()
         self._held.table = self._read()
+        self._routed.forget()
         self._runner.seen_whole(number)
         return self._held.snapshot()
 
@@ -119,6 +119,7 @@ class NftablesDataplane:
             self._runner.run(f"add table {place}\ndelete table {place}\n")
         self._runner.run("".join(no_linger(family) for family in Family))
         self._ready.clear()
+        self._routed.forget()
         self._held.table = {}
 
     def connections(
@@ -160,7 +161,7 @@ class NftablesDataplane:
         # All or nothing: one service at a time finds the one that is refused.
         failures: list[Failure] = []
         self._ready = {part for part in self._ready if part[0] is not family}
-        self._entrances = []
+        self._routed.forget()
         for key in keys:
             text = first
             if len(keys) > 1:
@@ -169,6 +170,7 @@ class NftablesDataplane:
                     continue
                 except OSError as error:
                     text = str(error)
+                    self._routed.forget()
             failures += [Failure(operation, "refused", text) for operation in accepted if operation.key == key]
             _put(self._held.table, key, before.get(key))
         if failures:
@@ -178,16 +180,18 @@ class NftablesDataplane:
 
     def _run_changes(self, family: Family, keys: Sequence[ServiceKey], before: Table) -> None:
         after = self._held.table
-        text = self._direct_changes(keys, before, after)
+        text = self._routed.changes(keys, before, after, reset=self._options.reset_removed)
         if not any(key.family is family for key in after):
             self._runner.run(text + self._end_of(family))
             self._ready = {part for part in self._ready if part[0] is not family}
+            self._routed.tidy(keys, before, after, reset=self._options.reset_removed)
             self._break_flows(family, keys, before, after)
             return
         text = self._skeletons(family, after, keys) + text
         text += "".join(change(key, before.get(key), after.get(key)) for key in keys)
         self._runner.run(text)
         self._ready |= {(family, part) for part in self._parts(after, keys)}
+        self._routed.tidy(keys, before, after, reset=self._options.reset_removed)
         self._forget_counters(family, keys, before, after)
         self._break_flows(family, keys, before, after)
 
@@ -212,30 +216,6 @@ class NftablesDataplane:
                 else:
                     texts.append(limit_skeleton(family) if part == "places" else ops_skeleton(family))
         return "".join(texts)
-
-    def _direct_changes(self, keys: Sequence[ServiceKey], before: Table, after: Table) -> str:
-        """Direct routing's part. Raises OSError when no interface leads to a server."""
-        concerned = [key for key in keys if is_direct(before.get(key)) or is_direct(after.get(key))]
-        if not concerned:
-            return ""
-        if not any(is_direct(entry) for entry in after.values()):
-            self._entrances = []
-            return f"add table {PLACE}\ndelete table {PLACE}\n"
-        lines: list[str] = []
-        skeletons = ""
-        if (found := entrances()) != self._entrances:
-            skeletons = direct_skeleton(found)
-            self._entrances = found
-        for key in concerned:
-            entry = after.get(key)
-            devices = (
-                {kept.address: towards(kept.address) for kept in entry.destinations}
-                if is_direct(entry) and entry
-                else {}
-            )
-            drain = not self._options.reset_removed
-            lines += direct_change(key, before.get(key), entry, devices, drain=drain)
-        return skeletons + "\n".join(lines) + "\n"
 
     # ---- what a removed destination leaves ----
 

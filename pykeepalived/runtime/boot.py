@@ -13,14 +13,16 @@ import re
 import resource
 import select
 import signal
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from pykeepalived.diagnostics.render import short
+from pykeepalived.diagnostics import Diagnostic
+from pykeepalived.diagnostics.render import full, short
 from pykeepalived.processes import names
 from pykeepalived.runtime import signals, systemd
 from pykeepalived.runtime.child import AGENTS, EXIT_CONFIG, EXIT_FATAL
@@ -208,6 +210,7 @@ def _judge(start: StartSettings, loaded: Loaded, log: Logger) -> None:
     log.info(f"Configuration file {start.pattern}")
     for finding in loaded.findings:
         log.info(short(finding))
+    _show_what_is_left_out(loaded.findings)
     if loaded.exit_class == EXIT_CONFIG:
         raise _Leave(EXIT_CONFIG)
     if start.strict and loaded.exit_class:
@@ -216,6 +219,17 @@ def _judge(start: StartSettings, loaded: Loaded, log: Logger) -> None:
     if loaded.refused and "vrrp" in start.kinds:
         log.error("The VRRP configuration cannot be run. Terminating")
         raise _Leave(EXIT_CONFIG)
+
+
+def _show_what_is_left_out(findings: Iterable[Diagnostic]) -> None:
+    """What this kernel's dataplane leaves out is known at a start only, not to `-t`: who starts it by hand is shown."""
+    chosen = [finding for finding in findings if finding.id == "needs-ipvs"]
+    if not chosen or sys.stderr is None:
+        return
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    with contextlib.suppress(OSError):
+        sys.stderr.write("".join(f"{full(finding, colour=colour)}\n" for finding in chosen))
+        sys.stderr.flush()
 
 
 def _umask(start: StartSettings, loaded: Loaded) -> int:

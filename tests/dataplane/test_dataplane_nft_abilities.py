@@ -15,8 +15,9 @@ from pykeepalived.dataplane.nft_options import Options
 from pykeepalived.dataplane.nftables import NftablesDataplane
 from pykeepalived.lvs.table import Destination, DestinationKey, Entry, Service, ServiceKey
 from pykeepalived.model.common import Family
-from pykeepalived.model.lvs import Forwarding, ForwardingMethod, Protocol
+from pykeepalived.model.lvs import Forwarding, Protocol
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
+from tests.dataplane.direct import DirectSite
 from tests.dataplane.traffic import CLIENTS, PORT, SERVERS, SERVERS6, VIP, VIP6, WEB, Site, _line, lives
 
 pytestmark = pytest.mark.netns
@@ -259,52 +260,6 @@ def test_strangers_translations_are_not_counted(site: Site) -> None:
 # ---- direct routing ----
 
 
-class DirectSite:
-    """One network with a client, a director and three servers that have the service's address on their loopback."""
-
-    def __init__(self, lab: Lab) -> None:
-        switch = lab.namespace("switch")
-        switch.bridge("br0")
-        self.client, self.director = lab.namespace("client"), lab.namespace("director")
-        lab.plug(self.client, "eth0", switch, "br0")
-        lab.plug(self.director, "eth0", switch, "br0")
-        self.client.address("eth0", "10.9.1.100/24", "2001:db8:a::100/64")
-        self.director.address("eth0", "10.9.1.254/24", f"{VIP}/32", "2001:db8:a::fe/64", f"{VIP6}/128")
-        self.client.route(f"{VIP}/32", "via", "10.9.1.254")
-        self.client.route(f"{VIP6}/128", "via", "2001:db8:a::fe")
-        self._site = Site.__new__(Site)
-        self._site._sockets = []
-        for number, (server, server6) in enumerate(zip(SERVERS, SERVERS6, strict=True)):
-            machine = lab.namespace(f"server{number}")
-            lab.plug(machine, "eth0", switch, "br0")
-            for key, value in (("arp_ignore", 1), ("arp_announce", 2)):
-                machine.sysctl(f"net.ipv4.conf.all.{key}", value)
-            machine.address("eth0", f"{server}/24", f"{server6}/64")
-            machine.address("lo", f"{VIP}/32", f"{VIP6}/128")
-            for address in (VIP, VIP6):
-                self._serve(machine, address, server6 if ":" in address else server)
-        with self.director.inside():
-            self.dataplane = NftablesDataplane()
-        self.site = self._site
-        self.site.client, self.site.director, self.site.dataplane = self.client, self.director, self.dataplane
-        self.site.table = {}
-
-    def _serve(self, machine: Namespace, address: str, name: str) -> None:
-        self._site.farm = machine
-        self._site._serve_tcp(address, PORT, name)
-        if ":" not in address:
-            self._site._serve_udp(address, 53, name)
-
-    def show(self, scheduler: str, *weights: int, key: ServiceKey = WEB, **more: object) -> None:
-        servers = SERVERS6 if key.family is Family.INET6 else SERVERS
-        destinations = {
-            DestinationKey(address, key.port): Destination(weight=weight, forwarding=Forwarding(ForwardingMethod.DR))
-            for address, weight in zip(servers, weights, strict=False)
-            if weight >= 0
-        }
-        self.site.show({key: Entry(Service(scheduler=scheduler, **more), destinations)})  # type: ignore[arg-type]
-
-
 @pytest.fixture(scope="module")
 def direct() -> Iterator[DirectSite]:
     with Lab("nft-direct") as lab:
@@ -321,7 +276,8 @@ def test_direct_routing(direct: DirectSite) -> None:
         assert lives(connection)
     assert [counters(direct.site, WEB)[server].connections for server in SERVERS] == [7, 4, 2]
     assert min(counters(direct.site, WEB)[server].packets_in for server in SERVERS) >= 6
-    direct.site.show({})
+    with options(direct.site, Options(reset_removed=True)):
+        direct.site.show({})
     assert "netdev" not in direct.director.run("nft", "list", "tables").stdout
 
 
@@ -396,3 +352,47 @@ def test_the_next_run_takes_direct_routing_over(direct: DirectSite) -> None:
         assert direct.site.spread(6) == [4, 2, 0]
         assert all(lives(connection) for connection in connections.values())
     direct.site.show({})
+
+
+def held(direct: DirectSite) -> set[str]:
+    """The maps of connections that the kernel has."""
+    # As an operator looks at it; it must not make nft crash.
+    shown = direct.director.run("nft", "list", "ruleset").stdout
+    return {line.split()[1] for line in shown.splitlines() if line.endswith("__flows {")}
+
+
+def test_connections_outlive_a_directly_routed_service_and_find_it_again(direct: DirectSite) -> None:
+    other = ServiceKey.for_address(Protocol.TCP, VIP6, PORT, Family.INET6)
+    direct.show("rr", 1, 1, 1)
+    with direct.site.established() as connections:
+        direct.site.show({})
+        assert all(lives(connection) for connection in connections.values())
+        with pytest.raises(ConnectionRefusedError):
+            direct.site.ask()
+        # Another service comes, and takes nothing of what somebody still uses.
+        direct.show("rr", 1, 1, 1, key=other)
+        assert direct.site.spread(3, vip=VIP6) == [1, 1, 1]
+        assert all(lives(connection) for connection in connections.values())
+        assert len(held(direct)) == 2
+        direct.show("wrr", 2, 1)
+        assert all(lives(connection) for connection in connections.values())
+        assert direct.site.spread(6) == [4, 2, 0]
+        assert [counters(direct.site, WEB)[server].connections for server in SERVERS[:2]] == [4, 2], "from 0"
+        with options(direct.site, Options(reset_removed=True)):
+            direct.site.show({})
+            assert not any(lives(connection) for connection in connections.values())
+    assert held(direct) == set()
+
+
+def test_what_a_directly_routed_service_has_left_goes_when_nobody_uses_it(direct: DirectSite) -> None:
+    with options(direct.site, Options(reset_removed=True)):
+        direct.site.show({})
+    for key in (WEB, DNS):
+        direct.show("rr", 1, 1, 1, key=key)
+    assert held(direct) == {"tcp_10.9.0.5_80__flows", "udp_10.9.0.5_53__flows"}
+    direct.show("rr", 1, 1, 1, key=ServiceKey.for_address(Protocol.TCP, VIP, 8080, Family.INET))
+    assert held(direct) == {"tcp_10.9.0.5_8080__flows"}, "one had no connections, the other had datagrams"
+    direct.site.service("rr", 1, 1, 1)
+    assert held(direct) == {"tcp_10.9.0.5_8080__flows"}, "it may have had some until then"
+    direct.site.show({})
+    assert "netdev" not in direct.director.run("nft", "list", "tables").stdout
