@@ -59,6 +59,8 @@ def _with_help(item: Diagnostic, span: Span) -> Diagnostic:
     if match is None or len(span.text) > _HEAD or f"${match['name']}" not in span.text:
         return item
     name = match["name"]
+    if re.match(rf"\s*\${name}\s*=", span.text):
+        return item  # its definition
     return msgspec.structs.replace(item, help=f"the variable `{name}` is not defined; define it above, `${name}=…`")
 
 
