@@ -61,6 +61,8 @@ def _why(
         yield "nothing checks it, so it is taken for up"
     elif health.alive and not health.holds:
         yield from _why_up(health, subscriptions)
+    if health.alive and health.shown_weight != health.weight:
+        yield f"slow start: it has come back, and has weight {health.shown_weight} of {health.weight} by now"
     if health.alive and not health.weight:
         yield "weight 0: it gets no new connections"
     if not pool.quorum_up:
@@ -71,7 +73,8 @@ def _why_held(health: ServerHealth, drain: str, operator_weight: int | None) -> 
     if drain == "drained":
         yield "down: drained by an operator; `keepalivedctl undrain` puts it back"
     for hold in sorted(health.holds - {"drain"}):
-        yield f"down: held out ({hold})"
+        why = ": it went down too often, `flap_limit`; out until its checks stay good" if hold == "flapping" else ""
+        yield f"down: held out ({hold}{why})"
     if drain == "draining":
         yield "draining: weight 0 until its connections have ended"
     elif operator_weight is not None:

@@ -129,6 +129,10 @@ def seen_weight(stage: Stage, port: int) -> int | None:
     return (stage.weights() or {}).get(f"127.0.0.1:{port}")
 
 
+def why(stage: Stage) -> list[str]:
+    return list(stage.program.command("explain", {"service": "", "server": "127.0.0.1"})["servers"][0]["why"])
+
+
 @pytest.mark.shows("virtual_server.slow_start", "virtual_server.real_server.slow_start")
 @pytest.mark.parametrize("where", ["of_service", "of_server"])
 def test_a_server_that_comes_back_gets_its_weight_slowly(tmp_path: Path, backend: Backend, where: str) -> None:
@@ -140,6 +144,7 @@ def test_a_server_that_comes_back_gets_its_weight_slowly(tmp_path: Path, backend
     backend.open()
     stage.until(lambda: seen_weight(stage, port), "a return")
     assert seen_weight(stage, port) == 1
+    assert "slow start: it has come back, and has weight 1 of 100 by now" in why(stage)
     # Other rules reach a slow start that goes on: steps of 1.2 s, and one that is over.
     stage.program.reload(configured(tmp_path, port, **{where: "slow_start 60"}))
     stage.until(lambda: 1 < (seen_weight(stage, port) or 0) < 100, "growth")
@@ -177,6 +182,7 @@ def test_a_server_that_flaps_stays_out_until_it_is_good_for_long(tmp_path: Path,
     (pool,) = stage.program._pools.values()
     stage.until(lambda: not pool.servers[0].failed_checks, "good checks")
     assert stage.weights() == {}
+    assert "flap_limit" in why(stage)[0]
     # Good for long enough now.
     stage.program.reload(configured(tmp_path, port, **{where: "flap_limit 2 600 1"}))
     stage.until_weights({f"127.0.0.1:{port}": 100})
@@ -192,3 +198,14 @@ def test_words_of_the_server_win(tmp_path: Path) -> None:
     )  # fmt: skip
     (service,) = configured(tmp_path, 80, "", "").virtual_servers
     assert service.real_servers[0].recovery is None
+
+
+@pytest.mark.parametrize(("weight", "said"), [("weight 1", True), ("weight 2", False)])
+def test_slow_start_of_the_least_weight_is_told(tmp_path: Path, weight: str, said: bool) -> None:
+    file = tmp_path / "keepalived.conf"
+    file.write_text(
+        "virtual_server 10.77.0.5 80 {\n lb_algo wrr\n lb_kind NAT\n protocol TCP\n slow_start 9\n"
+        f" real_server 127.0.0.1 80 {{\n {weight}\n }}\n}}\n"
+    )
+    found = {item.id for item in load(str(file), host=FakeHost()).findings.items}
+    assert ("slow-start-of-one" in found) is said

@@ -341,7 +341,7 @@ class ServerBuilder:
             # The virtual server's own word is not asked (seen by running 2.2.7 and 2.4.3).
             smtp_alert=draft.get("smtp_alert", self._alert(True)),
             virtualhost=draft.get("virtualhost", virtual.get("virtualhost")),
-            recovery=build_recovery(draft, virtual),
+            recovery=build_recovery(self._context, draft, virtual),
             checkers=self._checks.build(draft, virtual, (key[0], check_port)),
             **values,
         )

@@ -123,10 +123,18 @@ def build_persistence(
     return taken | {"persistence_timeout_s": timeout_s}
 
 
-def build_recovery(draft: Draft, virtual: Draft) -> RecoveryRule | None:
+def build_recovery(context: Context, draft: Draft, virtual: Draft) -> RecoveryRule | None:
     """`slow_start` and `flap_limit` of a real server, else of its virtual server; None: none of them."""
     slow_start_us = draft.get("slow_start_us", virtual.get("slow_start_us", 0))
     count, window_us, hold_us = draft.get("flap_limit", virtual.get("flap_limit", (0, None, None)))
+    if slow_start_us and draft.get("weight", virtual.get("weight", 1)) == 1:
+        context.warning(
+            "slow-start-of-one",
+            "slow_start has no effect on a server with weight 1, which is the least",
+            (draft if "slow_start_us" in draft.values else virtual).where["slow_start_us"],
+            help="write greater weights, for example `weight 100` for every server",
+            exit_class=ExitClass.NONE,
+        )
     if not slow_start_us and not count:
         return None
     if not count:
