@@ -74,6 +74,16 @@ def steps() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def judge(plan: dict[str, Any], report: dict[str, Any]) -> None:
+    for step, point in zip(plan["steps"], report["points"], strict=True):
+        ours, peer = (point["tables"][name] for name in ("ours", "peer"))
+        assert ours == peer, (step["name"], set(ours) ^ set(peer), report["logs"])
+        assert [part for part in step.get("has", ()) if part not in "\n".join(ours)] == [], step["name"]
+        assert [part for part in step.get("lacks", ()) if part in "\n".join(ours)] == [], step["name"]
+    assert report["points"][-1]["tables"]["ours"] == []
+    assert [point["answers"] for point in report["points"][::5]] == [[[0, "", ""]] * 2] * 2
+
+
 @pytest.mark.uml
 @pytest.mark.peer
 @pytest.mark.long
@@ -84,11 +94,4 @@ def test_every_service(tmp_path: Path) -> None:
     script = f"exec python {HERE / 'guest_services.py'} {tmp_path / 'plan.json'}"
     result = run_in_guest(script, timeout_s=3000, share=tmp_path, memory_mb=1536)
     assert result.exit_code == 0, result.output
-    report = json.loads(result.output.splitlines()[-1])
-    for step, point in zip(plan["steps"], report["points"], strict=True):
-        ours, peer = (point["tables"][name] for name in ("ours", "peer"))
-        assert ours == peer, (step["name"], set(ours) ^ set(peer), report["logs"])
-        assert [part for part in step.get("has", ()) if part not in "\n".join(ours)] == [], step["name"]
-        assert [part for part in step.get("lacks", ()) if part in "\n".join(ours)] == [], step["name"]
-    assert report["points"][-1]["tables"]["ours"] == []
-    assert [point["answers"] for point in report["points"][::5]] == [[[0, "", ""]] * 2] * 2
+    judge(plan, json.loads(result.output.splitlines()[-1]))
