@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,7 @@ from pykeepalived.tools.plan.change import differences
 from tests.dialects.keepalived.fake_host import FakeHost
 
 PASSWORD = "s3cret word"
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
 
 class Log:
@@ -119,11 +122,16 @@ def aiosmtpd_server(pem: Path, mode: str, **more: Any) -> Iterator[tuple[int, Bo
     context = server_context(pem)
     tls = {"ssl_context": context} if mode == "implicit" else {"tls_context": context, "require_starttls": True}
     controller = AnyPort(box, hostname="127.0.0.1", port=0, ready_timeout=30.0, **tls, **more)
-    controller.start()
-    try:
-        yield controller.port, box
-    finally:
-        controller.stop()
+    # asyncio's server leaves transports behind when its loop ends: they go here, not in somebody else's test.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        controller.start()
+        try:
+            yield controller.port, box
+        finally:
+            controller.stop()
+            del controller
+            gc.collect()
 
 
 def letter() -> Letter:
