@@ -66,6 +66,8 @@ class ServerBuilder:
         protocol = self._protocol(draft, selector)
         label = label_of(selector, protocol)
         if not draft.get("real_servers"):
+            if draft.writes("real_server") and context.says_more_is_wrong:
+                return None  # each was refused, with a finding
             context.error("no-real-servers", f"virtual server {label} has no real servers, it is left out",
                           draft.statement)  # fmt: skip
             return None

@@ -71,9 +71,10 @@ class Trackers:
         if question is not None:
             resolved = Script(question)
         elif "script" not in draft.values or not draft.values["script"].argv:
-            self._context.error(
-                "script-missing", f"vrrp_script `{draft.name}` has no script, it is left out", draft.statement, 1
-            )
+            if not (draft.writes("script") and self._context.says_more_is_wrong):
+                self._context.error(
+                    "script-missing", f"vrrp_script `{draft.name}` has no script, it is left out", draft.statement, 1
+                )
             return None
         else:
             resolved = scripts.resolve(draft.values["script"], draft.get("user"), draft.where.get("user"), tracked=True)

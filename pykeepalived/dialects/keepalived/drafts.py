@@ -28,6 +28,11 @@ class Draft:
     def get(self, field: str, default: Any = None) -> Any:
         return self.values.get(field, default)
 
+    def writes(self, keyword: str) -> bool:
+        """The block has such a line; what it says may have been refused. A folded block, without faults, has none."""
+        below = (self.statement.children if self.statement is not None else None) or ()
+        return any(item.keyword == keyword for item in below)
+
     def put(self, field: str, value: Any, statement: Statement) -> None:
         self.values[field] = value
         self.where[field] = statement
