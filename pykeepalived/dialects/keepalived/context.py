@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: Searching for a near word is the slowest thing here; a file of nothing but nonsense must not make it count.
 _HINTS: Final = 100
 
+#: What a further finding could not make worse.
+_COUNTING: Final = (ExitClass.MISSING_WORD, ExitClass.GENERAL)
+
 
 class Context:
     def __init__(self, findings: Findings, host: HostFacts) -> None:
@@ -29,6 +32,8 @@ class Context:
         self._hints = _HINTS
         self.blocks = 0
         """How many blocks were read."""
+        self._looked = 0
+        self._counts = False
         self.unclosed = False
         """Some block is never closed: what follows it stands inside it."""
         self.strays: list[Statement] = []
@@ -45,8 +50,16 @@ class Context:
 
     @property
     def says_more_is_wrong(self) -> bool:
-        """Some finding counts as much for the exit code as a further one would: what only follows need not be said."""
-        return self.findings.worst() not in {ExitClass.NONE, ExitClass.FATAL}
+        """Some finding counts as much for the exit code as a further one would: what only follows need not be said.
+
+        Those of scripts may count no longer at the end (keepalived-behaviour 1.9), so they do not here.
+        """
+        items = self.findings.items
+        while not self._counts and self._looked < len(items):
+            item = items[self._looked]
+            self._looked += 1
+            self._counts = item.exit_class in _COUNTING and not item.id.startswith("script-")
+        return self._counts
 
     # ── findings ─────────────────────────────────────────────────────────────────────────────────────────────────
 
