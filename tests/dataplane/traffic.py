@@ -195,7 +195,7 @@ def _line(connection: socket.socket) -> str:
 
 def lives(connection: socket.socket) -> bool:
     """Whether an established connection still carries data both ways."""
-    connection.settimeout(2.0)
+    connection.settimeout(15.0)
     try:
         connection.sendall(b"still there\n")
         return _line(connection) == "still there"
