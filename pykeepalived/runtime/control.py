@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from pykeepalived.reactor import HANGUP, READ, WRITE, Reactor
+from pykeepalived.reactor.acceptor import Acceptor
 from pykeepalived.runtime.control_access import Access, Peer, peer_of
 from pykeepalived.runtime.control_client import ControlError, NotRunning, ask, find_sockets, follow
 from pykeepalived.runtime.control_wire import (
@@ -33,7 +34,7 @@ from pykeepalived.runtime.control_wire import (
     encoder,
     request_decoder,
 )
-from pykeepalived.units import MILLISECOND_US, SECOND_US
+from pykeepalived.units import SECOND_US
 
 __all__ = [
     "CLIENT_LIMIT", "PROTOCOL_VERSION", "REQUEST_LIMIT", "SOCKET_NAME", "Access", "Answer", "ControlError",
@@ -48,9 +49,6 @@ CLIENT_TIME_US: Final = 10 * SECOND_US
 STREAM_BACKLOG: Final = 256 * 1024
 #: A stream with nothing to tell says so, so that its reader knows that the daemon lives.
 HEARTBEAT_US: Final = 10 * SECOND_US
-#: With every place taken, and without descriptors, newcomers wait in the kernel for so long.
-_ACCEPT_PAUSE_US: Final = 100 * MILLISECOND_US
-_ACCEPTED_AT_ONCE: Final = 32
 
 
 class Receiver(Protocol):
@@ -114,8 +112,7 @@ class ControlServer:
         self.streams = 0
         self._access = Access()
         self._clients: set[_Client] = set()
-        self._listener = _listen(path)
-        reactor.watch(self._listener.fileno(), READ, self._accept)
+        self._door = Acceptor(reactor, _listen(path), self._take)
         self.admit(access or Access())
 
     def admit(self, access: Access) -> None:
@@ -140,8 +137,7 @@ class ControlServer:
 
     def close(self) -> None:
         """Stop listening, cut clients off and remove the socket."""
-        self.reactor.unwatch(self._listener.fileno())
-        self._listener.close()
+        self._door.close()
         for client in tuple(self._clients):
             client.close()
         with contextlib.suppress(OSError):
@@ -152,23 +148,6 @@ class ControlServer:
 
     def left(self, client: _Client) -> None:
         self._clients.discard(client)
-
-    def _accept(self, _events: int) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                connection, _ = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError:
-                # No descriptor is left: whoever waits stays in the kernel's queue meanwhile.
-                self.reactor.watch(self._listener.fileno(), 0, self._accept)
-                self.reactor.call_later(_ACCEPT_PAUSE_US, self._listen_again)
-                return
-            self._take(connection)
-
-    def _listen_again(self) -> None:
-        if self._listener.fileno() >= 0:
-            self.reactor.watch(self._listener.fileno(), READ, self._accept)
 
     def _take(self, connection: socket.socket) -> None:
         try:

@@ -17,15 +17,14 @@ from typing import Final
 import msgspec
 
 from pykeepalived.reactor import HANGUP, READ, WRITE, Reactor
-from pykeepalived.units import MILLISECOND_US, SECOND_US
+from pykeepalived.reactor.acceptor import Acceptor
+from pykeepalived.units import SECOND_US
 
 CLIENT_LIMIT: Final = 96
 FOLLOWER_LIMIT: Final = 32
 HEAD_LIMIT: Final = 8 * 1024
 HEAD_TIME_US: Final = 5 * SECOND_US
 ANSWER_TIME_US: Final = 10 * SECOND_US
-_ACCEPTED_AT_ONCE: Final = 16
-_ACCEPT_PAUSE_US: Final = 100 * MILLISECOND_US
 _REASONS: Final = {
     200: "OK",
     400: "Bad Request",
@@ -120,9 +119,8 @@ class HttpServer:
         self.refusals: Counter[str] = Counter()
         self.followers = 0
         self._loopback = loopback
-        self._listener = listener
         self._clients: set[_Client] = set()
-        reactor.watch(listener.fileno(), READ, self._accept)
+        self._door = Acceptor(reactor, listener, self._take)
 
     @property
     def clients(self) -> int:
@@ -130,8 +128,7 @@ class HttpServer:
 
     def close(self) -> None:
         """Serve nobody any more."""
-        self.reactor.unwatch(self._listener.fileno())
-        self._listener.close()
+        self._door.close()
         for client in tuple(self._clients):
             client.close()
 
@@ -150,24 +147,12 @@ class HttpServer:
         if name.lower() != "localhost":
             raise BadRequest(421, "host")
 
-    def _accept(self, _events: int) -> None:
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                connection, _ = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError:
-                self.reactor.watch(self._listener.fileno(), 0, self._accept)
-                self.reactor.call_later(_ACCEPT_PAUSE_US, self._listen_again)
-                return
-            if len(self._clients) >= CLIENT_LIMIT:
-                self.refusals["too-many"] += 1
-                connection.close()
-                continue
+    def _take(self, connection: socket.socket) -> None:
+        if len(self._clients) >= CLIENT_LIMIT:
+            self.refusals["too-many"] += 1
+            connection.close()
+        else:
             self._clients.add(_Client(self, connection))
-
-    def _listen_again(self) -> None:
-        self.reactor.watch(self._listener.fileno(), READ, self._accept)
 
 
 class _Client:
