@@ -68,7 +68,13 @@ class Alarm:
         self._rehearsal = Rehearsal()
 
     def arm(self) -> None:
-        """Follow the router's next deadline."""
+        """Follow the router's next deadline.
+
+        One that has moved away, as that of a BACKUP does with every advert of its master, is followed when the alarm
+        rings: rarely, and then for all instances at once.
+        """
+        if self._router.look_at() == self._due_us:
+            return
         due_us = self._router.wake_at()
         if due_us == self._due_us:
             return
@@ -88,6 +94,9 @@ class Alarm:
         due_us = self._due_us
         self._timer = self._due_us = None
         if due_us is None:
+            return
+        if self._router.wake_at() != due_us:
+            self.arm()
             return
         now_us = self._reactor.now_us()
         if now_us < due_us:

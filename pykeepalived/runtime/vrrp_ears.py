@@ -67,7 +67,7 @@ class Ears:
                 now_us = self._reactor.now_us()
                 found = self._pool.receive(place)
                 if found:
-                    self._feed([self._read(place, packet) for packet in found], self._arrival_us(place, now_us))
+                    self._feed(self._read(place, found), self._arrival_us(place, now_us))
                 if len(found) < BURST:
                     break
 
@@ -84,7 +84,7 @@ class Ears:
             # An error that reading does not clear would wake us for ever; netlink tells when the interface is back.
             self.open(monitor)
             return
-        self._feed([self._read(place, packet) for packet in found], self._arrival_us(place, now_us))
+        self._feed(self._read(place, found), self._arrival_us(place, now_us))
 
     def _arrival_us(self, place: Place, now_us: int) -> int:
         """When the last of the packets that were just read came in: the timers of who is heard count from there.
@@ -96,9 +96,12 @@ class Ears:
             return now_us
         return self._reactor.now_us() - age_us
 
-    def _read(self, place: Place, packet: Received) -> Event:
-        wall_us = time.time_ns() // 1000
+    def _read(self, place: Place, found: Sequence[Received]) -> list[Event]:
+        # Only HMAC's window asks for this clock, in seconds: once for all that came together.
+        wall_us, ladder, ifname = time.time_ns() // 1000, self._ladder, place.ifname
         if place.family is Family.INET:
-            return self._ladder.ipv4(packet.data, place.ifname, wall_us=wall_us)
-        source, destination = packet.source, packet.destination
-        return self._ladder.ipv6(packet.data, source, destination, packet.hop_limit, place.ifname, wall_us=wall_us)
+            return [ladder.ipv4(packet.data, ifname, wall_us=wall_us) for packet in found]
+        return [
+            ladder.ipv6(packet.data, packet.source, packet.destination, packet.hop_limit, ifname, wall_us=wall_us)
+            for packet in found
+        ]

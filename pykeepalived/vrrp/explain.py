@@ -54,8 +54,8 @@ def explain(world: World, name: str, now_us: int) -> dict[str, Any] | None:
         "master": {"address": instance.master_address, "priority": instance.master_priority},
         "source": instance.source,
         "heard": [
-            {"source": source, "priority": heard.priority, "age_us": now_us - heard.at_us,
-             "interval_us": heard.interval_us, "count": heard.count}
+            {"source": source, "priority": heard.advert.priority, "age_us": now_us - heard.at_us,
+             "interval_us": heard.advert.interval_us, "count": heard.count}
             for source, heard in instance.recent.adverts.items()
         ],
         "refused": [
@@ -92,7 +92,7 @@ def _timer(instance: Instance, now_us: int) -> dict[str, Any] | None:
         what = "looks again (standby)"
     else:
         what = "takes over if nothing is heard"
-    garp_us = instance.garp.next_us()
+    garp_us = instance.garp.next_us
     return {
         "what": what,
         "in_us": instance.timer_us - now_us,
@@ -175,6 +175,7 @@ def _why_master(instance: Instance, now_us: int) -> Iterator[str]:
     else:
         yield f"MASTER: no router sends adverts with a priority above {instance.priority}"
     for source, heard in instance.recent.adverts.items():
-        fresh = now_us - heard.at_us < 3 * max(heard.interval_us, instance.own_interval_us())
-        if fresh and heard.priority and source != instance.source:
-            yield f"{source} is MASTER too, with priority {heard.priority}: a second master is on the wire"
+        advert = heard.advert
+        fresh = now_us - heard.at_us < 3 * max(advert.interval_us, instance.own_interval_us())
+        if fresh and advert.priority and source != instance.source:
+            yield f"{source} is MASTER too, with priority {advert.priority}: a second master is on the wire"

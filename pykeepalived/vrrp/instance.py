@@ -167,10 +167,10 @@ class Instance:
         )
 
     def deadline_us(self) -> int | None:
-        garp_us = self.garp.next_us()
-        if self.timer_us is None or (garp_us is not None and garp_us < self.timer_us):
+        timer_us, garp_us = self.timer_us, self.garp.next_us
+        if timer_us is None or (garp_us is not None and garp_us < timer_us):
             return garp_us
-        return self.timer_us
+        return timer_us
 
     # ---- time ----
 

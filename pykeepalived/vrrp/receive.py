@@ -11,8 +11,9 @@ What is tolerated on purpose: bytes behind the expected end (Ethernet padding, a
 of the IPv4 VRRPv3 checksum (RFC 5798 with, RFC 9568 without the pseudo-header; which one came is reported), an
 interval that differs from ours in v3 (adopted later), and a list of addresses that differs from ours (counted later).
 
-A master repeats the same advert for days. The ladder remembers the last few adverts that passed, keyed by all the
-bytes that it looks at, so a repeated one costs a dictionary look-up.
+A master repeats the same advert for days. The ladder remembers adverts that passed, keyed by all the bytes that it
+looks at, so a repeated one costs a dictionary look-up and climbs no rung. What may pass only once (AH, HMAC) is never
+remembered, nor is what was refused, so every refusal is found and counted anew.
 
 Wire formats: RFC 3768 section 5.1 and RFC 2338 section 5.3.6 (v2), RFC 9568 section 5 (v3).
 """
@@ -20,7 +21,7 @@ Wire formats: RFC 3768 section 5.1 and RFC 2338 section 5.3.6 (v2), RFC 9568 sec
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Final
 
 from pykeepalived.model.common import Family
@@ -49,7 +50,7 @@ _IPV4: Final = struct.Struct("!BxHxxHBBxx4s4s")
 #: version and type, VRID, priority, count, then auth type and interval (v2) or 12 bits of interval (v3)
 _VRRP_HEADER: Final = struct.Struct("!BBBBBB")
 _MULTICAST4: Final = range(224, 240)
-#: Remembered adverts per instance: a few routers that argue.
+#: Remembered adverts for each VRID: a few routers that argue.
 _REMEMBERED: Final = 8
 
 
@@ -58,6 +59,7 @@ class Ladder:
 
     def __init__(self, expectations: Iterable[Expectation] = ()) -> None:
         self._slots: dict[tuple[str | None, int, int], list[Slot]] = {}
+        self._passed: dict[Hashable, AdvertReceived] = {}
         self.replace(expectations)
 
     def replace(self, expectations: Iterable[Expectation], ah_counters: Mapping[str, AhCounter] | None = None) -> None:
@@ -66,6 +68,7 @@ class Ladder:
         `ah_counters`, by instance, are shared with those who send; see `AhCounter`.
         """
         before, self._slots = self._slots, {}
+        self._passed.clear()
         for expected in expectations:
             key = (expected.interface, int(expected.family), expected.vrid)
             slot = Slot(expected, (ah_counters or {}).get(expected.instance) or AhCounter())
@@ -79,6 +82,11 @@ class Ladder:
 
         `wall_us` is the wall clock, microseconds since 1970; only `auth_hmac` needs it.
         """
+        # All but the datagram's number and its header's checksum, which nobody here looks at.
+        told = interface, packet[:4] + packet[6:10] + packet[12:]
+        known = self._passed.get(told)
+        if known is not None:
+            return known
         size = len(packet)
         if size < 20:
             return PacketRefused("", Refusal.SHORT_IP_HEADER, "", f"packet of {size} bytes has no whole IP header")
@@ -107,6 +115,7 @@ class Ladder:
             ),
             interface,
             Family.INET,
+            told,
         )
 
     def ipv6(
@@ -120,23 +129,24 @@ class Ladder:
         wall_us: int = 0,
     ) -> AdvertReceived | PacketRefused:
         """Read the payload of an IPv6 packet of protocol 112; addresses are their 16 bytes."""
+        told = interface, message, source, destination, hop_limit
+        known = self._passed.get(told)
+        if known is not None:
+            return known
         if len(source) != 16 or len(destination) != 16:
             return PacketRefused("", Refusal.SHORT_IP_HEADER, "", "addresses of an IPv6 packet are missing")
         packet = Packet(message, source, destination, hop_limit, destination[0] == 0xFF, wall_us=wall_us)
-        return self._climb(packet, interface, Family.INET6)
+        return self._climb(packet, interface, Family.INET6, told)
 
-    def _climb(self, packet: Packet, interface: str | None, family: Family) -> AdvertReceived | PacketRefused:
+    def _climb(
+        self, packet: Packet, interface: str | None, family: Family, told: Hashable
+    ) -> AdvertReceived | PacketRefused:
+        """`told` is what the packet is remembered by when it passes."""
         message, source = packet.message, packet.source
         if len(message) < HEADER:
             return refuse("", Refusal.LENGTH, source, f"message from {{}} has only {len(message)} bytes")
         slot = self._find(packet, interface, family)
         name = slot.expected.instance if slot else ""
-        fingerprint = b""
-        if slot and not packet.header and slot.expected.hmac is None:
-            fingerprint = b"%b%b%c%b" % (source, packet.destination, packet.ttl & 255, message)
-            known = slot.passed.get(fingerprint)
-            if known is not None:
-                return known
         version_type, vrid, _, count, _, _ = _VRRP_HEADER.unpack_from(message)
         version = version_type >> 4
         needed = HEADER + count * (16 if family is Family.INET6 else 4) + (_AUTH_DATA if version == 2 else 0)
@@ -163,10 +173,10 @@ class Ladder:
         if packet.sequence is not None:
             slot.guard.take(packet.source, packet.sequence)
         event = AdvertReceived(name, advert_of(packet, slot.expected, other_form=other_form(packet, slot.expected)))
-        if fingerprint:
-            if len(slot.passed) >= _REMEMBERED:
-                slot.passed.clear()
-            slot.passed[fingerprint] = event
+        if not packet.header and slot.expected.hmac is None:
+            if len(self._passed) >= _REMEMBERED * len(self._slots):
+                self._passed.clear()
+            self._passed[told] = event
         return event
 
     def _find(self, packet: Packet, interface: str | None, family: Family) -> Slot | None:

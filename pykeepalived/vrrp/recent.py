@@ -17,8 +17,7 @@ class Heard(msgspec.Struct):
     """The last advert of one sender, and how many there were."""
 
     at_us: int
-    priority: int
-    interval_us: int
+    advert: Advert
     count: int
 
 
@@ -43,12 +42,12 @@ class Recent:
     def hear(self, advert: Advert, now_us: int) -> None:
         heard = self.adverts.get(advert.source)
         if heard is not None:
-            heard.at_us, heard.priority, heard.interval_us = now_us, advert.priority, advert.interval_us
+            heard.at_us, heard.advert = now_us, advert
             heard.count += 1
             return
         if len(self.adverts) >= _SENDERS:
             del self.adverts[min(self.adverts, key=lambda source: self.adverts[source].at_us)]
-        self.adverts[advert.source] = Heard(now_us, advert.priority, advert.interval_us, 1)
+        self.adverts[advert.source] = Heard(now_us, advert, 1)
 
     def refuse(self, event: PacketRefused, now_us: int) -> None:
         self.refusals.append(Refused(now_us, event.refusal.value, event.source, event.detail))

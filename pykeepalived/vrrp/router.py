@@ -92,6 +92,7 @@ class Router:
         self._gate = _Deadline()
         self._heap: list[tuple[int, int, _Timed]] = []
         self._pushed = 0
+        self._unused: Output | None = None
         self._unknown_lines = Budget(_UNKNOWN_VRID_LINES_PER_S)
         self._methods: dict[type, Callable[[Any, int, Output], None]] = {
             AdvertReceived: self._advert,
@@ -121,8 +122,12 @@ class Router:
         """
         if self._stopped:
             return ()
-        out = Output(log_detail=self._log_detail)
+        out, self._unused = self._unused or Output(log_detail=self._log_detail), None
         self._methods[type(event)](event, now_us, out)
+        if out.empty():
+            # The usual case: an advert that was believed, a packet that was counted. The next event can have it.
+            self._unused = out
+            return ()
         return self._finish(out)
 
     def reload(self, config: Config, now_us: int) -> tuple[Action, ...]:
@@ -161,6 +166,10 @@ class Router:
                 timed.queued_us = None
                 self._schedule(timed)
         return None
+
+    def look_at(self) -> int | None:
+        """An instant not after `wake_at`, found without work: deadlines that have moved away since count as well."""
+        return self._heap[0][0] if self._heap else None
 
     def waits_for_election(self) -> bool:
         """Whether the deadline of `wake_at` is the end of a BACKUP's patience."""
@@ -205,9 +214,6 @@ class Router:
             heapq.heappush(self._heap, (deadline_us, self._pushed, timed))
 
     def _finish(self, out: Output) -> tuple[Action, ...]:
-        if out.empty():
-            # The usual case: an advert that was believed, a packet that was counted.
-            return ()
         for lane in out.lanes():
             if isinstance(lane, Instance | ScriptTracker | ProcessTracker):
                 self._schedule(lane)

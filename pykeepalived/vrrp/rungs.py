@@ -16,7 +16,7 @@ from pykeepalived.model.vrrp import AuthType
 from pykeepalived.units import CENTISECOND_US, SECOND_US
 from pykeepalived.vrrp import hmac_trailer
 from pykeepalived.vrrp.authentication import AhCounter, ah_digest_fits, ah_sequence
-from pykeepalived.vrrp.events import Advert, AdvertReceived, PacketRefused, Refusal
+from pykeepalived.vrrp.events import Advert, PacketRefused, Refusal
 from pykeepalived.vrrp.expectation import Expectation
 
 VRRP: Final = 112
@@ -29,15 +29,14 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 
 
 class Slot:
-    """An expectation and the adverts that lately fitted it."""
+    """An expectation, and what keeps a packet that fits it from passing twice."""
 
-    __slots__ = ("ah_counter", "expected", "guard", "passed")
+    __slots__ = ("ah_counter", "expected", "guard")
 
     def __init__(self, expected: Expectation, ah_counter: AhCounter) -> None:
         self.expected = expected
         self.ah_counter = ah_counter
         self.guard = hmac_trailer.ReplayGuard(len(expected.peers) if expected.unicast else None)
-        self.passed: dict[bytes, AdvertReceived] = {}
 
 
 class Packet(msgspec.Struct):

@@ -153,3 +153,19 @@ def test_how_late_adverts_leave_is_counted() -> None:
     assert sum(told["counts"]) == sent[0] > 3
     late = dict(zip(told["bounds_us"], told["counts"], strict=False))
     assert late[500] >= sent[0] - 1
+
+
+def test_a_master_that_is_heard_costs_the_alarm_nothing_and_its_silence_is_met_on_time() -> None:
+    stage = Stage()
+    heard = events.AdvertReceived("A", advert(200, version=3, interval_us=100_000))
+    set_anew = set()
+    for _ in range(20):
+        stage.feed(heard)
+        set_anew |= {at_us for at_us, _ in stage.reactor.timers}
+        assert len(stage.reactor.timers) == 1
+        stage.reactor.instant_us += 10_000
+    assert len(set_anew) <= 2, "the timer is not set for each advert"
+    assert stage.rings == []
+    stage.run(0.8)
+    assert 0 <= stage.rings[0] < 10, "awake at the moment of the election"
+    assert stage.listened == 2, "once for it, not where the timer had been left"

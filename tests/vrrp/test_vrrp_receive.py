@@ -135,6 +135,38 @@ def test_a_repeated_advert_is_read_once():
         assert reader.ipv4(packet(v3(priority)), "eth0").advert.priority == priority
 
 
+def test_what_is_remembered_holds_for_its_interface_and_its_expectations_only():
+    data = packet(v3(150))
+    reader = ladder(expected(), expected("B", vrid=51, interface="eth1"))
+    assert reader.ipv4(data, "eth0").instance == "A"
+    assert reader.ipv4(data, "eth1").instance == "B"
+    assert reader.ipv4(data, "eth2").refusal is Refusal.UNKNOWN_VRID
+    reader.replace([expected(**V2)])
+    assert reader.ipv4(data, "eth0").refusal is Refusal.VERSION
+    assert reader.ipv4(data, "eth1").refusal is Refusal.UNKNOWN_VRID
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, 3, 6, 8, 9, *range(12, 32)])
+def test_a_byte_that_differs_is_never_taken_for_the_remembered_packet(offset):
+    """The ladder judges a changed packet as one that has remembered nothing does."""
+    data = packet(v3(150))
+    reader = ladder()
+    first = reader.ipv4(data, "eth0")
+    assert reader.ipv4(data, "eth0") is first
+    for bit in range(8):
+        changed = patch(data, offset, bytes([data[offset] ^ 1 << bit]))
+        assert reader.ipv4(changed, "eth0") == ladder().ipv4(changed, "eth0")
+        assert reader.ipv4(changed, "eth0") is not first
+
+
+def test_a_flood_of_adverts_that_differ_does_not_fill_the_memory():
+    reader = ladder()
+    for number in range(100):
+        event = reader.ipv4(packet(v3(150), source=f"10.1.0.{number + 1}"), "eth0")
+        assert isinstance(event, AdvertReceived)
+    assert len(reader._passed) <= 8
+
+
 def test_the_id_of_the_ip_header_is_not_looked_at():
     reader = ladder()
     assert reader.ipv4(packet(v3(), id=1), "eth0") is reader.ipv4(packet(v3(), id=2), "eth0")
