@@ -69,6 +69,8 @@ class StartTls(msgspec.Struct, frozen=True, kw_only=True):
     """With `verify`: the certificate must be for `server_name`."""
     valid_days: int = 0
     """The certificate must be valid for so many days more, verified or not; 0: nobody looks."""
+    alpn: tuple[str, ...] = ()
+    """Protocols to offer (RFC 7301); the server must take one of them. Empty: none is offered."""
 
 
 class Send(msgspec.Struct, frozen=True):

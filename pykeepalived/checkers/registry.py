@@ -12,8 +12,10 @@ from typing import Any, Final, NamedTuple
 from pykeepalived.checkers.constant import not_available, off, on
 from pykeepalived.checkers.conversation import Conversation
 from pykeepalived.checkers.dns import dns
+from pykeepalived.checkers.grpc import grpc
 from pykeepalived.checkers.http import http, http_limit_us
 from pykeepalived.checkers.http import unavailable as http_unavailable
+from pykeepalived.checkers.http2 import unavailable as http2_unavailable
 from pykeepalived.checkers.misc import PROGRAM_GRACE_US, external, misc
 from pykeepalived.checkers.negotiate import negotiate, negotiate_limit_us
 from pykeepalived.checkers.negotiate import unavailable as negotiate_unavailable
@@ -26,6 +28,7 @@ from pykeepalived.model.checks import (
     CheckQuestion,
     DnsCheck,
     ExternalCheck,
+    GrpcCheck,
     HttpCheck,
     MiscCheck,
     NegotiateCheck,
@@ -70,6 +73,7 @@ def _no_time(question: object) -> int:
 
 CHECKERS: Final[dict[type[CheckQuestion], Checker]] = {
     HttpCheck: Checker(lambda check, start: http(check, start.position, start.recovering), http_limit_us),
+    GrpcCheck: Checker(lambda check, start: grpc(check), _socket_limit),
     TcpCheck: Checker(lambda check, start: tcp(check), _socket_limit),
     SmtpCheck: Checker(lambda check, start: smtp(check), _socket_limit),
     UdpCheck: Checker(lambda check, start: udp(check), lambda check: _socket_limit(check) + SECOND_US),
@@ -89,6 +93,8 @@ def unavailable(question: CheckQuestion) -> str | None:
         return f"{question.__struct_config__.tag} check is not asked by conversation"
     if isinstance(question, HttpCheck):
         return http_unavailable(question)
+    if isinstance(question, GrpcCheck):
+        return http2_unavailable()
     if isinstance(question, NegotiateCheck):
         return negotiate_unavailable(question)
     return None

@@ -44,6 +44,7 @@ from pykeepalived.model.checks import (
     CheckerSpec,
     DnsCheck,
     FileCheck,
+    GrpcCheck,
     HttpCheck,
     MiscCheck,
     PingCheck,
@@ -302,6 +303,8 @@ def _check_succeeded(service: ServiceRef, server: RealServer, checker: CheckerSp
             return Line(f"ICMP connection to {name} success.")
         case HttpCheck():
             return Line(f"Remote Web server {name} succeed on service.")
+        case GrpcCheck():
+            return Line(f"gRPC health of {name} success.")
         case SmtpCheck():
             return Line(f"Remote SMTP server {name} succeed on service.")
         case FileCheck(track_file=track_file):
@@ -319,6 +322,7 @@ _CHECK_WORDS: dict[type[msgspec.Struct], str] = {
     DnsCheck: "DNS_CHECK",
     UdpCheck: "UDP_CHECK",
     PingCheck: "PING_CHECK",
+    GrpcCheck: "GRPC_CHECK",
 }
 
 

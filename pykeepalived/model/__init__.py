@@ -13,6 +13,7 @@ from pykeepalived.model.checks import (
     DnsCheck,
     ExternalCheck,
     FileCheck,
+    GrpcCheck,
     HttpCheck,
     HttpUrl,
     MiscCheck,
@@ -73,8 +74,8 @@ from pykeepalived.model.vrrp import (
 __all__ = [
     "AddressSelector", "AuthHmac", "AuthType", "Authentication", "BfdCheck", "BfdInstance", "CheckTiming",
     "CheckerSpec", "Config", "DnsCheck", "ExternalCheck", "Family", "FileCheck", "Forwarding", "ForwardingMethod",
-    "FwmarkSelector", "GarpGroup",
-    "GarpSettings", "GlobalDefs", "GroupAddress", "GroupFwmark", "GroupSelector", "HmacKey", "HttpCheck", "HttpUrl",
+    "FwmarkSelector", "GarpGroup", "GarpSettings", "GlobalDefs", "GroupAddress", "GroupFwmark", "GroupSelector",
+    "GrpcCheck", "HmacKey", "HttpCheck", "HttpUrl",
     "IpPrefix", "LdirectordSettings", "MailSettings", "MiscCheck", "NegotiateCheck", "OffCheck", "OnCheck",
     "PingCheck", "Protocol", "RealServer", "RecoveryRule", "Script", "Selector", "SmtpCheck", "SocketOptions",
     "SorryServer", "SyncDaemon", "SyncGroup", "TcpCheck", "TrackBfd", "TrackFile", "TrackGroup", "TrackProcess",

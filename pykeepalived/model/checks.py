@@ -92,7 +92,7 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question",
     virtualhost: str | None = None
     """Host header of urls that have none of their own; None: `ADDRESS:PORT`."""
     protocol: str = "1.0"
-    """1.0, 1.0C or 1.1 (keepalived-behaviour 11.1)."""
+    """1.0, 1.0C or 1.1 (keepalived-behaviour 11.1). Ours: 2, by ALPN over TLS and with prior knowledge without."""
     enable_sni: bool = False
     sni_name: str | None = None
     fast_recovery: bool = False
@@ -104,6 +104,24 @@ class HttpCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question",
     """Ours: for so many days more it must be valid; 0: nobody looks."""
     client: TlsClient | None = None
     """The same for all checks of a configuration."""
+
+
+class GrpcCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question", tag="grpc"):
+    """Ours: GRPC_CHECK, the gRPC health checking protocol, version 1."""
+
+    socket: SocketOptions
+    service: str = ""
+    """Whose health to ask for; empty: the whole server's."""
+    virtualhost: str | None = None
+    """The authority; None: `sni_name`, else `ADDRESS:PORT`."""
+    tls: bool = False
+    sni_name: str | None = None
+    verify: bool = False
+    """As in `HttpCheck`."""
+    certificate_days: int = 0
+    """As in `HttpCheck`."""
+    client: TlsClient | None = None
+    """As in `HttpCheck`."""
 
 
 class SmtpCheck(msgspec.Struct, frozen=True, kw_only=True, tag_field="question", tag="smtp"):
@@ -220,6 +238,7 @@ class MaintenanceNames(msgspec.Struct, frozen=True):
 CheckQuestion = (
     TcpCheck
     | HttpCheck
+    | GrpcCheck
     | SmtpCheck
     | DnsCheck
     | MiscCheck

@@ -11,6 +11,7 @@ from pykeepalived.model.checks import (
     CheckTiming,
     DnsCheck,
     FileCheck,
+    GrpcCheck,
     HttpCheck,
     HttpUrl,
     MiscCheck,
@@ -30,6 +31,7 @@ _KINDS = {
     MiscCheck: "MISC_CHECK",
     DnsCheck: "DNS_CHECK",
     PingCheck: "PING_CHECK",
+    GrpcCheck: "GRPC_CHECK",
     FileCheck: "FILE_CHECK",
     BfdCheck: "BFD_CHECK",
 }
@@ -138,6 +140,9 @@ def _other_lines(question: object, timing: CheckTiming) -> Iterator[str]:
         case DnsCheck(type=kind, name=name):
             yield f"   Type = {kind}"
             yield f"   Name = {'' if name == '.' else name}"
+        case GrpcCheck(service=name, tls=tls):
+            yield f"   Service = {name}"
+            yield f"   TLS = {_yes(tls)}"
         case UdpCheck():
             yield from _udp_lines(question)
         case FileCheck(track_file=name):

@@ -27,6 +27,7 @@ NEEDS = {
     "DNS_CHECK": "",
     "UDP_CHECK": "",
     "PING_CHECK": "",
+    "GRPC_CHECK": "",
 }
 KINDS = sorted(NEEDS)
 
@@ -56,7 +57,7 @@ def options(one: CheckerSpec) -> SocketOptions:
 
 
 @pytest.mark.shows(
-    "virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK,PING_CHECK}."
+    "virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK,PING_CHECK,GRPC_CHECK}."
     "{connect_ip,connect_port,bindto,bind_if,fwmark}"
 )
 @pytest.mark.parametrize("kind", KINDS)
@@ -69,7 +70,9 @@ def test_where_a_check_connects(kind: str, tmp_path: Path) -> None:
     assert (there.bind_address, there.bind_interface, there.fwmark) == ("192.0.2.5", "eth1", 9)
 
 
-@pytest.mark.shows("virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK}.bind_port")
+@pytest.mark.shows(
+    "virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK,GRPC_CHECK}.bind_port"
+)
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "PING_CHECK"])
 def test_from_which_port_a_check_connects(kind: str, tmp_path: Path) -> None:
     assert options(spec(tmp_path, kind, "bindto 192.0.2.5\nbind_port 1234")).bind_port == 1234
@@ -90,7 +93,7 @@ RHYTHM = "warmup 7\ndelay_loop 9\nretry 4\ndelay_before_retry 2"
 
 
 @pytest.mark.shows(
-    "virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK,PING_CHECK}."
+    "virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK,PING_CHECK,GRPC_CHECK}."
     "{warmup,delay_loop,retry,delay_before_retry}"
 )
 @pytest.mark.parametrize("kind", KINDS)
@@ -126,7 +129,7 @@ def test_an_older_word_for_retry(kind: str, tmp_path: Path) -> None:
 @pytest.mark.shows(
     "virtual_server.connect_timeout",
     "virtual_server.real_server.connect_timeout",
-    "virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK,PING_CHECK}.connect_timeout",
+    "virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK,PING_CHECK,GRPC_CHECK}.connect_timeout",
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_how_long_a_check_waits(kind: str, tmp_path: Path) -> None:
@@ -141,7 +144,7 @@ def test_how_long_a_check_waits(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.shows(
-    "virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK,PING_CHECK,MISC_CHECK}.alpha"
+    "virtual_server.real_server.{TCP_CHECK,HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,UDP_CHECK,PING_CHECK,GRPC_CHECK,MISC_CHECK}.alpha"
 )
 @pytest.mark.parametrize("kind", [*KINDS, "MISC_CHECK"])
 def test_a_check_that_begins_as_failed(kind: str, tmp_path: Path) -> None:

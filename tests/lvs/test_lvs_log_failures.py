@@ -21,12 +21,13 @@ CHECKERS = {
     "MISC_CHECK": ("MISC_CHECK", "misc_path /usr/bin/true"),
     "UDP_CHECK": ("UDP_CHECK", ""),
     "PING_CHECK": ("PING_CHECK", ""),
+    "GRPC_CHECK": ("GRPC_CHECK", ""),
     "TCP_CHECK": ("TCP_CHECK", ""),
 }
 
 
 @pytest.mark.shows(
-    "virtual_server.real_server.{HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,MISC_CHECK,UDP_CHECK,PING_CHECK}.log_all_failures"
+    "virtual_server.real_server.{HTTP_GET,SSL_GET,SMTP_CHECK,DNS_CHECK,MISC_CHECK,UDP_CHECK,PING_CHECK,GRPC_CHECK}.log_all_failures"
 )
 @pytest.mark.parametrize("word", ["log_all_failures", ""])
 @pytest.mark.parametrize("kind", CHECKERS)

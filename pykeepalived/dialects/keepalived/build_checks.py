@@ -17,6 +17,7 @@ from pykeepalived.model import (
     CheckTiming,
     DnsCheck,
     FileCheck,
+    GrpcCheck,
     HttpCheck,
     HttpUrl,
     MiscCheck,
@@ -38,6 +39,7 @@ RETRIES: Final[dict[str, tuple[int, int | None]]] = {
     "MISC_CHECK": (0, SECOND_US),
     "UDP_CHECK": (1, SECOND_US),
     "PING_CHECK": (1, SECOND_US),
+    "GRPC_CHECK": (1, SECOND_US),
     "FILE_CHECK": (0, SECOND_US),
     "BFD_CHECK": (0, SECOND_US),
 }
@@ -63,6 +65,7 @@ class CheckBuilder:
             "MISC_CHECK": self._misc,
             "UDP_CHECK": self._udp,
             "PING_CHECK": self._ping,
+            "GRPC_CHECK": self._grpc,
             "FILE_CHECK": self._file,
             "BFD_CHECK": self._bfd,
         }
@@ -248,6 +251,21 @@ class CheckBuilder:
             tls_compliant=draft.get("tls_compliant", False),
             verify=draft.get("verify", False),
             certificate_days=draft.get("certificate_days", 0),
+        )
+
+    def _grpc(self, kind: str, draft: Draft, chain: list[Draft], target: tuple[str, int]) -> _Question:
+        tls = draft.get("tls", False)
+        for field in ("sni_name", "verify", "certificate_days"):
+            if draft.get(field) and not tls:
+                self._context.warning(
+                    "tls-missing", f"`{field}` does nothing without `tls`", draft.where[field], 0, help="add `tls`"
+                )
+        words = ("service", "sni_name", "verify", "certificate_days")
+        return GrpcCheck(
+            socket=self._socket(chain, target),
+            virtualhost=self._pick(chain, "virtualhost", None),
+            tls=tls,
+            **{field: draft.values[field] for field in words if field in draft.values},
         )
 
     def _url(self, draft: Draft) -> HttpUrl | None:

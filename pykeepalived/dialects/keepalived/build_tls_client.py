@@ -8,7 +8,7 @@ import msgspec
 
 from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.model import VirtualServer
-from pykeepalived.model.checks import CheckerSpec, HttpCheck, TlsClient
+from pykeepalived.model.checks import CheckerSpec, GrpcCheck, HttpCheck, TlsClient
 
 
 def build_tls_client(root: Draft) -> TlsClient | None:
@@ -31,7 +31,7 @@ def with_client(servers: Sequence[VirtualServer], client: TlsClient | None) -> t
 
     def checker(spec: CheckerSpec) -> CheckerSpec:
         question = spec.question
-        if not isinstance(question, HttpCheck) or not question.tls:
+        if not isinstance(question, HttpCheck | GrpcCheck) or not question.tls:
             return spec
         return msgspec.structs.replace(spec, question=msgspec.structs.replace(question, client=client))
 

@@ -11,6 +11,7 @@ from pykeepalived.model import (
     CheckerSpec,
     DnsCheck,
     FileCheck,
+    GrpcCheck,
     HttpCheck,
     HttpUrl,
     MiscCheck,
@@ -30,6 +31,7 @@ _KINDS: Final[dict[type, str]] = {
     MiscCheck: "MISC_CHECK",
     UdpCheck: "UDP_CHECK",
     PingCheck: "PING_CHECK",
+    GrpcCheck: "GRPC_CHECK",
     FileCheck: "FILE_CHECK",
     BfdCheck: "BFD_CHECK",
 }
@@ -105,6 +107,8 @@ def checker(writer: Writer, spec: CheckerSpec, server: RealServer, inherited: In
         elif isinstance(question, TcpCheck):
             writer.value("send", question.send)
             writer.value("expect", question.expect)
+        elif isinstance(question, GrpcCheck):
+            _grpc(writer, question, server)
         elif isinstance(question, SmtpCheck):
             # Empty: what global_defs says, or the name of the host.
             writer.value("helo_name", question.helo_name or None)
@@ -163,6 +167,16 @@ def _udp(writer: Writer, found: UdpCheck) -> None:
         writer.line("require_reply", *((digits,) if digits else ()))
     writer.value("min_reply_length", found.min_reply_length, 0)
     writer.value("max_reply_length", found.max_reply_length, 255)
+
+
+def _grpc(writer: Writer, found: GrpcCheck, server: RealServer) -> None:
+    writer.value("service", found.service, "")
+    if found.virtualhost != server.virtualhost:
+        writer.value("virtualhost", found.virtualhost)
+    writer.switch("tls", found.tls)
+    writer.value("sni_name", found.sni_name)
+    writer.switch("verify", found.verify)
+    writer.value("certificate_days", found.certificate_days, 0)
 
 
 def _http(writer: Writer, found: HttpCheck, server: RealServer) -> None:

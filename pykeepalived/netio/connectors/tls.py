@@ -74,6 +74,7 @@ class TlsContexts:
             command.key_file,
             command.key_password,
             command.check_name,
+            command.alpn,
         )
         settings = self._known.get(key)
         if settings is None:
@@ -99,6 +100,8 @@ def _make_context(command: StartTls) -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_REQUIRED if command.verify else ssl.CERT_NONE
     context.check_hostname = command.verify and command.check_name
+    if command.alpn:
+        context.set_alpn_protocols(list(command.alpn))
     try:
         if command.ca_file is not None:
             context.load_verify_locations(command.ca_file)
@@ -122,6 +125,7 @@ class TlsStream:
     """The same operations as `Stream`, on the plaintext inside it."""
 
     __slots__ = (
+        "_alpn",
         "_close_notify",
         "_incoming",
         "_object",
@@ -142,6 +146,7 @@ class TlsStream:
         self._unsent = b""
         self._close_notify = command.require_close_notify
         self._valid_days = command.valid_days
+        self._alpn = command.alpn
         self.ended = False
         self._sessions = sessions = None if stream.place is None else settings.sessions
         self._place = (stream.place, command.server_name)
@@ -170,6 +175,9 @@ class TlsStream:
                 self._whole = not self._object.session_reused
                 if self._valid_days:
                     self._look_at_the_end()
+                if self._alpn and self._object.selected_alpn_protocol() not in self._alpn:
+                    text = f"TLS: the server does not speak {' or '.join(self._alpn)}"
+                    raise ConversationError(FailureKind.TLS, text)
                 return self.flush()
 
     def _look_at_the_end(self) -> None:

@@ -141,6 +141,8 @@ def _http(found: HttpCheck, label: str, notes: Notes) -> NegotiateCheck:
     url = found.urls[0]
     if len(found.urls) > 1:
         notes.add(f"{label}: only the first of {len(found.urls)} urls is asked for")
+    if found.protocol == "2":
+        notes.add(f"{label}: http_protocol 2 has no equivalent: HTTP/1 is spoken")
     plain = HttpUrl(path=url.path)
     for name in ("digest", "status_codes", "regex_no_match", "regex_options", "regex_min_offset", "regex_max_offset"):
         if getattr(url, name) != getattr(plain, name):

@@ -432,8 +432,13 @@ CHECKERS: Final[dict[str, tuple[Group, ...]]] = {
         ('send "hello <1-9>\\r\\n"\nexpect "^2[0-9]+ ok"', "send x", 'expect "ok"'),
     ),
     "PING_CHECK": (*SOCKET, *TIMES),
+    "GRPC_CHECK": (
+        *SOCKET, *TIMES, ("service shop.v<1-9>.Cart",), ("virtualhost w.example.net",),
+        ("tls", "tls\nsni_name s.example.net", "tls\nverify\ncertificate_days <1-99>"),
+    ),
     "HTTP_GET": (
-        *SOCKET, *TIMES, ("virtualhost w.example.net",), ("http_protocol 1.1", "http_protocol 1.0C"),
+        *SOCKET, *TIMES, ("virtualhost w.example.net",),
+        ("http_protocol 1.1", "http_protocol 1.0C", "http_protocol 2"),
         ("fast_recovery",), ("nb_get_retry <1-9>",),
     ),
     "SSL_GET": (

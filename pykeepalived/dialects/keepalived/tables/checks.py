@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from pykeepalived.diagnostics import Label
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft
+from pykeepalived.dialects.keepalived.libraries import needs
 from pykeepalived.dialects.keepalived.readers import UINT_MAX, Bad, Choice, Grammar, Integer, Reader, Text
 from pykeepalived.dialects.keepalived.rows import (
     Repeat,
@@ -194,15 +197,21 @@ def _url_rows(context: str, tls: bool) -> Table:
     )
 
 
+_NEEDS_HTTP2: Final = needs("h2", "http2", only="2")
+_CERTIFICATE_ROWS: Final = (
+    switch("verify", field="verify", ours=True,
+           help="the certificate must be trusted (`ca` of the SSL block, else the system's) and for sni_name"),
+    value("certificate_days", Integer(0, 36500, "days"), field="certificate_days", default="0", ours=True,
+          help="the certificate must be valid for so long from now on"),
+)
+
+
 def _http(context: str, tls: bool) -> Table:
     more: tuple[Row, ...] = ()
     if tls:
         more = (
             switch("tls_compliant", field="tls_compliant", since="2.4", help="pages must end with a TLS close"),
-            switch("verify", field="verify", ours=True,
-                   help="the certificate must be trusted (`ca` of the SSL block, else the system's) and for sni_name"),
-            value("certificate_days", Integer(0, 36500, "days"), field="certificate_days", default="0", ours=True,
-                  help="the certificate must be valid for so long from now on"),
+            *_CERTIFICATE_ROWS,
         )
     return Table(
         context,
@@ -210,8 +219,9 @@ def _http(context: str, tls: bool) -> Table:
         *timing_rows(checker=True),
         value("nb_get_retry", UNSIGNED, field="retry", replaced_by="retry", help="older word"),
         value("virtualhost", NAME, field="virtualhost", soft=True, help="Host header of all urls"),
-        value("http_protocol", Choice({"1.0": "1.0", "1.0C": "1.0C", "1.0c": "1.0C", "1.1": "1.1"}), field="protocol",
-              default="1.0", soft=True, help="form of the request"),
+        value("http_protocol", Choice({"1.0": "1.0", "1.0C": "1.0C", "1.0c": "1.0C", "1.1": "1.1", "2": "2"}),
+              field="protocol", default="1.0", soft=True, after=_NEEDS_HTTP2,
+              help="form of the request; 2, HTTP/2, is pykeepalived's own"),
         switch("enable_sni", field="enable_sni", help="send the server name in TLS"),
         value("sni_name", NAME, field="sni_name", since="2.4", help="that name"),
         switch("fast_recovery", field="fast_recovery", help="one success is enough after a failure"),
@@ -270,6 +280,15 @@ UDP_CHECK: Final = Table(
     value("min_reply_length", Integer(0, 65535), field="min_reply_length", default="0", help="shortest reply"),
     value("max_reply_length", Integer(0, 65535), field="max_reply_length", default="255", help="longest reply"),
 )
+GRPC_CHECK: Final = Table(
+    f"{_RS}.GRPC_CHECK",
+    *(msgspec.structs.replace(row, ours=True) for row in (*socket_rows(), *timing_rows(checker=True))),
+    value("service", NAME, field="service", default="the whole server", ours=True, help="whose health to ask for"),
+    value("virtualhost", NAME, field="virtualhost", soft=True, ours=True, help="authority of the request"),
+    switch("tls", field="tls", ours=True, help="over TLS"),
+    value("sni_name", NAME, field="sni_name", ours=True, help="server name in TLS"),
+    *_CERTIFICATE_ROWS,
+)
 PING_CHECK: Final = Table(f"{_RS}.PING_CHECK", *socket_rows(), *timing_rows(checker=True))
 FILE_CHECK: Final = Table(
     f"{_RS}.FILE_CHECK",
@@ -279,12 +298,13 @@ FILE_CHECK: Final = Table(
 )
 
 
-def _checker(name: str, table: Table, help: str) -> Row:
+def _checker(name: str, table: Table, help: str, *, library: Any = None, **more: Any) -> Row:
     def keep(context: Any, statement: Any, draft: Any, inner: Any) -> Any:
-        del context, statement, draft
+        if library is not None and library(context, statement, draft, inner) is None:
+            return None
         return name, inner
 
-    return block(name, table, field="checkers", repeat=Repeat.APPEND, after=keep, help=help)
+    return block(name, table, field="checkers", repeat=Repeat.APPEND, after=keep, help=help, **more)
 
 
 CHECKER_ROWS: Final[tuple[Row, ...]] = (
@@ -297,5 +317,6 @@ CHECKER_ROWS: Final[tuple[Row, ...]] = (
     _checker("BFD_CHECK", BFD_CHECK, "follow a BFD session"),
     _checker("UDP_CHECK", UDP_CHECK, "send a datagram"),
     _checker("PING_CHECK", PING_CHECK, "ping"),
+    _checker("GRPC_CHECK", GRPC_CHECK, "ask gRPC's health service", library=needs("h2", "http2"), ours=True),
     _checker("FILE_CHECK", FILE_CHECK, "follow a track_file"),
 )
