@@ -1,7 +1,8 @@
 """`make simulate [HOURS=H] [SEED=N]`: so many simulated hours from this seed on; then every planted fault.
 
-    python -m tests.simulation --hours 100 [--seed N]      clusters until so much time is over, then directors
-    python -m tests.simulation --only clusters|directors   one kind alone
+    python -m tests.simulation --hours 100 [--seed N]      usual clusters (three routers, one instance) until so much
+                                                           time is over, then clusters of all kinds, then directors
+    python -m tests.simulation --only KIND                 `usual`, `clusters` or `directors` alone
     python -m tests.simulation --faults                    each planted fault must be found
     python -m tests.simulation --fault NAME [--seeds N]    one of them, in this process: exit code 0 when it is found
 
@@ -14,22 +15,25 @@ import argparse
 import subprocess
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.simulation.faults import FAULTS, plant
 from tests.simulation.faults_lvs import LVS_FAULTS
 
+KINDS = ("usual", "clusters", "directors")
 _SEEDS = 400
 _FAULT_LIMIT_S = 300
 
 
 def trial_of(kind: str, seed: int) -> Any:
-    """A cluster of VRRP routers, or a director with its servers."""
-    if kind == "clusters":
+    """A cluster of VRRP routers (`usual`: three with one instance), or a director with its servers."""
+    if kind in {"clusters", "usual"}:
+        from tests.simulation.cluster import USUAL  # noqa: PLC0415
         from tests.simulation.plan import Trial  # noqa: PLC0415
 
-        return Trial(seed)
+        return Trial(seed, USUAL if kind == "usual" else None)
     from tests.simulation.farm import FarmTrial  # noqa: PLC0415
 
     return FarmTrial(seed)
@@ -37,9 +41,10 @@ def trial_of(kind: str, seed: int) -> Any:
 
 def play(kind: str, seed: int, hours: float) -> int:
     """Play seeds until that many hours have passed in them; at least one."""
-    from tests.simulation.world import Broken  # noqa: PLC0415
+    from tests.simulation.watch import Broken  # noqa: PLC0415
 
     started_s, simulated_us, events, first = time.process_time(), 0, 0, seed
+    kinds: Counter[str] = Counter()
     while seed == first or simulated_us < hours * 3_600_000_000:
         trial = trial_of(kind, seed)
         try:
@@ -49,6 +54,7 @@ def play(kind: str, seed: int, hours: float) -> int:
             return 1
         simulated_us += trial.world.now_us
         events += trial.world.events
+        kinds += trial.world.done
         seed += 1
     cpu_s = time.process_time() - started_s
     simulated_h = simulated_us / 3_600_000_000
@@ -57,6 +63,7 @@ def play(kind: str, seed: int, hours: float) -> int:
         f"{cpu_s:.0f} s of CPU time, {simulated_h / cpu_s * 60:.0f} h a minute, {events / cpu_s:,.0f} events a second",
         flush=True,
     )
+    print("  " + ", ".join(f"{name} {count:,}" for name, count in sorted(kinds.items())), flush=True)
     return 0
 
 
@@ -92,7 +99,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="Clusters in virtual time.")
     parser.add_argument("--hours", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=["clusters", "directors"])
+    parser.add_argument("--only", choices=KINDS)
     parser.add_argument("--faults", action="store_true")
     parser.add_argument("--fault", choices=[fault.name for fault in (*FAULTS, *LVS_FAULTS)])
     parser.add_argument("--seeds", type=int, default=_SEEDS)
@@ -101,7 +108,7 @@ def main() -> int:
         return find(chosen.fault, chosen.seeds)
     if chosen.faults:
         return find_all(chosen.seeds)
-    kinds = (chosen.only,) if chosen.only else ("clusters", "directors")
+    kinds = (chosen.only,) if chosen.only else KINDS
     return max([play(kind, chosen.seed, chosen.hours) for kind in kinds])
 
 

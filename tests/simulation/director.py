@@ -22,6 +22,7 @@ from __future__ import annotations
 import errno
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,7 @@ from pykeepalived.runtime.checker_process import CheckerProgram
 from pykeepalived.runtime.program import Context, Options
 from pykeepalived.units import MILLISECOND_US, SECOND_US
 from tests.simulation.opinion import Opinion
-from tests.simulation.world import Broken
+from tests.simulation.watch import Broken
 
 REST_US = 300 * MILLISECOND_US
 """After a result the table is looked at: the program may rest for 200 ms between two changes."""
@@ -125,6 +126,7 @@ class Kernel(MemoryDataplane):
         served = {operation.key for operation in operations if self._serves(operation.key)}
         starved: set[ServiceKey] = set()
         for operation in operations:
+            self._director.done[type(operation).__name__] += 1
             self._director.breathe()
             self._director.reactor.spend(self.slow_us)
             if self.refusing and self._director.chance.random() < self.refusing:
@@ -182,6 +184,8 @@ class Director:
         self.servers: dict[str, Server] = {}
         self.story: list[str] = []
         self.events = self.results = 0
+        self.done: Counter[str] = Counter()
+        """How often each kind of fault came, and each kind of operation was asked of the kernel."""
         self.excused_until_us = 0
         self.faults = 0
         """Faults that are under way."""

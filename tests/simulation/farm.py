@@ -28,7 +28,7 @@ from pykeepalived.model.lvs import AddressSelector, Forwarding, Protocol, RealSe
 from pykeepalived.units import MILLISECOND_US, SECOND_US
 from tests.simulation.director import REPAIR_US, REST_US, STRANGER, Director, Server, service_key
 from tests.simulation.opinion import script_of, told_name
-from tests.simulation.world import Broken
+from tests.simulation.watch import Broken
 
 #: The longest pause before the program tries a refused change again.
 _RETRY_US = 61 * SECOND_US
@@ -95,12 +95,12 @@ def farm(seed: int) -> Config:
 class FarmTrial:
     """One seed: made, suffered, healed, judged."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, suffering_s: int | None = None) -> None:
         self.seed = seed
         self.config = farm(seed)
         self.world = Director(seed, self.config)
         self.chance = random.Random(f"farm faults {seed}")
-        self.suffering_s = self.chance.choice((60, 300, 900))
+        self.suffering_s = suffering_s or self.chance.choice((60, 300, 900))
         self.wiped = False
         self.world.kernel.table[_OTHERS] = Entry(Service(scheduler="rr"), {STRANGER: _THEIRS})
 
@@ -151,6 +151,7 @@ class FarmTrial:
             for name in ("steal", "wipe", "stranger"):
                 del faults[name]
         name = chance.choice(sorted(faults))
+        world.done[f"fault {name}"] += 1
         world.story.append(f"{world.reactor.now_us() / SECOND_US:.3f} {name} for {lasts_us / SECOND_US:.3f}")
         faults[name](lasts_us)
 

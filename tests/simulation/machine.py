@@ -6,12 +6,13 @@ import struct
 from collections import deque
 
 from pykeepalived.model.config import Config
-from pykeepalived.model.vrrp import VrrpInstance
+from pykeepalived.model.vrrp import VrrpInstance, VrrpState
 from pykeepalived.units import CENTISECOND_US, SECOND_US
 from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses
 from pykeepalived.vrrp.receive import Ladder
 from pykeepalived.vrrp.router import Router
+from tests.simulation.second import Second
 
 _SOCKET_LIMIT = 200
 EPOCH_US = 1_800_000_000 * SECOND_US
@@ -56,6 +57,11 @@ class Machine:
         self.clock_us = EPOCH_US
         self.stamp = 0
         self.goodbyes: set[str] = set()
+        self.slow_us = 0
+        """How long the kernel takes for each batch."""
+        self.states: dict[str, VrrpState] = {}
+        self.scripts: dict[str, bool] = {}
+        """What the parent knows of a process that was killed."""
         self.crash_in: int | None = None
         """Die after so many more actions."""
         self.inbox: deque[tuple[str, bytes]] = deque(maxlen=_SOCKET_LIMIT)
@@ -69,6 +75,7 @@ class Machine:
 
     def fresh(self) -> None:
         self.router = Router(self.config, log_detail=False)
+        self.second = Second(self.config, packed(self.address))
         self.ladder = Ladder([expectation(item) for item in self.config.instances])
         self.holding: set[str] = set()
         self.told: dict[str, str] = {}

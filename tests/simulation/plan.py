@@ -18,98 +18,41 @@ from collections.abc import Callable
 
 import msgspec
 
-from pykeepalived.model.common import IpPrefix, Script
+from pykeepalived.model.common import IpPrefix
 from pykeepalived.model.config import Config
-from pykeepalived.model.vrrp import (
-    AuthHmac,
-    HmacKey,
-    SyncGroup,
-    TrackedScript,
-    VirtualAddress,
-    VrrpInstance,
-    VrrpScript,
-    VrrpState,
-)
+from pykeepalived.model.vrrp import VirtualAddress, VrrpState
 from pykeepalived.units import SECOND_US
+from pykeepalived.vrrp import events
 from pykeepalived.vrrp.facts import advert_interval_us
+from tests.simulation.cluster import Shape, cluster, shape_of, signs_of
 from tests.simulation.machine import EPOCH_US, Machine
-from tests.simulation.world import DELAY_US, Broken, World
+from tests.simulation.standing import standing_of
+from tests.simulation.watch import DELAY_US, Broken
+from tests.simulation.world import World
 
-_INTERVALS_US = (100_000, 300_000, 1_000_000)
-_HMAC = AuthHmac(keys=(HmacKey(1, b"a shared secret of the cluster"),), active_key=1)
-
-
-class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """How large the cluster is and how long it suffers."""
-
-    routers: int
-    instances: int
-    suffering_s: int
-    faults_per_minute: float
-
-
-def shape_of(seed: int) -> Shape:
-    """Mostly pairs with a few instances; now and then twenty routers, or a hundred instances."""
-    chance = random.Random(f"shape {seed}")
-    kind = chance.random()
-    if kind < 0.05:
-        return Shape(routers=chance.randint(6, 20), instances=1, suffering_s=60, faults_per_minute=12)
-    if kind < 0.1:
-        return Shape(routers=2, instances=chance.randint(20, 100), suffering_s=20, faults_per_minute=12)
-    return Shape(
-        routers=chance.randint(2, 5),
-        instances=chance.choice((1, 1, 1, 2, 3, 4)),
-        suffering_s=chance.choice((60, 300, 900)),
-        faults_per_minute=chance.choice((1, 4, 12)),
-    )
-
-
-def cluster(seed: int, shape: Shape) -> list[Config]:
-    """The configuration of each router."""
-    chance = random.Random(f"cluster {seed}")
-    version, interval_us = chance.choice(((2, SECOND_US), (3, chance.choice(_INTERVALS_US))))
-    grouped = shape.instances > 1 and chance.random() < 0.4
-    nopreempt = chance.random() < 0.2
-    delay_us = chance.choice((0, 0, 0, 2 * SECOND_US)) if not nopreempt else 0
-    hmac = _HMAC if chance.random() < 0.15 else None
-    weight = chance.choice((None, None, 0, -30, 40))
-    adverts = chance.choice((3, 3, 3, 2, 5))
-    garp = chance.random() < 0.2
-    distinct = chance.random() < 0.8
-    configs = []
-    ranks = chance.sample(range(1, 251), shape.routers) if distinct else [100] * shape.routers
-    for number in range(shape.routers):
-        scripts = (
-            () if weight is None else (VrrpScript(name="chk", script=Script(("/bin/chk",)), weight=weight, fall=2),)
-        )
-        instances = []
-        for item in range(shape.instances):
-            rank = ranks[number] if grouped or not distinct else ranks[(number + item) % shape.routers]
-            instances.append(
-                VrrpInstance(
-                    name=f"VI_{item}",
-                    vrid=item + 1,
-                    interface=f"eth{item % 2}",
-                    version=version,
-                    priority=rank,
-                    initial_state=VrrpState.BACKUP,
-                    advert_interval_us=interval_us,
-                    addresses=(VirtualAddress(prefix=IpPrefix(f"10.1.{item}.1", 24)),),
-                    nopreempt=nopreempt,
-                    preempt_delay_us=delay_us,
-                    down_timer_adverts=adverts,
-                    auth_hmac=hmac,
-                    higher_prio_send_advert=garp,
-                    track_scripts=(TrackedScript("chk"),) if scripts and not grouped else (),
-                )
-            )
-        groups = ()
-        if grouped:
-            tracked = (TrackedScript("chk"),) if scripts else ()
-            names = tuple(item.name for item in instances)
-            groups = (SyncGroup(name="G", members=names, track_scripts=tracked, tracking_weight=bool(weight)),)
-        configs.append(Config(instances=tuple(instances), sync_groups=groups, scripts=scripts))
-    return configs
+FAULT_KINDS = (
+    "address",
+    "change",
+    "clock",
+    "crash",
+    "cut",
+    "doubling",
+    "kill",
+    "link",
+    "loss",
+    "one-way",
+    "pause",
+    "priority",
+    "reload",
+    "respawn",
+    "script",
+    "slow",
+    "slow-kernel",
+    "source",
+    "standby",
+    "stop",
+    "tracker",
+)
 
 
 class Trial:
@@ -149,17 +92,21 @@ class Trial:
     def _distrust(self) -> None:
         """A script fails on one machine: its instances feel it, as its weight says."""
         world, machine = self.world, self.chance.choice(self.world.machines)
-        if not machine.config.scripts or (machine.config.sync_groups and machine.config.scripts[0].weight):
+        if not machine.config.scripts:
             return
-        weight = machine.config.scripts[0].weight
+        owner = (*machine.config.sync_groups, *machine.config.instances)[0]
+        weight = owner.track_scripts[0].weight
+        weight = machine.config.scripts[0].weight if weight is None else weight
+        if machine.config.sync_groups and weight:
+            return
+        before = [status.effective_priority for status in machine.router.status()]
         machine.failing.add("chk")
         world.run(world.now_us + 5 * SECOND_US)
-        for status, item in zip(machine.router.status(), machine.config.instances, strict=True):
-            expected = max(1, item.priority + min(weight, 0))
+        for status, was in zip(machine.router.status(), before, strict=True):
             if weight == 0 and status.state is not VrrpState.FAULT:
-                raise Broken("distrust", f"{machine.name} {item.name} is {status.state.name}, its script fails")
-            if weight and status.effective_priority != expected:
-                raise Broken("distrust", f"{machine.name} {item.name}: {status.effective_priority}, not {expected}")
+                raise Broken("distrust", f"{machine.name} {status.name} is {status.state.name}, its script fails")
+            if weight and 1 < was < 254 and status.effective_priority not in {max(1, was - abs(weight)), 1}:
+                raise Broken("distrust", f"{machine.name} {status.name}: {status.effective_priority}, was {was}")
         machine.failing.clear()
         world.run(world.now_us + self._settle_us())
         self._judge()
@@ -220,7 +167,15 @@ class Trial:
         world, chance = self.world, self.chance
         machine = chance.choice(world.machines)
         back_us = world.now_us + int(chance.choice((0.05, 0.5, 3, 10)) * SECOND_US * chance.random())
-        faults: dict[str, Callable[[], Callable[[], None]]] = {
+        name = chance.choice(FAULT_KINDS)
+        world.done[f"fault {name}"] += 1
+        world.story.append(f"{world.now_us / SECOND_US:.3f} {name} {machine.name} until {back_us / SECOND_US:.3f}")
+        world.later(back_us, self._faults(machine)[name]())
+
+    def _faults(self, machine: Machine) -> dict[str, Callable[[], Callable[[], None]]]:
+        """What each kind does; it gives back what undoes it."""
+        world, chance = self.world, self.chance
+        return {
             "kill": lambda: self._both(world.kill, world.boot, machine),
             "crash": lambda: self._crash(machine),
             "stop": lambda: self._both(world.stop, world.boot, machine),
@@ -236,10 +191,13 @@ class Trial:
             "reload": lambda: self._once(lambda: world.reload(machine, machine.config)),
             "priority": lambda: self._priority(machine),
             "clock": lambda: self._clock(machine),
+            "respawn": lambda: self._respawn(machine),
+            "slow-kernel": lambda: self._slow_kernel(machine),
+            "standby": lambda: self._standby(machine),
+            "source": lambda: self._source(machine),
+            "tracker": lambda: self._tracker(machine),
+            "change": lambda: self._change(machine),
         }
-        name = chance.choice(sorted(faults))
-        world.story.append(f"{world.now_us / SECOND_US:.3f} {name} {machine.name} until {back_us / SECOND_US:.3f}")
-        world.later(back_us, faults[name]())
 
     @staticmethod
     def _once(action: Callable[[], None]) -> Callable[[], None]:
@@ -285,16 +243,70 @@ class Trial:
             changed = tuple(msgspec.structs.replace(item, priority=value) for item in first.instances)
             return msgspec.structs.replace(first, instances=changed)
 
-        value = self.chance.randint(1, 254)
-        self.world.reload(machine, with_priority(value))
-        if machine.alive and not machine.paused:
-            weights = {0, *(script.weight for script in first.scripts)}
-            allowed = {max(1, min(254, value + weight)) for weight in weights}
-            for status in machine.router.status():
-                if status.effective_priority not in allowed:
-                    raise Broken(
-                        "priority", f"{machine.name} {status.name}: {status.effective_priority}, not {allowed}"
-                    )
+        self.world.reload(machine, with_priority(self.chance.randint(1, 254)))
+        return lambda: self.world.reload(machine, self.configs[machine.number])
+
+    def _respawn(self, machine: Machine) -> Callable[[], None]:
+        """The VRRP process is killed; the parent starts another one, which goes on where that one stopped."""
+        if not machine.alive or machine.paused:
+            return lambda: None
+        self.world.die(machine)
+        self.world.later(self.world.now_us + self.chance.randint(1_000, 300_000), lambda: self.world.succeed(machine))
+        return lambda: None
+
+    def _slow_kernel(self, machine: Machine) -> Callable[[], None]:
+        """Each batch for the kernel keeps the process for so long."""
+        machine.slow_us = self.chance.choice((1_000, 30_000, 400_000))
+        return lambda: setattr(machine, "slow_us", 0)
+
+    def _standby(self, machine: Machine) -> Callable[[], None]:
+        """An operator holds some instances back; a group goes as a whole."""
+        names = frozenset(self.chance.sample(sorted(machine.instances), self.chance.randint(1, len(machine.instances))))
+        self.world.tell(machine, events.Standby(tuple(sorted(names)), True))
+        return lambda: self.world.tell(machine, events.Standby(tuple(sorted(machine.instances)), False))
+
+    def _source(self, machine: Machine) -> Callable[[], None]:
+        """The address that adverts come from goes, or waits for duplicate address detection."""
+        ifname, tentative = self.chance.choice(sorted(machine.links)), self.chance.random() < 0.5
+        names = [item.name for item in machine.config.instances if item.interface == ifname]
+        for name in names:
+            self.world.tell(machine, events.SourceAddressChanged(name, None, tentative))
+
+        def back() -> None:
+            for name in names:
+                self.world.tell(machine, events.SourceAddressChanged(name, machine.address))
+
+        return back
+
+    def _tracker(self, machine: Machine) -> Callable[[], None]:
+        """A file, a process, a BFD session or a tracked interface changes."""
+        signs = [self.chance.choice(each) for each in signs_of(machine.config, well=False)]
+        for sign in signs:
+            self.world.tell(machine, sign)
+        return lambda: [self.world.tell(machine, sign) for (sign, *_) in signs_of(machine.config, well=True)] and None
+
+    def _change(self, machine: Machine) -> Callable[[], None]:
+        """A reload with another number of instances, another interval, or other words."""
+        config, chance = self.configs[machine.number], self.chance
+        items = list(config.instances)
+        kind = chance.choice(("fewer", "addresses", "garp", "group"))
+        at = chance.randrange(len(items))
+        if kind == "fewer" and len(items) > 1:
+            gone = items.pop(at).name
+            groups = tuple(
+                msgspec.structs.replace(group, members=tuple(name for name in group.members if name != gone))
+                for group in config.sync_groups
+            )
+            config = msgspec.structs.replace(config, instances=tuple(items), sync_groups=groups)
+        elif kind == "group":
+            config = msgspec.structs.replace(config, sync_groups=())
+        else:
+            other = VirtualAddress(prefix=IpPrefix(f"10.2.{at}.1", 24))
+            garp = msgspec.structs.replace(items[at].garp, refresh_us=3 * SECOND_US)
+            words = {"garp": garp} if kind == "garp" else {"addresses": (*items[at].addresses, other)}
+            items[at] = msgspec.structs.replace(items[at], **words)
+            config = msgspec.structs.replace(config, instances=tuple(items))
+        self.world.reload(machine, config)
         return lambda: self.world.reload(machine, self.configs[machine.number])
 
     def _clock(self, machine: Machine) -> Callable[[], None]:
@@ -319,12 +331,18 @@ class Trial:
         for machine in world.machines:
             machine.failing.clear()
             machine.crash_in = None
+            machine.slow_us = 0
             machine.clock_us = EPOCH_US
             world.resume(machine)
             for ifname in machine.links:
                 world.link(machine, ifname, True)
             world.boot(machine)
             world.reload(machine, self.configs[machine.number])
+            world.tell(machine, events.Standby(tuple(machine.instances), False))
+            for item in machine.config.instances:
+                world.tell(machine, events.SourceAddressChanged(item.name, machine.address))
+            for sign, *_ in signs_of(machine.config, well=True):
+                world.tell(machine, sign)
         world.story.append(f"{world.now_us / SECOND_US:.3f} healed")
 
     def _judge(self) -> None:
@@ -352,7 +370,7 @@ class Trial:
                 )
 
     def _expected(self, machine: Machine, number: int) -> int:
-        """The script is well: only a positive weight counts."""
+        """What the trackers, which are all well, make of the priority."""
         config = self.configs[machine.number]
-        weight = sum(max(script.weight, 0) for script in config.scripts)
-        return min(254, config.instances[number].priority + weight)
+        group = config.sync_groups[0] if config.sync_groups else None
+        return standing_of(config.instances[number], group, machine.second.known).priority

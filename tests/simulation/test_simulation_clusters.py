@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
+from tests.simulation.cluster import Shape, short
 from tests.simulation.faults import FAULTS, damaged
-from tests.simulation.plan import Shape, Trial
+from tests.simulation.plan import FAULT_KINDS, Trial
 
 #: One of each kind; `make simulate` plants them all.
 SOME = (
@@ -36,6 +38,33 @@ def test_a_seed_decides_everything() -> None:
     one.run(), two.run()
     assert (one.world.story, one.world.events) == (two.world.story, two.world.events)
     assert one.world.story
+
+
+def test_every_kind_of_fault_and_of_event_occurs() -> None:
+    """None of them is only written down: forty lives of a minute see each one often enough to go wrong in it."""
+    done: Counter[str] = Counter()
+    states: Counter[str] = Counter()
+    for seed in range(1000, 1040):
+        world = Trial(seed, short(seed)).run()
+        done += world.done
+        states += world.told
+    assert {f"fault {name}" for name in FAULT_KINDS} <= {name for name, count in done.items() if count >= 5}
+    assert {"add", "remove", "advert", "announce", "run", "replace", "notify", "resumed"} <= {
+        name for name, count in done.items() if count >= 5
+    }
+    assert {
+        "INSTANCE MASTER",
+        "INSTANCE BACKUP",
+        "INSTANCE FAULT",
+        "INSTANCE STOP",
+        "INSTANCE MASTER_PRIORITY",
+        "INSTANCE BACKUP_PRIORITY",
+        "INSTANCE MASTER_RX_LOWER_PRI",
+        "GROUP MASTER",
+        "GROUP BACKUP",
+        "GROUP FAULT",
+        "GROUP STOP",
+    } <= set(states)
 
 
 def test_every_fault_can_be_planted() -> None:
