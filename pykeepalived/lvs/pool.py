@@ -42,8 +42,11 @@ from pykeepalived.lvs.health import CheckHealth, ServerHealth, starts_alive
 from pykeepalived.lvs.names import ServiceRef
 from pykeepalived.lvs.quorum import Thresholds, thresholds_of
 from pykeepalived.lvs.table import Destination, DestinationKey
-from pykeepalived.model.checks import BfdCheck, FileCheck
+from pykeepalived.model.checks import DnsCheck, PingCheck, SmtpCheck, TcpCheck, UdpCheck
 from pykeepalived.model.lvs import RealServer, SorryServer
+
+#: Checks of which the first failure is told although an alpha server is down in any case (seen with 2.4.3).
+_TELLING = TcpCheck | SmtpCheck | DnsCheck | UdpCheck | PingCheck
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,8 +161,8 @@ class Pool:
                 WeightChanged(self.service, health.server, old_weight, health.weight, health.alive, Cause.CHECK)
             )
         events += self._settle_server(health, Cause.CHECK, check, text)
-        asks = not isinstance(check.spec.question, FileCheck | BfdCheck)
-        if asks and not (health.heard or up or changed or health.alive or self.policy.counts_servers):
+        tells = isinstance(check.spec.question, _TELLING)
+        if tells and not (health.heard or up or changed or health.alive or self.policy.counts_servers):
             events.append(
                 ServerDown(self.service, health.server, Cause.CHECK, Effect.NONE, check.spec, text, never_up=True)
             )

@@ -31,7 +31,18 @@ from pykeepalived.lvs.events import (
 from pykeepalived.lvs.names import ServiceRef
 from pykeepalived.lvs.pool import Policy, Pool
 from pykeepalived.lvs.quorum import Thresholds, thresholds_of
-from pykeepalived.model.checks import CheckerSpec, CheckTiming, MiscCheck, OnCheck, PingCheck, SocketOptions, TcpCheck
+from pykeepalived.model.checks import (
+    CheckerSpec,
+    CheckQuestion,
+    CheckTiming,
+    HttpCheck,
+    HttpUrl,
+    MiscCheck,
+    OnCheck,
+    PingCheck,
+    SocketOptions,
+    TcpCheck,
+)
 from pykeepalived.model.common import Script
 from pykeepalived.model.lvs import AddressSelector, Protocol, RealServer, SorryServer, VirtualServer
 
@@ -116,6 +127,22 @@ def test_all_checks_must_be_well() -> None:
     assert table(made) == {2: 1}
     assert kinds(check(made, 1, True, index=0)) == [ServerUp]
     assert table(made) == {1: 1, 2: 1}
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        (TCP.question, True),
+        (PING.question, True),
+        (HttpCheck(socket=SocketOptions(address="10.1.0.1", port=80), urls=(HttpUrl(path="/"),)), False),
+        (MiscCheck(script=Script(("/bin/false",)), timeout_us=1), False),
+    ],
+)
+def test_first_failure_of_an_alpha_server(question: CheckQuestion, told: bool) -> None:
+    """2.4.3 tells of it, but not for web pages and scripts."""
+    made = pool(real(1, checkers=(CheckerSpec(question=question),), alpha=True), real(2))
+    assert kinds(check(made, 1, False)) == ([ServerDown] if told else [])
+    assert check(made, 1, False) == []
 
 
 def test_repeated_results_say_nothing() -> None:

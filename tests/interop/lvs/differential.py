@@ -4,7 +4,7 @@
 
 Without names all of the catalogue; with `--directory` the `*.conf` files in it (see `cases.from_file`). In the
 environment DIFFERENTIAL_KEEPALIVED names another keepalived than Debian's, and DIFFERENTIAL_LOG=N shows the last N
-lines of both logs where something differs.
+lines of both logs where something differs, +N everywhere.
 """
 
 from __future__ import annotations

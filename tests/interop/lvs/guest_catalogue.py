@@ -138,7 +138,7 @@ class Course:
         found = differences(self.fates, theirs, ours, told=self.case.told)
         if not any(theirs.tables[0]) or len({tuple(table) for table in theirs.tables}) < 2:
             found.append("  nothing happened: keepalived's table never changed")
-        if found:
+        if found or _ALWAYS_LOGS:
             for machine in self.pair:
                 found += [f"  | {machine.daemon}: {line}" for line in machine.log()[-_LOG_LINES:]]
         return found
@@ -235,8 +235,9 @@ def run(cases: Sequence[Case], fates: Sequence[Fate], directory: Path, at_once: 
                 if not course.step():
                     running.remove(course)
                     found = course.differences()
-                    different += bool(found)
-                    word = "DIFFERENT" if found else "same"
+                    differs = any(not line.startswith("  |") for line in found)
+                    different += differs
+                    word = "DIFFERENT" if differs else "same"
                     print(
                         "\n".join([f"{word} {course.case.name} {time.monotonic() - begun:.0f} s", *found]), flush=True
                     )
@@ -244,6 +245,8 @@ def run(cases: Sequence[Case], fates: Sequence[Fate], directory: Path, at_once: 
     return different
 
 
+#: `+N`: the logs of those that are the same, too.
+_ALWAYS_LOGS = os.environ.get("DIFFERENTIAL_LOG", "").startswith("+")
 _LOG_LINES = int(os.environ.get("DIFFERENTIAL_LOG", "0")) or 1
 
 
