@@ -37,7 +37,7 @@ class ServiceRef(msgspec.Struct, frozen=True):
     def key(self) -> str:
         """Names the virtual server across reloads; the same text as `name`, with the family of a mark added."""
         server = self.server
-        if isinstance(server.selector, FwmarkSelector) and server.family is Family.INET6:
+        if isinstance(server.selector, FwmarkSelector) and family_of_server(server) is Family.INET6:
             return f"{self.name} IPv6"
         if isinstance(server.selector, GroupSelector):
             return f"{self.name} {protocol_word(server.protocol)}"

@@ -17,6 +17,7 @@ from pykeepalived.model.lvs import (
     FwmarkSelector,
     GroupAddress,
     GroupFwmark,
+    GroupSelector,
     TunnelType,
     VirtualServer,
     VirtualServerGroup,
@@ -88,13 +89,25 @@ def _head(server: VirtualServer, name: str) -> str:
     return f" VS GROUP = {name}"
 
 
+def _families(config: Config, server: VirtualServer, family: Family) -> str:
+    """As 2.4.3 names them: a group may hold addresses of both."""
+    entries = next((each.entries for each in config.virtual_server_groups if _names(server, each)), ())
+    if len({_family(entry) for entry in entries} - {None}) > 1:
+        return "IPv4 & IPv6"
+    return "inet6" if family is Family.INET6 else "inet"
+
+
+def _names(server: VirtualServer, group: VirtualServerGroup) -> bool:
+    return isinstance(server.selector, GroupSelector) and server.selector.name == group.name
+
+
 def _service(config: Config, pool: Pool) -> Iterator[str]:
     server = pool.service.server
     yield _head(server, pool.service.name)
     if server.virtualhost is not None:
         yield f"   VirtualHost = {server.virtualhost}"
     family = family_of_server(server, config.virtual_server_groups)
-    yield f"   Address family = {'inet6' if family is Family.INET6 else 'inet'}"
+    yield f"   Address family = {_families(config, server, family)}"
     yield f"   lvs_sched = {server.scheduler}"
     yield f"   Hashed = {_able(server.hashed)}"
     for name, flag in _flags(server.scheduler):

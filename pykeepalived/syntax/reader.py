@@ -229,7 +229,7 @@ class Reader:
                 if "$" in text.text:
                     text, behind = self.variables.replace(text, self.limits, bound)
                     if behind:
-                        pending.append(self._lines_behind(behind, bound))
+                        pending.append(self._lines_behind(line, behind, bound))
                     # A `#` that came from a variable starts a comment: keepalived-behaviour 1.2.
                     text = _trimmed(text.part(0, code_length(text.text)))
                     text = self._without_undefined(line, text)
@@ -259,12 +259,20 @@ class Reader:
             text = text.replaced(start, end, name, ())
         return text
 
-    def _lines_behind(self, behind: list[Mapped], bound: Bound) -> Iterator[tuple[Mapped, Bound]]:
+    def _lines_behind(self, line: Line, behind: list[Mapped], bound: Bound) -> Iterator[tuple[Mapped, Bound]]:
+        """The further lines of a value. A definition among them holds from there on, also for the lines behind it."""
         for text in behind:
             self._generate(len(text.text))
             prepared = self._prepared(text)
-            if prepared is not None:
+            if prepared is None:
+                continue
+            definition = DEFINITION.fullmatch(prepared.text)
+            if definition is None:
                 yield prepared, bound
+            else:
+                column, end_column = prepared.columns(0, definition.start("value"))
+                span = Span(line.source.name, line.number, column + 1, end_column + 1, line.text)
+                self.variables.define(definition["name"], [definition["value"].strip(_BLANKS)], span)
 
     def _sequence(self, line: Line, whole: Mapped, bound: Bound) -> Iterator[tuple[Mapped, Bound]]:
         length = whole.text.find(")") + 1 or len(whole.text)

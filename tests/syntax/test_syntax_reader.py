@@ -133,6 +133,14 @@ def test_a_multi_line_variable_points_to_its_use(tmp_path: Path) -> None:
     assert inner is None or [place(statement, 0) for statement in inner] == ["$B"]
 
 
+def test_a_definition_in_a_multi_line_variable_holds_for_the_lines_behind_it(tmp_path: Path) -> None:
+    server = "$R= \\\nserver 10.0.${N}.${I} \\\nweight $I\n$I=9\n"
+    both = "$S= \\\n$I=1 \\\n$R \\\n$I=2 \\\n$R\n"
+    statements, findings = read(tmp_path, server + both + "$N=5\n$S\n")
+    assert words(statements) == [["server", "10.0.5.1"], ["weight", "1"], ["server", "10.0.5.2"], ["weight", "2"]]
+    assert findings.items == []
+
+
 def test_an_undefined_variable_is_named(tmp_path: Path) -> None:
     statements, findings = read(tmp_path, 'a ${NOPE}/x "${QUOTED}"\n')
     assert words(statements) == [["a", "NOPE/x", "${QUOTED}"]]

@@ -11,7 +11,14 @@ from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.build_dataplane import check_dataplane
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, Entry
-from pykeepalived.dialects.keepalived.lvs_parts import build_persistence, build_quorum, build_recovery, label_of
+from pykeepalived.dialects.keepalived.lvs_parts import (
+    Identity,
+    build_persistence,
+    build_quorum,
+    build_recovery,
+    identity_of,
+    label_of,
+)
 from pykeepalived.dialects.keepalived.readers import UINT_MAX, Bad, Integer, canonical_address, host_of_range
 from pykeepalived.dialects.keepalived.scripts import Scripts
 from pykeepalived.dialects.keepalived.tables.common import SERVICE_PORT
@@ -56,7 +63,7 @@ class ServerBuilder:
         self._scripts = scripts
         self._checks = checks
         self._groups = groups
-        self._seen: dict[tuple[Selector, Protocol | None], Draft] = {}
+        self._seen: dict[Identity, Draft] = {}
 
     def build(self, draft: Draft) -> VirtualServer | None:
         context = self._context
@@ -90,7 +97,7 @@ class ServerBuilder:
         values |= build_persistence(context, draft, selector, self._family(draft, selector), label)
         if isinstance(selector, GroupSelector) and not values["persistence_timeout_s"]:
             self._check_group_ports(draft, selector, label)
-        if self._duplicate(draft, selector, protocol, label):
+        if self._duplicate(draft, identity_of(selector, protocol, draft.get("family"), servers), label):
             return None
         if values.get("ha_suspend") and isinstance(selector, FwmarkSelector):
             context.error("ha-suspend-fwmark", f"virtual server {label}: ha_suspend needs an address",
@@ -119,7 +126,8 @@ class ServerBuilder:
 
     def claim(self, server: VirtualServer, draft: Draft) -> bool:
         """Count a server that was built elsewhere. False: there is one like it already."""
-        return self._seen.setdefault((server.selector, server.protocol), draft) is draft
+        identity = identity_of(server.selector, server.protocol, server.family, server.real_servers)
+        return self._seen.setdefault(identity, draft) is draft
 
     def forget(self) -> None:
         """Build the next one as if there were no other."""
@@ -229,10 +237,10 @@ class ServerBuilder:
             self._context.warning("port-zero", f"virtual server {label}: all ports need persistence", draft.statement,
                                   help="write the port, or `persistence_timeout`")  # fmt: skip
 
-    def _duplicate(self, draft: Draft, selector: Selector, protocol: Protocol | None, label: str) -> bool:
-        if isinstance(selector, GroupSelector):
+    def _duplicate(self, draft: Draft, identity: Identity, label: str) -> bool:
+        if isinstance(identity[0], GroupSelector):
             return False
-        first = self._seen.setdefault((selector, protocol), draft)
+        first = self._seen.setdefault(identity, draft)
         if first is draft:
             return False
         assert first.statement is not None

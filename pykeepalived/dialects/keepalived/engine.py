@@ -122,16 +122,20 @@ def _no_block(context: Context, table: Table, row: Row, statement: Statement, dr
         read_block(context, table, statement.children, draft)
 
 
-def _extra_words(context: Context, row: Row, statement: Statement, start: int) -> None:
-    if start < len(statement.words):
-        words = statement.words
-        context.warning(
-            "extra-words",
-            f"`{row.name}` takes no more words, `{words[start].text}` is not looked at",
-            statement.span_of(words[start].start, words[-1].end),
-            # keepalived says nothing here.
-            exit_class=ExitClass.NONE,
-        )
+def _extra_words(
+    context: Context, row: Row, statement: Statement, start: int, exit_class: ExitClass = ExitClass.NONE
+) -> bool:
+    """Whether there are more words than the keyword takes. keepalived mostly says nothing about them."""
+    words = statement.words
+    if start >= len(words):
+        return False
+    context.warning(
+        "extra-words",
+        f"`{row.name}` takes no more words, `{words[start].text}` is not looked at",
+        statement.span_of(words[start].start, words[-1].end),
+        exit_class=exit_class,
+    )
+    return True
 
 
 def _store(context: Context, row: Row, statement: Statement, draft: Draft, value: Any) -> None:
@@ -236,11 +240,9 @@ def _apply_list(context: Context, table: Table, row: Row, statement: Statement, 
         if header is None:
             return
         target = Draft(statement, tuple(header))
+    # In front of a list keepalived minds; where the list has a name as well, it ends there.
+    _extra_words(context, row, statement, first, ExitClass.MISSING_WORD if row.arguments else ExitClass.GENERAL)
     found: list[Entry] = []
-    if first < len(statement.words) and row.arguments:
-        entry = read_options(context, row.options, statement, first)
-        if entry is not None:
-            found.append(entry)
     for line in _flattened(context, statement.children or ()):
         if line.children is not None:
             context.error("unexpected-brace", f"a line of `{row.name}` has no block", line.brace)
@@ -264,6 +266,7 @@ def _apply_words(context: Context, table: Table, row: Row, statement: Statement,
     del table
     if _block_missing(context, row, statement):
         return
+    _extra_words(context, row, statement, 1, ExitClass.GENERAL)
     taken: list[tuple[Any, Statement, int]] = []
     for line in _flattened(context, statement.children or ()):
         if line.children is not None:
@@ -285,6 +288,12 @@ def _apply_block(context: Context, table: Table, row: Row, statement: Statement,
         statement = statement.unfold()
     header, used = read_arguments(context, row, statement, 1)
     if header is None or _block_missing(context, row, statement):
+        return
+    if row.soft and row.arguments and used < len(statement.words):
+        # keepalived takes two words for no name at all.
+        context.error("unusable-name", f"`{row.name}` takes one name, the block is left out",
+                      statement.span_of(statement.words[1].start, statement.words[-1].end),
+                      help="join the words, `VI_1` for `VI 1`")  # fmt: skip
         return
     _extra_words(context, row, statement, used)
     inner = Draft(statement, tuple(header))

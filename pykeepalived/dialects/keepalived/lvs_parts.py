@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from pykeepalived.diagnostics import ExitClass
 from pykeepalived.dialects.keepalived.context import Context
@@ -19,6 +19,7 @@ from pykeepalived.model import (
     RecoveryRule,
     Selector,
     VirtualServerGroup,
+    family_of,
 )
 from pykeepalived.units import SECOND_US
 
@@ -26,6 +27,18 @@ from pykeepalived.units import SECOND_US
 PERSISTENCE_S: Final = 360
 #: Window and hold time of flap_limit where it has none.
 _FLAP_US: Final = 60 * SECOND_US
+
+
+Identity: TypeAlias = tuple[Selector, Protocol | None, Family | None]
+
+
+def identity_of(
+    selector: Selector, protocol: Protocol | None, family: Family | None, servers: tuple[RealServer, ...]
+) -> Identity:
+    """What no two services may share. A firewall mark is one service for each family; its servers say which."""
+    if not isinstance(selector, FwmarkSelector):
+        return selector, protocol, None
+    return selector, protocol, family or family_of(servers[0].address)
 
 
 def build_virtual_groups(context: Context, root: Draft) -> tuple[VirtualServerGroup, ...]:

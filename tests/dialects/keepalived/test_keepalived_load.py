@@ -8,6 +8,7 @@ import pytest
 
 from pykeepalived.diagnostics import ExitClass
 from pykeepalived.dialects.keepalived import LoadResult, load
+from pykeepalived.lvs.desired import services_of
 from pykeepalived.model import (
     AuthType,
     Family,
@@ -355,6 +356,15 @@ def test_service_details(read) -> None:  # type: ignore[no-untyped-def]
     assert (one.weight, one.inhibit_on_failure, one.alpha, one.smtp_alert) == (0, True, True, True)
     assert (two.weight, two.inhibit_on_failure, two.smtp_alert) == (5, False, False)
     assert two.forwarding == Forwarding(ForwardingMethod.TUN, TunnelType.GUE, 6080, "csum")
+
+
+def test_a_mark_is_one_service_for_each_family_of_its_servers(read) -> None:  # type: ignore[no-untyped-def]
+    mark = "virtual_server fwmark 80 {{\n lb_algo rr\n lb_kind DR\n real_server {} 0 {{\n }}\n}}\n"
+    result = read(mark.format("10.0.0.1") + mark.format("2001:db8::1") + mark.format("10.0.0.2"))
+    assert [item.id for item in result.findings.items if item.id == "duplicate-service"] == ["duplicate-service"]
+    servers = result.config.virtual_servers
+    assert [each.real_servers[0].address for each in servers] == ["10.0.0.1", "2001:db8::1"]
+    assert [ref.key for ref in services_of(result.config)] == ["FWM 80", "FWM 80 IPv6"]
 
 
 def test_marks_and_groups(read) -> None:  # type: ignore[no-untyped-def]
