@@ -368,7 +368,7 @@ def test_a_mark_is_one_service_for_each_family_of_its_servers(read) -> None:  # 
 
 
 def test_marks_and_groups(read) -> None:  # type: ignore[no-untyped-def]
-    text = "virtual_server_group G 10.0.0.9 80 {\n 10.0.0.1-3 80\n 2001:db8::1-ff 81\n fwmark 7 inet6\n}\n"
+    text = "virtual_server_group G {\n 10.0.0.9 80\n 10.0.0.1-3 80\n 2001:db8::1-ff 81\n fwmark 7 inet6\n}\n"
     text += (
         "virtual_server fwmark 5 {\n ip_family inet6\n lb_algo rr\n lb_kind NAT\n real_server 2001:db8::9 80 { }\n}\n"
     )
