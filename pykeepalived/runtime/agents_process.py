@@ -27,6 +27,8 @@ from pykeepalived.units import SECOND_US
 
 #: At the end: how long the last news may take to arrive and leave.
 _LAST_WORDS_US: Final = SECOND_US
+#: Events that may be traps.
+_TRAPPED: Final = frozenset(("vrrp-state", "real-server", "virtual-server", "packet-refused"))
 #: The signals that have the daemon write its files.
 _DUMPS: Final = {
     f"Print{word}": next(number for number, kind in signals.DUMPS.items() if kind == what)
@@ -119,7 +121,7 @@ class AgentsProgram:
         self._webhook.send(event)
         if event["event"] == "vrrp-state" and event["kind"] == "INSTANCE":
             self._dbus.status_changed(str(event["name"]), str(event["state"]))
-        if not settings.snmp or event["event"] not in {"vrrp-state", "real-server", "virtual-server"}:
+        if not settings.snmp or event["event"] not in _TRAPPED:
             return
         self._facts.forget()
         if event.get("state") == "MASTER":

@@ -51,6 +51,11 @@ def of_bfd(settings: GlobalDefs) -> set[int]:
     return wanted
 
 
+def of_agents() -> set[int]:
+    """What the agents keep: nothing. They speak over sockets that are open to their user, and ask the parent."""
+    return set()
+
+
 def permitted() -> int:
     """The permitted set as a bit mask. Raises OSError."""
     header = ctypes.create_string_buffer(struct.pack("=Ii", _VERSION_3, 0))

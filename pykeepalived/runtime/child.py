@@ -25,7 +25,7 @@ from pykeepalived.processes.runner import Runner
 from pykeepalived.reactor import Reactor
 from pykeepalived.runtime import signals
 from pykeepalived.runtime.accounts import default_script_user
-from pykeepalived.runtime.capabilities import keep_only, of_bfd, of_checkers
+from pykeepalived.runtime.capabilities import keep_only, of_agents, of_bfd, of_checkers
 from pykeepalived.runtime.channel import (
     Answered,
     AskCommand,
@@ -181,7 +181,9 @@ class ChildHost:
         """Run until the program is finished; returns the exit code."""
         log = self._log
         try:
-            self._runner.start()
+            if self._setup.kind is not AGENTS:
+                # The agents run no scripts: a helper with all rights would only be there for whoever breaks in.
+                self._runner.start()
             self._settle(self._setup.config)
             if (seed := self._setup.config.globals.daemon.random_seed) is not None:
                 random.seed(seed)
@@ -219,12 +221,16 @@ class ChildHost:
         self._reactor.on_late = self._auto_priority.late if wanted else None
 
     def _give_up_rights(self) -> None:
-        """Checkers and BFD talk to strangers all day, so they keep few rights; VRRP needs nearly all that it has."""
+        """Who talks to strangers all day keeps few rights; VRRP needs nearly all that it has."""
         settings = self._setup.config.globals
         if self._setup.kind is CHECKER:
             wanted = of_checkers(settings, other_namespace=self._setup.options.ipvs_namespace is not None)
         elif self._setup.kind is BFD:
             wanted = of_bfd(settings)
+        elif self._setup.kind is AGENTS:
+            wanted = of_agents()
+            # Its user may be root: no program that it starts is to get back what it gives up.
+            names.no_new_privileges()
         else:
             return
         try:

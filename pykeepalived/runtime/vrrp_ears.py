@@ -14,6 +14,7 @@ from pykeepalived.netio.sockets import BURST, Place, Received, SocketPool
 from pykeepalived.reactor import HANGUP, READ, Reactor
 from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.vrrp_endpoints import Endpoint, wishes
+from pykeepalived.runtime.vrrp_suspicions import Suspicions
 from pykeepalived.vrrp.events import Event
 from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.receive import Ladder
@@ -33,8 +34,11 @@ class Ears:
         log: Logger,
         feed: Callable[[Sequence[Event], int | None], None],
         endpoints: Callable[[], Iterable[Endpoint]],
+        *,
+        suspicions: Suspicions,
     ) -> None:
         """`feed` takes events and the instant at which they happened, None for now."""
+        self._suspicions = suspicions
         self._reactor = reactor
         self._pool = pool
         self._log = log
@@ -58,6 +62,7 @@ class Ears:
     def expect(self, config: Config, endpoints: Mapping[str, Endpoint]) -> None:
         """Tell the ladder what the instances of this generation accept."""
         counters = {name: endpoint.ah_counter for name, endpoint in endpoints.items()}
+        self._suspicions.configure(config)
         self._ladder.replace((expectation(item) for item in config.instances), counters)
 
     def listen(self) -> None:
@@ -99,9 +104,14 @@ class Ears:
     def _read(self, place: Place, found: Sequence[Received]) -> list[Event]:
         # Only HMAC's window asks for this clock, in seconds: once for all that came together.
         wall_us, ladder, ifname = time.time_ns() // 1000, self._ladder, place.ifname
+        heard: list[Event]
         if place.family is Family.INET:
-            return [ladder.ipv4(packet.data, ifname, wall_us=wall_us) for packet in found]
-        return [
-            ladder.ipv6(packet.data, packet.source, packet.destination, packet.hop_limit, ifname, wall_us=wall_us)
-            for packet in found
-        ]
+            heard = [ladder.ipv4(packet.data, ifname, wall_us=wall_us) for packet in found]
+        else:
+            heard = [
+                ladder.ipv6(packet.data, packet.source, packet.destination, packet.hop_limit, ifname, wall_us=wall_us)
+                for packet in found
+            ]
+        if self._suspicions.wanted:
+            self._suspicions.look(heard)
+        return heard

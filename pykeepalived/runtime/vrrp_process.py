@@ -38,6 +38,7 @@ from pykeepalived.runtime.vrrp_route_side import RouteSide
 from pykeepalived.runtime.vrrp_routes import RouteKeeper
 from pykeepalived.runtime.vrrp_standby import StandbyKeeper
 from pykeepalived.runtime.vrrp_status import StatusBook
+from pykeepalived.runtime.vrrp_suspicions import Suspicions
 from pykeepalived.runtime.vrrp_view import View, counters
 from pykeepalived.runtime.vrrp_voice import Voice, states_now
 from pykeepalived.runtime.vrrp_watchers import Watchers
@@ -61,7 +62,8 @@ class VrrpProgram:
         self._log = context.log
         self._reactor = context.reactor
         self._pool = SocketPool()
-        self._ears = Ears(context.reactor, self._pool, context.log, self._feed, self._endpoints)
+        suspicions = Suspicions(context.emit, context.reactor.now_us)
+        self._ears = Ears(context.reactor, self._pool, context.log, self._feed, self._endpoints, suspicions=suspicions)
         self._voice = Voice(context)
         self._watchers = Watchers(context, self._feed)
         self._stopped = False

@@ -87,6 +87,8 @@ VRRP: Final = Text(
     conventions=(("VrId", "Integer32 (1..255)"),),
     notifications=(
         ("vrrpTrapNewMaster", "vrrpNotifications", 1, ("vrrpOperMasterIpAddr",), "This router has become master."),
+        ("vrrpTrapAuthFailure", "vrrpNotifications", 2, ("vrrpTrapPacketSrc", "vrrpTrapAuthErrorType"),
+         "A packet without the right authentication came; one a second is told of for each virtual router."),
     ),
     help="Virtual routers of VRRP version 2: the objects of RFC 2787 that are served here.",
 )  # fmt: skip
@@ -99,6 +101,8 @@ VRRPV3: Final = Text(
     notifications=(
         ("vrrpv3NewMaster", "vrrpv3Notifications", 1,
          ("vrrpv3OperationsMasterIpAddr", "vrrpv3StatisticsNewMasterReason"), "This router has become master."),
+        ("vrrpv3ProtoError", "vrrpv3Notifications", 2, ("vrrpv3StatisticsProtoErrReason",),
+         "A packet that breaks the protocol came; one a second is told of for each virtual router."),
     ),
     help="Virtual routers of VRRP over IPv4 and IPv6: the objects of RFC 6527 that are served here.",
 )  # fmt: skip

@@ -89,6 +89,7 @@ def refused(facts: Facts, *reasons: str) -> int:
     return sum(int(item.counters.get("refusals", {}).get(reason, 0)) for item in facts.instances for reason in reasons)
 
 
+AUTH_ERROR: Final = numbers(invalidAuthType=1, authTypeMismatch=2, authFailure=3)
 TABLES: Final = (
     Table(
         name="vrrpOperations", oid=_OPERATIONS, rows=scalars, help="the node",
@@ -98,6 +99,10 @@ TABLES: Final = (
             Column(2, "vrrpNotificationCntl", numbers(enabled=1, disabled=2),
                    lambda f: "enabled" if f.config.globals.agents.enable_traps else "disabled",
                    "Whether notifications are sent.", "read-write"),
+            Column(5, "vrrpTrapPacketSrc", IP4, lambda f: None, "Where the packet of a notification came from.",
+                   "accessible-for-notify"),
+            Column(6, "vrrpTrapAuthErrorType", AUTH_ERROR, lambda f: None, "What was wrong with it.",
+                   "accessible-for-notify"),
         ),
     ),
     Table(

@@ -34,7 +34,7 @@ _OPERATIONS: Final = (*ROOT, 1, 1)
 _STATISTICS: Final = (*ROOT, 1, 2)
 
 REASON: Final = numbers(notMaster=0, priority=1, preempted=2, masterNoResponse=3)
-_ERRORS: Final = numbers(noError=0, ipTtlError=1, versionError=2, checksumError=3, vrIdError=4)
+ERRORS: Final = numbers(noError=0, ipTtlError=1, versionError=2, checksumError=3, vrIdError=4)
 _VRID: Final = Syntax("Vrrpv3VrIdTC", Tag.INTEGER)
 _COUNTED: Final = Syntax("Integer32 (0..255)", Tag.INTEGER)
 #: By the names of our refusals, in the order in which packets are looked at.
@@ -140,7 +140,7 @@ TABLES: Final = (
             Column(4, "vrrpv3StatisticsAdvIntervalErrors", COUNT64, counter("advert_interval_err"),
                    "Those with another interval."),
             Column(5, "vrrpv3StatisticsIpTtlErrors", COUNT64, counter("ip_ttl_err"), "Those with a wrong TTL."),
-            Column(6, "vrrpv3StatisticsProtoErrReason", _ERRORS, last_error,
+            Column(6, "vrrpv3StatisticsProtoErrReason", ERRORS, last_error,
                    "What was wrong with most others."),
             Column(7, "vrrpv3StatisticsRcvdPriZeroPackets", COUNT64, counter("pri_zero_rcvd"),
                    "Those with priority 0."),

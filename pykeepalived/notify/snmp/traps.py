@@ -18,6 +18,7 @@ from pykeepalived.notify.snmp import (
 )
 from pykeepalived.notify.snmp.codec import Oid, Tag, VarBind
 from pykeepalived.notify.snmp.facts import Facts, Service
+from pykeepalived.notify.snmp.syntax import address
 from pykeepalived.notify.snmp.tree import Column, Table, bind
 
 Trap = tuple[Oid, list[VarBind]]
@@ -29,6 +30,17 @@ SERVER_CHANGED: Final = (*mib_check.CHECK, 5, 0, 1)
 QUORUM_CHANGED: Final = (*mib_check.CHECK, 5, 0, 2)
 NEW_MASTER: Final = (*mib_rfc2787.ROOT, 0, 1)
 NEW_MASTER_3: Final = (*mib_rfc6527.ROOT, 0, 1)
+AUTH_FAILURE: Final = (*mib_rfc2787.ROOT, 0, 2)
+PROTO_ERROR: Final = (*mib_rfc6527.ROOT, 0, 2)
+#: Refusals of authentication by name, and what RFC 2787 calls them; breaches of the protocol as RFC 6527 calls them.
+_AUTH_ERRORS: Final = {
+    "auth-type-invalid": "invalidAuthType",
+    "auth-type-mismatch": "authTypeMismatch",
+    "auth-failure": "authFailure",
+    "ah-malformed": "authFailure",
+    "ah-replay": "authFailure",
+}
+_PROTO_ERRORS: Final = {"ttl": "ipTtlError", "version": "versionError", "checksum": "checksumError"}
 
 _STATES: Final = {"STOP": "shutdown", "DELETED": "deleted", "STANDBY": "backup"}
 
@@ -63,6 +75,8 @@ def traps(event: Mapping[str, Any], facts: Facts, settings: AgentSettings) -> li
             return _group(event, facts) if settings.enable_snmp_vrrp else []
         case "vrrp-state":
             return _instance(event, facts, settings)
+        case "packet-refused":
+            return _refused(event, facts, settings)
         case "real-server":
             return _server(event, facts) if settings.enable_snmp_checker else []
         case "virtual-server":
@@ -118,6 +132,22 @@ def _instance(event: Mapping[str, Any], facts: Facts, settings: AgentSettings) -
         ]
         found.append((NEW_MASTER_3, binds))
     return found
+
+
+def _refused(event: Mapping[str, Any], facts: Facts, settings: AgentSettings) -> list[Trap]:
+    item = next((each for each in facts.instances if each.config.name == event["instance"]), None)
+    if item is None or item.index is None:
+        return []
+    kind = _AUTH_ERRORS.get(event["reason"])
+    # RFC 2787 knows version 2 and IPv4 alone.
+    if kind is not None and settings.enable_snmp_rfcv2 and item.config.version == 2 and ":" not in event["source"]:
+        source = _value("vrrpTrapPacketSrc", None, address(event["source"]), index=(0,))
+        return [(AUTH_FAILURE, [source, _value("vrrpTrapAuthErrorType", None, kind, index=(0,))])]
+    error = _PROTO_ERRORS.get(event["reason"])
+    if error is None or not settings.enable_snmp_rfcv3:
+        return []
+    place = mib_rfc6527.index(item)
+    return [(PROTO_ERROR, [_value("vrrpv3StatisticsProtoErrReason", item, error, index=place)])]
 
 
 def _service(facts: Facts, key: str) -> Service | None:

@@ -26,6 +26,10 @@ class Syntax(msgspec.Struct, frozen=True):
     """Named numbers; a reader may return the word."""
 
 
+#: Columns that only name rows, or travel in notifications alone.
+_UNREAD: Final = frozenset(("not-accessible", "accessible-for-notify"))
+
+
 class Column(msgspec.Struct, frozen=True):
     """One object type. `read` takes a row and returns its value; None: the row has no such object."""
 
@@ -60,7 +64,7 @@ class _Filled:
         self.prefix = table.oid
         self.indices = [index for index, _ in rows]
         self.items = [item for _, item in rows]
-        self.columns = [column for column in table.columns if column.access != "not-accessible"]
+        self.columns = [column for column in table.columns if column.access not in _UNREAD]
         self.numbers = [column.number for column in self.columns]
 
     def get(self, oid: Oid) -> tuple[Column, Any] | None:

@@ -151,8 +151,18 @@ def test_the_objects_and_their_effects_are_keepalived_s(tmp_path: Path) -> None:
     assert ours == theirs
 
 
+def rights_of_agents(log: str) -> dict[str, str]:
+    """What the agents process of a daemon may do, and how many children it has."""
+    found = re.search(r"Agents child process, pid=(\d+)", log)
+    assert found is not None, log
+    lines = Path(f"/proc/{found[1]}/status").read_text().splitlines()
+    fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    kept = {name: fields[name] for name in ("CapPrm", "CapEff", "CapInh", "CapAmb", "NoNewPrivs")}
+    return {**kept, "children": Path(f"/proc/{found[1]}/task/{found[1]}/children").read_text()}
+
+
 @pytest.mark.netns
-def test_the_policy_lets_nobody_but_root_call(tmp_path: Path) -> None:
+def test_the_policy_lets_nobody_but_root_call_and_the_agents_have_no_rights(tmp_path: Path) -> None:
     (tmp_path / "conf").write_text(CONFIGURATION.replace("dbus_service_name @NAME@", ""))
     policy = Path("packaging/dbus/org.keepalived.Vrrp1.conf").resolve()
     with Lab("dbuspol") as lab, (tmp_path / "log").open("wb") as log:
@@ -167,6 +177,10 @@ def test_the_policy_lets_nobody_but_root_call(tmp_path: Path) -> None:
             refused = bus.call(DAEMON, "org.keepalived.Vrrp1.Vrrp.ReloadConfig", user="nobody")
             assert "AccessDenied" in refused or "not allowed" in refused or "Rejected send message" in refused
             assert "D-Bus: ReloadConfig" not in (tmp_path / "log").read_text()
+            none = "0" * 16
+            assert rights_of_agents((tmp_path / "log").read_text()) == {
+                "CapPrm": none, "CapEff": none, "CapInh": none, "CapAmb": none, "NoNewPrivs": "1", "children": "",
+            }  # fmt: skip
             process.send_signal(signal.SIGTERM)
             process.wait(60)
         finally:

@@ -142,6 +142,8 @@ def shown(tmp_path: Path, which: str) -> tuple[dict[str, str], list[str]]:
             process = space.popen(*argv, stdout=log, stderr=subprocess.STDOUT)
             wait_until(lambda: settled(space), 120, "both instances to be shown as master", interval_s=0.3)
             found = walk(space, *ROOTS)
+            if which == "ours":
+                suspicious(far, directory)
             process.send_signal(signal.SIGTERM)
             assert process.wait(120) == 0
             last = f"{KEEPALIVED}.2.3.1.4 = INTEGER: 5"
@@ -150,6 +152,35 @@ def shown(tmp_path: Path, which: str) -> tuple[dict[str, str], list[str]]:
     # Uptime and the order between instances are nobody's promise.
     lines = [line.partition("\t")[2] for line in text.splitlines()]
     return found, sorted(line for line in lines if any(f"OID: .{root}." in line for root in ROOTS))
+
+
+#: An advert with a password that nobody asked for, then one that has passed a router.
+SUSPICIOUS = """
+from scapy.all import Ether, IP, sendp
+from scapy.layers.vrrp import VRRP, VRRPv3
+there = Ether(dst="01:00:5e:00:00:12")
+way = {"src": "10.9.0.9", "dst": "224.0.0.18", "proto": 112}
+password = VRRP(vrid=51, priority=1, addrlist=["10.9.0.5"], authtype=1, auth1=1, auth2=2)
+sendp(there / IP(ttl=255, **way) / password, iface="eth0", verbose=False)
+sendp(there / IP(ttl=9, **way) / VRRPv3(vrid=53, priority=1, addrlist=["10.9.0.30"]), iface="eth0", verbose=False)
+"""
+
+
+def suspicious(far: Namespace, directory: Path) -> None:
+    """What is refused becomes a trap of the RFC that knows of it; our own, as keepalived tells of each packet."""
+    traps = directory / "traps"
+
+    def told() -> bool:
+        # One a second is told of, and the daemon may have heard something else just before.
+        far.run(sys.executable, "-c", SUSPICIOUS, timeout_s=120)
+        text = traps.read_text()
+        source = ".1.3.6.1.2.1.68.1.5.0 = IpAddress: 10.9.0.9\t.1.3.6.1.2.1.68.1.6.0 = INTEGER: 2"
+        return all(
+            word in text
+            for word in ("OID: .1.3.6.1.2.1.68.0.2", source, "OID: .1.3.6.1.2.1.207.0.2", ".1.3.6.1.2.1.207.1.2.5.1.6.")
+        )
+
+    wait_until(told, 120, "the traps of refused packets", interval_s=1.1)
 
 
 @pytest.mark.netns
