@@ -1,6 +1,6 @@
 # make demo [CONF=FILE] [DATAPLANE=ipvs|nftables]   a cluster on this machine, from start to failover, in a minute
 # make test                                         everything: units, namespaces, the test kernel, the originals
-# make bench [LONG=1] [QUESTIONS='checks …']        the benchmark book, docs/benchmarks.md: 10 minutes, or 35
+# make bench [LONG=1] [RESUME=1] [ONLY='checks …']  the benchmark book, docs/benchmarks.md: 14 minutes, or 35
 # make differential [CONFIGURATIONS=DIR | RANDOM=SEED] 130 LVS configurations (or those in DIR) beside keepalived: 20 minutes
 # make differential-ldirectord                      every service, all actions, mails beside Debian's ldirectord: 35 minutes
 # make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
@@ -126,7 +126,8 @@ test-kernel: $(VENV)/.dev
 
 bench: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.run
-	$(BIN)/python benchmarks/book.py $(if $(LONG),--long) $(if $(QUESTIONS),--only $(QUESTIONS))
+	$(BIN)/python benchmarks/book.py $(if $(LONG),--long) $(if $(RESUME),--resume) \
+		$(if $(ONLY)$(QUESTIONS),--only $(ONLY) $(QUESTIONS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 differential: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+#: An even number, so that the middle one is among those that are kept.
+_KEPT = 100
 ROOT = Path(__file__).resolve().parent.parent
 #: Without the start script, which would import the launcher's modules too.
 OURS = [sys.executable, "-c", "import sys; from pykeepalived.cli.keepalived import main; sys.exit(main())"]
@@ -42,6 +44,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     size: float | None = None
     """Of rows that grow with something: its size; rows with the same group, `curve` and unit make a line."""
     curve: str = ""
+    note: str = ""
+    """What else there is to say: which system calls, for instance."""
 
     @property
     def middle(self) -> float:
@@ -94,9 +98,18 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def rounded(row: Row) -> Row:
-    """Four digits are more than any of these figures is worth."""
-    ours, theirs = ([float(f"{value:.4g}") for value in values] for values in (row.ours, row.theirs))
+    """Four digits are more than any of these figures is worth, and of thousands of samples a hundred tell the rest."""
+    ours, theirs = ([float(f"{value:.4g}") for value in thinned(values)] for values in (row.ours, row.theirs))
     return msgspec.structs.replace(row, ours=ours, theirs=theirs)
+
+
+def thinned(values: list[float]) -> list[float]:
+    """Few stay as they are; of many every so-manieth in order of size, with the least, the middle and the largest."""
+    last = len(values) - 1
+    if last <= 2 * _KEPT:
+        return values
+    ordered = sorted(values)
+    return [ordered[last * place // _KEPT] for place in range(_KEPT + 1)]
 
 
 def finish(rows: Sequence[Row], options: argparse.Namespace) -> int:

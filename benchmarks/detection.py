@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from common import Row, finish, options_of
+from common import ROOT, Row, finish, options_of
 
 from pykeepalived.tools.guest import run_in_guest
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
@@ -87,14 +87,15 @@ def main() -> int:
         return inside()
     if shutil.which("ldirectord", path="/usr/sbin:/sbin") is None:
         print("ldirectord is not installed: make packages-test", file=sys.stderr)
-        return 1
+        return 2
     print(f"{SILENT} of {SERVERS} servers fall silent: about 6 minutes", flush=True)
-    root = Path(__file__).parents[1]
-    result = run_in_guest("python benchmarks/detection.py --inside", timeout_s=1500, directory=root, memory_mb=1024)
+    result = run_in_guest(
+        f"{sys.executable} benchmarks/detection.py --inside", timeout_s=1500, directory=ROOT, memory_mb=1024
+    )
     line = next((line for line in result.output.splitlines() if line.startswith(_RESULT)), None)
     if line is None:
         print(result.output, file=sys.stderr)
-        return 1
+        return 2
     times = json.loads(line.removeprefix(_RESULT))
     ratio = times["ldirectord"] / times["ours"]
     print("| until all are out | ldirectord, s | ours, s | times shorter | target |\n|---|---:|---:|---:|---:|")

@@ -1,34 +1,60 @@
-"""Two kinds of plot as SVG text: ratios as bars beside the peer's line, and growth as lines on logarithmic axes."""
+"""Two kinds of plot as SVG text: figures beside a line at 1 with their spreads, and growth; all axes logarithmic."""
 
 from __future__ import annotations
 
 import html
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 _FONT = 'font-family="sans-serif" font-size="12"'
-_COLOURS = ("#2a6fbb", "#c2570c", "#3b7d3b", "#7a4fa3")
+_COLOURS = ("#2a6fbb", "#c2570c", "#3b7d3b", "#7a4fa3", "#8c6d1f", "#1c8c8c")
 
 
-def ratios(bars: Sequence[tuple[str, float]]) -> str:
-    """Horizontal bars from 0.01 to 10, logarithmic; the line at 1 is the peer."""
-    low, high, left, width, step = -2.0, 1.0, 380, 420, 20
+class Bar(NamedTuple):
+    """A figure of ours as a multiple of the peer's (or of what was promised), its spread, and where it has to stay."""
+
+    name: str
+    middle: float
+    low: float
+    high: float
+    most: float | None = None
+
+
+def bars(items: Sequence[Bar], line: str) -> str:
+    """A bar for each figure from 0.01 to 10, its spread as a whisker, a red mark at what was promised.
+
+    `line` says what the line at 1 is.
+    """
+    low, high, left, width, step = -2.0, 1.0, 400, 400, 20
 
     def x(value: float) -> float:
         return left + width * (min(high, max(low, math.log10(max(value, 1e-9)))) - low) / (high - low)
 
-    height = 40 + step * len(bars)
+    height = 48 + step * len(items)
     parts = [_head(left + width + 60, height)]
     for mark in (0.01, 0.1, 1, 10):
-        parts.append(f'<line x1="{x(mark):.0f}" y1="20" x2="{x(mark):.0f}" y2="{height - 15}" stroke="#bbb"/>')
+        colour = "#000" if mark == 1 else "#bbb"
+        parts.append(f'<line x1="{x(mark):.0f}" y1="20" x2="{x(mark):.0f}" y2="{height - 20}" stroke="{colour}"/>')
         parts.append(f'<text x="{x(mark):.0f}" y="14" text-anchor="middle" {_FONT}>{mark:g}</text>')
-    for number, (name, value) in enumerate(bars):
+    for number, bar in enumerate(items):
         y = 26 + step * number
-        colour = _COLOURS[0] if value <= 1 else _COLOURS[1]
-        parts.append(f'<text x="{left - 6}" y="{y + 11}" text-anchor="end" {_FONT}>{html.escape(name)}</text>')
-        parts.append(f'<rect x="{left}" y="{y}" width="{max(1.0, x(value) - left):.1f}" height="14" fill="{colour}"/>')
-        parts.append(f'<text x="{x(value) + 5:.1f}" y="{y + 11}" {_FONT}>{value:.2f}</text>')
-    parts.append(f'<line x1="{x(1):.0f}" y1="20" x2="{x(1):.0f}" y2="{height - 15}" stroke="#000"/>')
+        colour = _COLOURS[0] if bar.middle <= 1 else _COLOURS[1]
+        parts.append(f'<text x="{left - 6}" y="{y + 11}" text-anchor="end" {_FONT}>{html.escape(bar.name)}</text>')
+        parts.append(
+            f'<rect x="{left}" y="{y}" width="{max(1.0, x(bar.middle) - left):.1f}" height="14" fill="{colour}"/>'
+        )
+        if bar.high > bar.low:
+            parts.append(
+                f'<line x1="{x(bar.low):.1f}" y1="{y + 7}" x2="{x(bar.high):.1f}" y2="{y + 7}" stroke="#222"/>'
+            )
+        if bar.most is not None:
+            at = x(bar.most)
+            parts.append(
+                f'<line x1="{at:.1f}" y1="{y - 2}" x2="{at:.1f}" y2="{y + 16}" stroke="#d00" stroke-width="2"/>'
+            )
+        parts.append(f'<text x="{left + width + 8}" y="{y + 11}" {_FONT}>{bar.middle:.2g}</text>')
+    parts.append(f'<text x="{left + width}" y="{height - 5}" text-anchor="end" {_FONT}>{html.escape(line)}</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 
