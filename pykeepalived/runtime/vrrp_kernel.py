@@ -10,6 +10,7 @@ from pykeepalived.netio.links import AddressUpdate, LinkUpdate, Monitor, Update
 from pykeepalived.processes.scripts import Launcher
 from pykeepalived.runtime.program import Logger, Options
 from pykeepalived.runtime.vrrp_firewall import Firewall, remove_left
+from pykeepalived.runtime.vrrp_forwarding import ForwardingGate
 from pykeepalived.runtime.vrrp_links import LinkKeeper, merge, wanted_links
 from pykeepalived.runtime.vrrp_links_journal import LinksJournal, Made
 
@@ -37,6 +38,7 @@ class KernelSide:
         self._before = before
         self.links = LinkKeeper(requests, monitor, self._journal, self._made, log)
         self.firewall = Firewall(monitor, self._journal, self._made, log, launcher)
+        self.forwarding = ForwardingGate(log)
         self._requests = requests
         self._monitor = monitor
         self._log = log
@@ -49,6 +51,7 @@ class KernelSide:
         self.links.apply(config)
         remove_links([name for name in self._before if name not in self._made.links], self._requests, self._monitor)
         self.links.prune()
+        self.forwarding.configure(config)
         if self._made.tables and not wanted_links(config):
             stale_tables = list(self._made.tables)
         remove_left(Made(boot="", tables=stale_tables), self._log)
@@ -60,6 +63,7 @@ class KernelSide:
         self._config = config
         self._size_buffers()
         self.links.apply(config)
+        self.forwarding.configure(config)
         self.firewall.configure(config)
 
     def reloaded(self) -> list[Update]:
@@ -74,6 +78,7 @@ class KernelSide:
         names = {update.name for update in [*updates, *further] if isinstance(update, LinkUpdate)}
         if further or self.links.wants(names):
             self.firewall.refresh(self._config)
+            self.forwarding.refresh()
         return further
 
     def report_addresses(self, updates: Iterable[Update]) -> None:

@@ -21,6 +21,7 @@ from pykeepalived.runtime.vrrp_announcer import Announcer
 from pykeepalived.runtime.vrrp_endpoints import Endpoint
 from pykeepalived.runtime.vrrp_extra_garp import ExtraGarp
 from pykeepalived.runtime.vrrp_firewall import Firewall
+from pykeepalived.runtime.vrrp_forwarding import ForwardingGate
 from pykeepalived.runtime.vrrp_generation import Generation
 from pykeepalived.runtime.vrrp_routes import RouteKeeper
 from pykeepalived.runtime.vrrp_voice import Voice
@@ -44,6 +45,7 @@ class Performer:
         announcer: Announcer,
         voice: Voice,
         firewall: Firewall,
+        forwarding: ForwardingGate,
         run_script: Callable[[str, int], None],
     ) -> None:
         self._context = context
@@ -55,6 +57,7 @@ class Performer:
         self._announcer = announcer
         self._voice = voice
         self._firewall = firewall
+        self._forwarding = forwarding
         self.extra_garp = ExtraGarp(context.reactor, announcer, self._endpoint)
         self._start_script = run_script
         self.sync_daemon = VrrpSyncDaemon(context.reactor, context.log, context.options.ipvs_namespace)
@@ -106,6 +109,7 @@ class Performer:
             if not renamed and isinstance(action, events.Renamed):
                 self._keeper.rename(names)
                 self._firewall.rename(names)
+                self._forwarding.rename(names)
                 self.extra_garp.rename(names)
                 self._routes.rename(names)
                 renamed = True
@@ -126,6 +130,7 @@ class Performer:
                     self._keeper.add(name, endpoint.addresses())
                     self._routes.add(name, (*endpoint.instance.routes, *endpoint.instance.rules))
                     self._block(name, endpoint)
+                    self._forwarding.open(name)
                     self.extra_garp.start(name)
             case events.RemoveAddresses(instance=name):
                 self.extra_garp.stop(name)
@@ -133,6 +138,7 @@ class Performer:
                 self._keeper.remove(name)
                 self._routes.remove(name)
                 self._firewall.free(name)
+                self._forwarding.close(name)
             case events.ReplaceAddresses(instance=name, removed=removed, added=added, routes_changed=routes_changed):
                 if endpoint := self._endpoint(name):
                     self._keeper.remove(name, endpoint.place_addresses(removed))

@@ -143,6 +143,7 @@ class VrrpProgram:
             announcer=self._announcer,
             voice=self._voice,
             firewall=self._kernel.firewall,
+            forwarding=self._kernel.forwarding,
             run_script=self._run_script,
         )
         self._now = Generation(config)

@@ -71,19 +71,21 @@ def advert_interval_us(config: VrrpInstance) -> int:
     return wire_interval_us(config.version, config.advert_interval_us)
 
 
-def device_of_words(words: Sequence[str]) -> str | None:
-    """The device that a route or rule line names, unless the line says that it is not to be tracked."""
-    if "no_track" in words:
-        return None
-    for word, following in pairwise(words):
-        if word == "dev":
-            return following
-    return None
+def devices_of_words(words: Sequence[str]) -> tuple[str, ...]:
+    """The devices that a route or rule line is about, unless the line says that it is not to be tracked.
+
+    `dev` and `oif` of a route, `iif` and `oif` of a rule; those behind `nexthop` do not count (seen by running 2.2.7
+    and 2.4.3).
+    """
+    if "no_track" in words or "nexthop" in words:
+        return ()
+    return tuple(dict.fromkeys(following for word, following in pairwise(words) if word in {"dev", "iif", "oif"}))
 
 
 def interface_trackers(config: VrrpInstance) -> tuple[TrackedInterface, ...]:
     """Interfaces that the instance depends on: its own, those of its addresses, routes and rules, those it names.
 
+    A route or rule that names the own interface makes it count even with dont_track_primary; an address does not.
     The own interface stands beside an explicit line with a weight for it: an instance cannot be MASTER on a dead
     interface, whatever its priority.
     """
@@ -97,7 +99,5 @@ def interface_trackers(config: VrrpInstance) -> tuple[TrackedInterface, ...]:
             implied[address.dev] = None
     lines: tuple[VirtualRoute | VirtualRule, ...] = (*config.routes, *config.rules)
     for line in lines:
-        device = device_of_words(line.words)
-        if device and device != config.interface:
-            implied[device] = None
+        implied |= dict.fromkeys(devices_of_words(line.words))
     return (*(TrackedInterface(ifname) for ifname in implied), *config.track_interfaces)

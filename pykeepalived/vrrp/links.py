@@ -61,3 +61,11 @@ def rfc_mac(vrid: int, family: Family) -> bytes:
 def blocks(config: VrrpInstance) -> bool:
     """Packets to and from its addresses are to be dropped: `no_accept`, and it does not own them."""
     return not config.accept and config.priority != _OWNER
+
+
+def forwards_as_master_only(config: VrrpInstance) -> bool:
+    """A BACKUP drops what is sent to its virtual MAC address and is for somebody else (RFC 9568 section 6.4.2).
+
+    In `strict_mode` only: keepalived's BACKUP forwards it, and a network may have come to rely on that.
+    """
+    return config.strict and config.vmac is not None and config.vmac.kind == "macvlan"

@@ -13,7 +13,7 @@ from pykeepalived.model.config import Config
 from pykeepalived.model.routing import VirtualRoute, VirtualRule
 from pykeepalived.model.vrrp import SyncGroup, TrackedInterface, VrrpInstance
 from pykeepalived.vrrp.events import BfdChanged, FileChanged, ProcessCount
-from pykeepalived.vrrp.facts import device_of_words
+from pykeepalived.vrrp.facts import devices_of_words
 from pykeepalived.vrrp.output import Output
 from pykeepalived.vrrp.processes import ProcessTracker
 
@@ -101,6 +101,6 @@ def _static_devices(config: Config) -> Iterable[tuple[str, str]]:
             yield address.track_group, address.dev
     lines: tuple[VirtualRoute | VirtualRule, ...] = (*config.static_routes, *config.static_rules)
     for line in lines:
-        device = device_of_words(line.words)
-        if device and "track_group" in line.words[:-1]:
-            yield line.words[line.words.index("track_group") + 1], device
+        if "track_group" in line.words[:-1]:
+            for device in devices_of_words(line.words):
+                yield line.words[line.words.index("track_group") + 1], device

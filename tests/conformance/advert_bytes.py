@@ -61,3 +61,14 @@ def fields(packet: bytes) -> tuple[int, int, bytes]:
     start = 40 if packet[0] >> 4 == 6 else (packet[0] & 15) * 4
     message = packet[start:]
     return message[1], message[2], message
+
+
+BETWEEN4 = int.from_bytes(packed("10.9.0.1") + packed(GROUP4), "big")
+BETWEEN6 = int.from_bytes(packed("fe80::1") + packed(GROUP6), "big")
+
+
+def advert_sum(packet: bytes, ends: int | None = None) -> int:
+    """0 when the checksum of an advert is right: of the message alone, or with the pseudo-header of these addresses."""
+    message = fields(packet)[2]
+    more = 0 if ends is None else ends + 112 + len(message)
+    return (int.from_bytes(message, "big") + more) % 0xFFFF

@@ -19,6 +19,7 @@ class Level(Enum):
     MUST = "MUST"
     MUST_NOT = "MUST NOT"
     SHOULD = "SHOULD"
+    SHOULD_NOT = "SHOULD NOT"
 
 
 class Stage(Protocol):
@@ -50,6 +51,34 @@ class Stage(Protocol):
         """Whether the virtual address was announced since the last call (gratuitous ARP, unsolicited NA)."""
         ...
 
+    def own_mac(self) -> str:
+        """The hardware address of the router's interface."""
+        ...
+
+    def advert_macs(self) -> set[str]:
+        """The hardware addresses that adverts came from."""
+        ...
+
+    def answer_macs(self) -> set[str]:
+        """The hardware addresses that are told to who asks for the virtual address; empty: nobody answers."""
+        ...
+
+    def announcement_macs(self) -> set[str]:
+        """The hardware addresses that the virtual address was announced with since the last call."""
+        ...
+
+    def accepts(self) -> bool:
+        """Whether a packet to the virtual address, in a frame to the router, is taken in (a ping is answered)."""
+        ...
+
+    def forwards(self) -> bool:
+        """Whether a packet in a frame to the virtual MAC address is sent on to the network beyond."""
+        ...
+
+    def said(self, text: str) -> int:
+        """How many log lines about the virtual router have this text in them."""
+        ...
+
 
 Run = Callable[[Stage], None]
 
@@ -63,6 +92,8 @@ class Case(msgspec.Struct, frozen=True):
     """Words of `VrrpInstance` that differ from the stage's own."""
     core: bool = True
     """False: only a whole network has what it asserts."""
+    after: Run | None = None
+    """What is to be seen when the router was stopped after `run`."""
 
 
 class Clause(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,17 +104,27 @@ class Clause(msgspec.Struct, frozen=True, kw_only=True):
     level: Level
     rule: str
     """In our words."""
-    obeys: Case | None = None
-    beside: Case | None = None
+    obeys: Case
+    beside: Case
     """What looks alike and must not trigger the rule."""
-    elsewhere: str = ""
-    """Why there is no case: who keeps the rule, or how we differ."""
+    note: str = ""
+    """What the reader has to know: a word that the rule needs, or how we differ."""
 
 
-def case(*, core: bool = True, **instance: Any) -> Callable[[Run], Case]:
+class NotOurs(msgspec.Struct, frozen=True):
+    """A rule that a program like this one cannot keep or break."""
+
+    standard: str
+    section: str
+    level: Level
+    rule: str
+    reason: str
+
+
+def case(*, core: bool = True, after: Run | None = None, **instance: Any) -> Callable[[Run], Case]:
     """Make a case of a function; `instance` are the words of its virtual router."""
 
     def make(run: Run) -> Case:
-        return Case(getattr(run, "__name__", "case"), run, instance, core)
+        return Case(getattr(run, "__name__", "case"), run, instance, core, after)
 
     return make

@@ -171,11 +171,10 @@ def v2_a_backup_does_not_answer_arp(stage: Stage) -> None:
     assert not stage.answers()
 
 
-def _row(section: str, level: Level, rule: str, obeys: Case | None, beside: Case | None, *elsewhere: str) -> Clause:
+def _row(section: str, level: Level, rule: str, obeys: Case, beside: Case) -> Clause:
     standard = "RFC 2338" if section.startswith("2338") else "RFC 3768"
     return Clause(
         standard=standard, section=section.removeprefix("2338 "), level=level, rule=rule, obeys=obeys, beside=beside,
-        elsewhere=" ".join(elsewhere),
     )  # fmt: skip
 
 
@@ -208,16 +207,6 @@ CLAUSES: tuple[Clause, ...] = (
         v2_a_backup_does_not_answer_arp,
     ),
     _row("6.4.3", M, "It sends an advert every interval", v2_a_master_sends_every_interval, v2_a_backup_sends_nothing),
-    _row("6.4.3", M, "On shutdown it sends an advert of priority 0", None, None, "the last case of the wire run"),
-    _row(
-        "7.1",
-        M,
-        "Other addresses than ours make an advert be discarded, unless its sender is the owner",
-        None,
-        None,
-        "not kept, as in keepalived: the difference is logged and counted, and the advert is used",
-        "(docs/compatibility.md)",
-    ),
     _row("6.4.2", M, "A silent Master is down after Master_Down_Interval", v2_down_interval, believed()),
     _row("6.4.2", M, "Priority 0 sets the timer to Skew_Time", v2_priority_0, v2_down_interval),
     _row("6.4.2", M, "Without preemption any priority restarts the timer", v2_nopreempt, v2_nopreempt_off),
@@ -252,13 +241,5 @@ CLAUSES: tuple[Clause, ...] = (
         "An advert without the password is discarded",
         discarded(PASS, RIGHT_PASS, auth_type=0, auth_data=bytes(8)),
         believed(PASS, RIGHT_PASS),
-    ),
-    _row(
-        "7.2",
-        M,
-        "The source MAC is the virtual MAC",
-        None,
-        None,
-        "kept with `use_vmac` (test_interop_vrrp_vmac.py); without it the interface's own, as in keepalived",
     ),
 )

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import socket
-import struct
-import subprocess
-import sys
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from pykeepalived.dialects.keepalived.printer import print_config
 from pykeepalived.model.common import Family, IpPrefix
-from pykeepalived.model.config import Config, GlobalDefs
-from pykeepalived.model.vrrp import VirtualAddress, VrrpInstance
+from pykeepalived.model.config import Config
+from pykeepalived.model.vrrp import VirtualAddress, VmacSettings, VrrpInstance, VrrpState
 from pykeepalived.netio.frames.vrrp import Counters, advert_specs, datagrams
 from pykeepalived.tools.lab import Lab, wait_until
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.facts import instance_family
+from pykeepalived.vrrp.links import address_link, advert_link, blocks, forwards_as_master_only, own_link, rfc_mac
 from pykeepalived.vrrp.receive import Ladder
 from pykeepalived.vrrp.router import Router
-from tests.conformance.advert_bytes import GROUP4, GROUP6, packed
+from tests.conformance.advert_bytes import GROUP4, GROUP6
 from tests.conformance.ledger import Case
+from tests.conformance.network import BEYOND, OWN4, OWN6, Network
 
 INTERVAL_US = 200_000
-OWN4, OWN6 = "10.9.0.1", "fe80::1"
-ROOT = Path(__file__).parents[2]
-OURS = "import sys; from pykeepalived.cli.keepalived import main; sys.exit(main())"
+#: What the core calls the hardware address of the interface.
+_OWN_MAC: Final = "own"
 
 
 def virtual_address(vrid: int, *, ipv6: bool) -> str:
@@ -44,13 +37,12 @@ def instance_of(case: Case, vrid: int) -> VrrpInstance:
     ipv6 = words.pop("ipv6", False)
     if words["version"] == 2:
         words["advert_interval_us"] = 1_000_000
+    if words.pop("use_vmac", False):
+        words["vmac"] = VmacSettings(ifname=f"vrrp.{vrid}")
+    address = VirtualAddress(prefix=IpPrefix(virtual_address(vrid, ipv6=ipv6), 64 if ipv6 else 32))
+    more = [VirtualAddress(prefix=IpPrefix(text % vrid, 64)) for text in words.pop("more_addresses", ())]
     return VrrpInstance(
-        name=f"V{vrid}",
-        vrid=vrid,
-        interface="eth0",
-        native_ipv6=ipv6,
-        addresses=(VirtualAddress(prefix=IpPrefix(virtual_address(vrid, ipv6=ipv6), 64 if ipv6 else 32)),),
-        **words,
+        name=f"V{vrid}", vrid=vrid, interface="eth0", native_ipv6=ipv6, addresses=(address, *more), **words
     )
 
 
@@ -71,7 +63,9 @@ class CoreStage:
         self._now_us = 0
         self._sent: list[bytes] = []
         self._announced = False
+        self._said: list[str] = []
         self._feed(events.LinkChanged("eth0", True))
+        self._feed(events.LinkChanged(str(own_link(self._instance)), True))
         self._feed(events.SourceAddressChanged(self._instance.name, own))
         self._feed(events.Start())
 
@@ -79,14 +73,20 @@ class CoreStage:
         for action in self._router.handle(event, self._now_us):
             if isinstance(action, events.SendAdvert):
                 self._sent.append(bytes(self._datagram.advert(action.priority)))
+            elif isinstance(action, events.Log):
+                self._said.append(action.text)
             self._announced |= isinstance(action, events.Announce)
 
     def hear(self, packet: bytes) -> None:
         if self._ipv6:
-            event = self._ladder.ipv6(packet[40:], packet[8:24], packet[24:40], packet[7], "eth0")
+            event = self._ladder.ipv6(packet[40:], packet[8:24], packet[24:40], packet[7], self._heard_on)
         else:
-            event = self._ladder.ipv4(packet, "eth0")
+            event = self._ladder.ipv4(packet, self._heard_on)
         self._feed(event)
+
+    @property
+    def _heard_on(self) -> str:
+        return str(advert_link(self._instance))
 
     def wait(self, seconds: float) -> None:
         until_us = self._now_us + int(seconds * 1_000_000)
@@ -110,123 +110,40 @@ class CoreStage:
         announced, self._announced = self._announced, False
         return announced
 
+    def said(self, text: str) -> int:
+        return sum(text in line for line in self._said)
 
-class Network:
-    """A daemon with all the virtual routers, and a stranger on the same wire."""
+    def stop(self) -> None:
+        self._sent.clear()
+        self._feed(events.Stop())
 
-    def __init__(self, lab: Lab, program: str, cases: Sequence[Case], into: Path) -> None:
-        self.router, self.stranger = lab.namespace("router"), lab.namespace("stranger")
-        lab.link(self.router, "eth0", self.stranger, "eth0")
-        self.router.address("eth0", f"{OWN4}/16")
-        self.router.ip("addr", "add", f"{OWN6}/64", "dev", "eth0", "nodad")
-        self.stranger.address("eth0", "10.9.0.2/16")
-        self.vrids = {case.name: number for number, case in enumerate(cases, 1)}
-        self._open()
-        self._seen: dict[int, list[bytes]] = defaultdict(list)
-        self._announced: set[str] = set()
-        self._answered: set[str] = set()
-        self._ended = False
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        instances = tuple(instance_of(case, self.vrids[case.name]) for case in cases)
-        file = into / f"{program}.conf"
-        file.write_text(print_config(Config(globals=GlobalDefs(), instances=instances)).text)
-        self.log = into / f"{program}.log"
-        argv = ["keepalived"] if program == "theirs" else [sys.executable, "-c", OURS]
-        options = ["-n", "-l", "-D", "-f", str(file), "-P", "-p", "/run/k", "-r", "/run/v", "-c", "/run/c"]
-        self.process: subprocess.Popen[Any] = lab.popen(self.router, *argv, *options, log=self.log, cwd=ROOT)
+    # What follows is the kernel's work; the core decides on which interface everything is and what is blocked.
 
-    def _open(self) -> None:
-        with self.stranger.inside():
-            self._four = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-            self._four.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("10.9.0.2"))
-            self._frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-            self._frames.bind(("eth0", 3))
-            self._frames.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        self._frames.settimeout(0.1)
-        self._mac = self._frames.getsockname()[4]
+    def advert_macs(self) -> set[str]:
+        return {self._mac_of(advert_link(self._instance))}
 
-    def _read(self) -> None:
-        while not self._ended:
-            try:
-                frame, address = self._frames.recvfrom(4096)
-            except TimeoutError:
-                continue
-            except OSError:
-                return
-            if address[2] != socket.PACKET_OUTGOING:
-                self._sort(frame)
+    def answer_macs(self) -> set[str]:
+        (address, *_) = self._instance.addresses
+        link = address_link(self._instance, address, instance_family(self._instance))
+        return {self._mac_of(link)} if self.answers() else set()
 
-    def _sort(self, frame: bytes) -> None:
-        kind, body = frame[12:14], frame[14:]
-        if kind == b"\x08\x00" and body[9] == 112:
-            self._seen[body[(body[0] & 15) * 4 + 1]].append(body)
-        elif kind == b"\x86\xdd" and body[6] == 112:
-            self._seen[body[41]].append(body)
-        elif kind == b"\x08\x06":
-            sender, target = socket.inet_ntoa(body[14:18]), socket.inet_ntoa(body[24:28])
-            if body[7] == 2 and target != sender:
-                self._answered.add(sender)
-            elif sender == target:
-                self._announced.add(sender)
-        elif kind == b"\x86\xdd" and body[6] == 58 and body[40] == 136:
-            target = socket.inet_ntop(socket.AF_INET6, body[48:64])
-            (self._answered if body[44] & 0x40 else self._announced).add(target)
+    def announcement_macs(self) -> set[str]:
+        return self.answer_macs() if self.announced() else set()
 
-    def send(self, packet: bytes) -> None:
-        if packet[0] >> 4 == 4:
-            self._four.sendto(packet, (GROUP4, 0))
-        else:
-            ether = b"\x33\x33\0\0\0\x12" + self._mac + b"\x86\xdd"
-            self._frames.send(ether + packet)
+    def _mac_of(self, link: str | None) -> str:
+        virtual = self._instance.vmac is not None and link == self._instance.vmac.ifname
+        return rfc_mac(self.vrid, instance_family(self._instance)).hex(":") if virtual else _OWN_MAC
 
-    def ask(self, address: str, *, ipv6: bool) -> bool:
-        """ARP or neighbour solicitation for an address; whether somebody answers."""
-        self._answered.discard(address)
-        for _ in range(3):
-            self._frames.send(self._solicitation(address) if ipv6 else self._arp(address))
-            end = time.monotonic() + 0.3
-            while time.monotonic() < end:
-                if address in self._answered:
-                    return True
-                time.sleep(0.01)
-        return False
+    def own_mac(self) -> str:
+        return _OWN_MAC
 
-    def _arp(self, address: str) -> bytes:
-        head = struct.pack("!HHBBH", 1, 0x800, 6, 4, 1)
-        body = self._mac + socket.inet_aton("10.9.0.2") + bytes(6) + socket.inet_aton(address)
-        return b"\xff" * 6 + self._mac + b"\x08\x06" + head + body
+    def accepts(self) -> bool:
+        return self.answers() and not blocks(self._instance)
 
-    def _solicitation(self, address: str) -> bytes:
-        target = packed(address)
-        group = packed("ff02::1:ff00:0")[:13] + target[13:]
-        message = bytes((135, 0, 0, 0, 0, 0, 0, 0)) + target + b"\x01\x01" + self._mac
-        pseudo = int.from_bytes(packed("fe80::2") + group, "big") + 58 + len(message)
-        message = message[:2] + (-(int.from_bytes(message, "big") + pseudo) % 0xFFFF).to_bytes(2, "big") + message[4:]
-        header = struct.pack("!IHBB", 6 << 28, len(message), 58, 255) + packed("fe80::2") + group
-        return b"\x33\x33" + group[12:] + self._mac + b"\x86\xdd" + header + message
-
-    def seen(self, vrid: int) -> list[bytes]:
-        return self._seen.pop(vrid, [])
-
-    def take_announced(self, address: str) -> bool:
-        announced = address in self._announced
-        self._announced.discard(address)
-        return announced
-
-    def stop(self) -> list[bytes]:
-        """End the daemon in order; everything that it still said."""
-        self._seen.clear()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(120)
-        time.sleep(0.2)
-        return [packet for packets in self._seen.values() for packet in packets]
-
-    def close(self) -> None:
-        self._ended = True
-        self._reader.join(2)
-        self._four.close()
-        self._frames.close()
+    def forwards(self) -> bool:
+        (status,) = self._router.status()
+        virtual = self._instance.vmac is not None
+        return virtual and (status.state is VrrpState.MASTER or not forwards_as_master_only(self._instance))
 
 
 class WireStage:
@@ -234,14 +151,14 @@ class WireStage:
 
     late_s = 4.0
 
-    def __init__(self, network: Network, case: Case) -> None:
-        self.vrid = network.vrids[case.name]
-        self._network = network
+    def __init__(self, network: Network, case: Case, vrid: int) -> None:
+        self.vrid = vrid
+        self.network = network
         self._ipv6 = bool(case.instance.get("ipv6"))
-        self._address = virtual_address(self.vrid, ipv6=self._ipv6)
+        self.address = virtual_address(self.vrid, ipv6=self._ipv6)
 
     def hear(self, packet: bytes) -> None:
-        self._network.send(packet)
+        self.network.multicast(packet)
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -250,22 +167,46 @@ class WireStage:
         return time.monotonic()
 
     def adverts(self) -> list[bytes]:
-        return self._network.seen(self.vrid)
+        return self.network.seen.adverts.pop(self.vrid, [])
 
     def answers(self) -> bool:
-        return self._network.ask(self._address, ipv6=self._ipv6)
+        return bool(self.network.ask(self.address))
 
     def announced(self) -> bool:
-        return self._network.take_announced(self._address)
+        return bool(self.announcement_macs())
+
+    def said(self, text: str) -> int:
+        lines = self.network.log.read_text(errors="replace").splitlines()
+        return sum(f"(V{self.vrid})" in line and text in line for line in lines)
+
+    def advert_macs(self) -> set[str]:
+        return set(self.network.seen.advert_macs[self.vrid])
+
+    def answer_macs(self) -> set[str]:
+        return self.network.ask(self.address)
+
+    def announcement_macs(self) -> set[str]:
+        return self.network.seen.announced.pop(self.address, set())
+
+    def own_mac(self) -> str:
+        return self.network.router_mac.hex(":")
+
+    def accepts(self) -> bool:
+        return self.network.ping(self.address, self.network.router_mac)
+
+    def forwards(self) -> bool:
+        family = Family.INET6 if self._ipv6 else Family.INET
+        return self.network.goes_through(BEYOND, rfc_mac(self.vrid, family), self.vrid)
 
 
 @contextlib.contextmanager
-def network(program: str, cases: Sequence[Case], into: Path) -> Iterator[Network]:
-    """`program` is "ours" or "theirs". It runs when it is entered."""
+def network(program: str, cases: Sequence[Case], into: Path) -> Iterator[dict[str, WireStage]]:
+    """`program` is "ours" or "theirs". The stage of each case, by its name."""
+    vrids = {case.name: number for number, case in enumerate(cases, 1)}
     with Lab("conformance") as lab:
-        stage = Network(lab, program, cases, into)
+        wire = Network(lab, program, [instance_of(case, vrids[case.name]) for case in cases], into)
         try:
-            wait_until(lambda: "STATE" in stage.log.read_text(), 120, "the daemon runs")
-            yield stage
+            wait_until(lambda: "STATE" in wire.log.read_text(), 120, "the daemon runs")
+            yield {case.name: WireStage(wire, case, vrids[case.name]) for case in cases}
         finally:
-            stage.close()
+            wire.close()

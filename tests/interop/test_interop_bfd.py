@@ -80,8 +80,11 @@ class Site:
     def status(self):
         return json.loads(self.here.run(*CONTROL, "status", "--json").stdout)
 
+    def sessions(self):
+        return self.status()["bfd"]["sessions"]
+
     def session(self):
-        return self.status()["bfd"]["sessions"][0]
+        return self.sessions()[0]
 
     def wait_state(self, state, limit_s=120):
         wait_until(lambda: self.session()["state"] == state, limit_s, f"session {state}: {self.log(self.here)[-1500:]}")
@@ -213,30 +216,32 @@ def frr(site, text):
     return started
 
 
+PAIRS = (("10.8.0.1", "10.8.0.2"), ("2001:db8:8::1", "2001:db8:8::2"))
+
+
 @pytest.mark.peer
 @needs_frr
-@pytest.mark.parametrize(
-    ("mine", "theirs", "multihop"),
-    [("10.8.0.1", "10.8.0.2", False), ("2001:db8:8::1", "2001:db8:8::2", True)],
-    ids=["ipv4-one-hop", "ipv6-multihop"],
-)
-def test_a_session_with_frr(site, mine, theirs, multihop):
-    text = (
-        f"bfd\n peer {mine}{' multihop' if multihop else ''} local-address {theirs}"
-        f"{'' if multihop else ' interface eth0'}\n"
+@pytest.mark.parametrize("multihop", [False, True], ids=["one-hop", "multihop"])
+def test_a_session_with_frr(site, multihop):
+    """IPv4 and IPv6 side by side."""
+    text = "bfd\n" + "".join(
+        f" peer {mine}{' multihop' if multihop else ''} local-address {theirs}{'' if multihop else ' interface eth0'}\n"
         "  detect-multiplier 20\n  receive-interval 50\n  transmit-interval 50\n"
-        f"{'  minimum-ttl 1' if multihop else ''}\n  no shutdown\n!\n"
+        f"{'  minimum-ttl 1' if multihop else ''}\n  no shutdown\n !\n"
+        for mine, theirs in PAIRS
     )
-    process = frr(site, text)
+    process = frr(site, text + "!\n")
     more = ("multihop",) if multihop else ()
-    site.keepalived(site.here, OURS, block(mine, theirs, *FAST, *more) + VRRP % (100, ""))
-    site.wait_state("Up")
-    found = site.session()
-    assert found["detection_time_us"] == 1_000_000
+    four, six = (block(mine, theirs, *FAST, *more) for mine, theirs in PAIRS)
+    vrrp = (VRRP % (100, "")).replace("        peer\n", "        peer\n        six\n")
+    site.keepalived(site.here, OURS, four + six.replace(" peer ", " six ") + vrrp)
+    wait_until(lambda: [item["state"] for item in site.sessions()] == ["Up", "Up"], 120, "both sessions are Up")
+    assert [item["detection_time_us"] for item in site.sessions()] == [1_000_000, 1_000_000]
     site.wait_log(site.here, "(V1) Entering MASTER STATE")
     undisturbed(site, lambda: time.sleep(1.5))
     process.kill()
-    site.wait_log(site.here, "Expired after 1000 ms")
+    for name in ("peer", "six"):
+        site.wait_log(site.here, f"({name}) Expired after 1000 ms")
     site.wait_log(site.here, "(V1) Entering FAULT STATE", 2)
 
 
@@ -268,16 +273,19 @@ def test_without_bfd_no_process_and_the_instance_in_fault(site):
 
 
 def undisturbed(site, disturb):
-    """Do it, and the session stays Up. A starved machine may expire a session by itself, but not each time."""
+    """Do it, and the sessions stay Up. A starved machine may expire one by itself, but not each time."""
     for _ in range(3):
-        site.wait_state("Up")
-        before = site.session()
+        wait_until(lambda: {item["state"] for item in site.sessions()} == {"Up"}, 120, "all sessions are Up")
+        before = site.sessions()
         found = disturb()
-        after = site.session()
-        if after["state"] == "Up" and after["times_expired"] == before["times_expired"]:
-            assert after["times_up"] == before["times_up"]
+        after = site.sessions()
+        if all(
+            new["state"] == "Up" and new["times_expired"] == old["times_expired"]
+            for old, new in zip(before, after, strict=True)
+        ):
+            assert [item["times_up"] for item in after] == [item["times_up"] for item in before]
             return found
-    raise AssertionError(f"the session does not last: {after}")
+    raise AssertionError(f"the sessions do not last: {after}")
 
 
 def test_forged_packets_change_no_state(site):

@@ -45,6 +45,8 @@ class Packet(msgspec.Struct):
     min_tx_us: int
     min_rx_us: int
     version: int
+    multiplier: int
+    echo_us: int
     port: int
     ttl: int
     at_s: float
@@ -95,7 +97,8 @@ class Neighbour:
                 data, ancillary, _, sender = self._receiver.recvmsg(100, 100, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 return
-            first, second, _, length, mine, yours, min_tx_us, min_rx_us = struct.unpack("!BBBBIIII", data[:20])
+            first, second, multiplier, length, *words = struct.unpack("!BBBBIIIII", data[:24])
+            mine, yours, min_tx_us, min_rx_us, echo_us = words
             told = {kind: value for _, kind, value in ancillary}
             # Of SO_TIMESTAMPNS and IP_TTL, which is what IP_RECVTTL makes the kernel tell.
             seconds, nanoseconds = struct.unpack("=qq", told[SO_TIMESTAMPNS][:16])
@@ -109,6 +112,8 @@ class Neighbour:
                 min_tx_us=min_tx_us,
                 min_rx_us=min_rx_us,
                 version=first >> 5,
+                multiplier=multiplier,
+                echo_us=echo_us,
                 port=sender[1],
                 ttl=ttl,
                 at_s=seconds + nanoseconds / 1e9,
@@ -211,6 +216,9 @@ def test_what_it_sends(scene: tuple[Site, Neighbour]) -> None:
         neighbour.say(neighbour.packet(UP))
         seen += neighbour.wait("it speaks again", flags=0)
     assert {(packet.version, packet.length, packet.ttl) for packet in seen} == {(1, 24, 255)}
+    assert {(packet.multiplier, packet.echo_us) for packet in seen} == {(5, 0)}
+    assert not [packet for packet in seen if packet.flags & (AUTHENTICATED | DEMAND | MULTIPOINT)]
+    assert {packet.yours for packet in seen if packet.state != DOWN} == {MINE}
     (port,) = {packet.port for packet in seen}
     assert 49152 <= port <= 65535
     assert not [packet for packet in seen if packet.flags & POLL and packet.flags & FINAL]
@@ -274,3 +282,58 @@ def test_other_intervals_count_when_the_poll_has_ended_and_what_is_taken_out_sta
     wait_until(lambda: site.status()["bfd"]["refused"].get("admin-down") == 3, LIMIT_S, "all are refused")
     after = [*neighbour.heard(), *neighbour.wait("it says so again", state=ADMIN_DOWN)]
     assert {(packet.state, packet.flags & FINAL) for packet in after} == {(ADMIN_DOWN, 0)}
+
+
+def test_it_speaks_before_its_pause_is_over(scene: tuple[Site, Neighbour]) -> None:
+    """A neighbour that wants a packet each minute, and then something else before the minute is over."""
+    _site, neighbour = scene
+    neighbour.come_up()
+    slow = {"min_rx_us": 60_000_000}
+
+    def pause() -> float:
+        neighbour.say(neighbour.packet(UP, flags=FINAL, **slow))
+        neighbour.say(neighbour.packet(UP, flags=POLL, **slow))
+        neighbour.wait("it knows", flags=FINAL)
+        time.sleep(0.5)
+        # One may have been on its way.
+        assert len(list(neighbour.heard())) <= 1, "what changes nothing is not answered"
+        return time.monotonic()
+
+    began = pause()
+    neighbour.say(neighbour.packet(UP))
+    neighbour.wait("it follows the shorter wish", flags=0, state=UP)
+    assert time.monotonic() - began < 40, "the minute is 45 s at least"
+    began = pause()
+    neighbour.say(neighbour.packet(DOWN, **slow))
+    neighbour.wait("it says that it is down", state=DOWN)
+    assert time.monotonic() - began < 40
+
+
+def test_a_neighbour_that_falls_silent_on_the_way_is_forgotten(scene: tuple[Site, Neighbour]) -> None:
+    _site, neighbour = scene
+    neighbour.wait("it speaks", state=DOWN)
+    neighbour.say(neighbour.packet(DOWN, yours=0, multiplier=2))
+    neighbour.wait("it hears us", state=INIT, yours=MINE)
+    neighbour.wait("it has forgotten us", state=DOWN, yours=0)
+
+
+def test_two_sessions_have_ports_and_discriminators_of_their_own(tmp_path: Path) -> None:
+    with Lab("bfdports") as lab:
+        site = Site(lab, tmp_path)
+        site.there.address("eth0", f"{STRANGER}/24")
+        receivers = []
+        for address in (THERE, STRANGER):
+            with site.there.inside():
+                receivers.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            receivers[-1].bind((address, PORT))
+            receivers[-1].settimeout(LIMIT_S)
+        other = block(HERE, STRANGER).replace(" peer ", " other ")
+        site.keepalived(site.here, OURS, block(HERE, THERE) + other)
+        found = [each.recvfrom(100) for each in receivers]
+        for each in receivers:
+            each.close()
+        assert {sender[0] for _, sender in found} == {HERE}
+        assert len({sender[1] for _, sender in found}) == 2
+        mine = [int.from_bytes(data[4:8], "big") for data, _ in found]
+        assert 0 not in mine
+        assert abs(mine[0] - mine[1]) > 1, "drawn, not counted"

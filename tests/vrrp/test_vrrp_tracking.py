@@ -2,8 +2,9 @@
 
 import pytest
 
+from pykeepalived.model.routing import VirtualRule
 from pykeepalived.model.vrrp import SyncGroup, TrackedInterface, TrackedScript, VirtualRoute
-from pykeepalived.vrrp.facts import device_of_words, interface_trackers
+from pykeepalived.vrrp.facts import devices_of_words, interface_trackers
 from tests.vrrp.playbook import Playbook, address, column, config, instance, script
 
 CHK = (TrackedScript("chk"),)
@@ -83,10 +84,22 @@ def test_interfaces_that_are_tracked_without_being_named():
             VirtualRoute(words=("10.9.0.0/16", "dev", "eth3")),
             VirtualRoute(words=("0/0", "dev", "x", "no_track")),
         ),
+        rules=(VirtualRule(words=("from", "10.9.1.0/24", "iif", "eth5", "oif", "eth6", "table", "9")),),
         track_interfaces=(TrackedInterface("eth4", 5),),
     )
-    assert [item.ifname for item in interface_trackers(config_)] == ["eth0", "eth1", "eth3", "eth4"]
-    assert device_of_words(("via", "10.0.0.1", "dev")) is None
+    found = [item.ifname for item in interface_trackers(config_)]
+    assert found == ["eth0", "eth1", "eth3", "eth5", "eth6", "eth4"]
+    assert devices_of_words(("via", "10.0.0.1", "dev")) == ()
+    assert devices_of_words(("10.9.0.0/16", "nexthop", "via", "10.0.0.1", "dev", "eth7")) == ()
+
+
+def test_a_line_about_the_own_interface_counts_with_dont_track_primary():
+    """Seen in 2.2.7 and 2.4.3: a route or rule does, an address does not."""
+    route = VirtualRoute(words=("10.9.0.0/16", "via", "10.0.0.9", "dev", "eth0"))
+    rule = VirtualRule(words=("from", "10.9.0.0/16", "iif", "eth0", "table", "9"))
+    for more, expected in (({"routes": (route,)}, ["eth0"]), ({"rules": (rule,)}, ["eth0"]), ({}, [])):
+        own = instance(addresses=(address("10.0.0.51", dev="eth0"),), dont_track_primary=True, **more)
+        assert [item.ifname for item in interface_trackers(own)] == expected
 
 
 @pytest.mark.shows("vrrp_instance.dont_track_primary")
