@@ -21,7 +21,8 @@ from pykeepalived.model.vrrp import AuthHmac, HmacKey
 from pykeepalived.tools.lab import wait_until
 from tests.conformance.advert_bytes import STRANGER4, STRANGER6, advert, packed
 from tests.conformance.ledger import Case
-from tests.conformance.stages import Network, network, virtual_address
+from tests.conformance.network import Network
+from tests.conformance.stages import network, virtual_address
 
 pytestmark = pytest.mark.netns
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -49,10 +50,9 @@ def digest(packet: bytes, start: int, head: bytes, key: bytes = KEY) -> bytes:
 class Forger:
     """Makes signed adverts for one of the daemon's virtual routers, and bends them."""
 
-    def __init__(self, wire: Network, name: str) -> None:
-        self._wire = wire
+    def __init__(self, name: str, vrid: int) -> None:
         self.version, self.ipv6 = SHAPES[name]
-        self.vrid = wire.vrids[name]
+        self.vrid = vrid
         self._count = 0
 
     def signed(self, priority: int = 1, *, bent: Mapping[str, Any] | None = None, **words: Any) -> bytes:
@@ -127,12 +127,13 @@ def check_image(packet: bytes) -> int:
 
 @pytest.mark.shows("vrrp_instance.auth_hmac", "vrrp_instance.auth_hmac.{key,active_key,mode}")
 def test_images_and_forgeries(tmp_path: Path) -> None:
-    with network("ours", CASES, tmp_path) as wire:
+    with network("ours", CASES, tmp_path) as stages:
+        wire = stages["two"].network
         seen: dict[str, list[bytes]] = {name: [] for name in SHAPES}
 
         def enough() -> bool:
             for name, packets in seen.items():
-                packets.extend(wire.seen(wire.vrids[name]))
+                packets.extend(stages[name].adverts())
             return all(len(packets) >= 3 for packets in seen.values())
 
         wait_until(enough, PATIENCE_S, "three adverts of each")
@@ -140,18 +141,18 @@ def test_images_and_forgeries(tmp_path: Path) -> None:
             sequences = [check_image(packet) for packet in packets]
             assert sequences == sorted(set(sequences)), "each is later than the one before"
         expected: dict[int, Counter[str]] = {}
-        forgers = [Forger(wire, name) for name in SHAPES]
+        forgers = [Forger(name, stages[name].vrid) for name in SHAPES]
         for forger in forgers:
             made = forger.forgeries()
             expected[forger.vrid] = Counter(word for word, _ in made if word)
             for _, packet in made:
-                wire.send(packet)
+                wire.multicast(packet)
         wait_until(lambda: counters(wire) == expected, PATIENCE_S, f"refused: {expected}")
         assert {item["state"] for item in instances(wire).values()} == {"MASTER"}
 
         def yielded() -> bool:
             for forger in forgers:
-                wire.send(forger.signed(254))
+                wire.multicast(forger.signed(254))
             return {item["state"] for item in instances(wire).values()} == {"BACKUP"}
 
         wait_until(yielded, PATIENCE_S, "right ones are believed")
