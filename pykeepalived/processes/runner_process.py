@@ -7,6 +7,8 @@ hangs ever delays an advert. It decides nothing. Rules:
   later SIGKILL. The answer goes out at the limit: whoever waits must not wait for a script that ignores SIGTERM.
 - Scripts of one queue start in order. The next one waits for the end of the one before; behind a script without a time
   limit it waits at most `ORDER_WAIT_US`, because a notify script may be one that never ends.
+- A script without a time limit may start a daemon, so nobody waits for the end of its output: what it wrote until it
+  ended is the answer, and whatever else comes is passed on for as long as somebody holds it (`processes.relay`).
 - When the other end of the socket is gone, scripts that only answer a question are dropped; those without a time limit
   (notify scripts, `notify_stop` among them) are all still started, then the process ends.
 """
@@ -28,6 +30,7 @@ import msgspec
 
 from pykeepalived.model.common import User
 from pykeepalived.processes import names, wire
+from pykeepalived.processes.relay import Relay, Relays
 from pykeepalived.reactor import READ, Reactor, Timer
 from pykeepalived.units import SECOND_US
 
@@ -46,7 +49,7 @@ _DROPPED_VARIABLES: Final = ("IFS", "LD_PRELOAD", "LD_LIBRARY_PATH")
 class _Job:
     """A script on its way: waiting, running, or answered and not yet gone."""
 
-    __slots__ = ("answered", "limit", "order", "output", "output_fd", "pidfd", "process", "run", "started_us")
+    __slots__ = ("answered", "limit", "order", "output", "output_fd", "pidfd", "process", "relay", "run", "started_us")
 
     def __init__(self, run: wire.Run) -> None:
         self.run = run
@@ -54,6 +57,8 @@ class _Job:
         self.pidfd = -1
         self.output_fd = -1
         self.output = bytearray()
+        self.relay: Relay | None = None
+        """What it writes, when it has no time limit."""
         self.started_us = 0
         self.limit: Timer | None = None
         self.order: Timer | None = None
@@ -73,6 +78,7 @@ class RunnerServer:
         self._running: set[_Job] = set()
         self._waiting = 0
         self._leaving = False
+        self._relays = Relays(reactor, OUTPUT_LIMIT, self._relay_ended)
 
     def serve(self) -> None:
         self._reactor.watch(self._channel.fileno(), READ, self._readable)
@@ -131,6 +137,9 @@ class RunnerServer:
             if job.run.timeout_us is not None:
                 job.output_fd, write_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
                 os.set_blocking(write_fd, True)
+            else:
+                opened = self._relays.open()
+                job.relay, write_fd = opened if opened is not None else (None, -1)
             job.process = spawn(job.run, write_fd if write_fd >= 0 else None)
             job.pidfd = os.pidfd_open(job.process.pid)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -149,6 +158,8 @@ class RunnerServer:
 
     def _failed(self, job: _Job, error: Exception) -> None:
         self._close_output(job)
+        if job.relay is not None:
+            job.relay.close()
         if job.process is not None:
             self._signal(job, signal.SIGKILL)
             job.process.wait()
@@ -198,6 +209,8 @@ class RunnerServer:
         if job.output_fd >= 0:
             self._read_output(job)
         self._close_output(job)
+        if job.relay is not None:
+            job.output += job.relay.said()
         self._reactor.unwatch(job.pidfd)
         os.close(job.pidfd)
         if job.limit is not None:
@@ -239,6 +252,10 @@ class RunnerServer:
             with contextlib.suppress(OSError):
                 self._channel.send(wire.encoder.encode(report))
 
+    def _relay_ended(self) -> None:
+        if self._leaving:
+            self._end_when_idle()
+
     def _leave(self) -> None:
         if self._leaving:
             return
@@ -253,8 +270,17 @@ class RunnerServer:
                 queue.remove(job)
         self._ready = deque(job for job in self._ready if not self._droppable(job))
         self._queues = {name: queue for name, queue in self._queues.items() if queue}
-        self._reactor.call_later(LINGER_US, self._reactor.stop)
+        self._reactor.call_later(LINGER_US, self._end_at_last)
         self._reactor.call_soon(self._start_ready)
+
+    def _end_at_last(self) -> None:
+        """Whoever still writes would be killed by our end (SIGPIPE), so those alone are waited for."""
+        self._ready.clear()
+        self._queues.clear()
+        if not self._relays.held():
+            self._reactor.stop()
+        else:
+            self._relays.ended = lambda: None if self._relays.held() else self._reactor.stop()
 
     def _droppable(self, job: _Job) -> bool:
         return job.process is None and job.run.timeout_us is not None
@@ -262,7 +288,7 @@ class RunnerServer:
     def _end_when_idle(self) -> None:
         bounded = any(job.run.timeout_us is not None for job in self._running)
         waiting = any(len(queue) > 1 for queue in self._queues.values())
-        if not self._ready and not bounded and not waiting:
+        if not self._ready and not bounded and not waiting and not self._relays.held():
             self._reactor.stop()
 
 
@@ -329,6 +355,7 @@ def _take_default_signals() -> None:
         signal.signal(number, lambda _number, _frame: None)
     for real_time in range(signal.SIGRTMIN, signal.SIGRTMAX + 1):
         signal.signal(real_time, lambda _number, _frame: None)
+    signal.signal(signal.SIGPIPE, lambda _number, _frame: None)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number in signal.valid_signals():
         if signal.getsignal(number) is signal.SIG_IGN:

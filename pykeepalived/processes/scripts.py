@@ -34,9 +34,9 @@ class ScriptRunner(Protocol):
     ) -> None:
         """Start a script. Scripts of one `queue` run one after the other, in order.
 
-        With `timeout_us` None nothing is captured: the script may start a daemon that lives on, so it inherits the
-        standard output and error of our daemon (keepalived-behaviour 6.1). With a limit, at most 4 KiB of output are
-        kept and `done` is called with status None at the limit. `done` is always called exactly once, later.
+        With `timeout_us` None the script may start a daemon that lives on. What it writes goes to the standard output
+        of our daemon (keepalived-behaviour 6.1), whose end nobody waits for; the last 4 KiB until the script ends are
+        kept. With a limit, the first 4 KiB of output are kept and `done` is called with status None at the limit. `done` is always called exactly once, later.
         """
         ...
 

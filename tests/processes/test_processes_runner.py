@@ -143,6 +143,54 @@ def test_a_notify_script_that_starts_a_daemon_ends_the_run_and_the_daemon_lives(
     os.kill(daemon, signal.SIGKILL)
 
 
+@pytest.fixture
+def output(tmp_path):
+    """Our standard output and error become one file, as those of a daemon are one place."""
+    kept = os.dup(1), os.dup(2)
+    path = tmp_path / "output"
+    with path.open("ab") as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+    made = Bench()
+    try:
+        made.runner.start()
+        yield made, path
+    finally:
+        for number, descriptor in zip((1, 2), kept, strict=True):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        made.close()
+
+
+def test_what_a_notify_script_says_is_kept_and_goes_where_it_always_went(output):
+    bench, path = output
+    bench.run("x", *shell("echo said; echo complained >&2"), timeout_s=None)
+    bench.run("y", *shell("head -c 20000 /dev/zero | tr '\\0' a; echo end; exit 3"), timeout_s=None)
+    found = dict(bench.wait(2))
+    assert (found["x"].output, found["y"].status) == (b"said\ncomplained\n", 3)
+    assert found["y"].output == (b"a" * 20000 + b"end\n")[-4096:]
+    text = path.read_bytes()
+    assert (b"said\ncomplained\n" in text, text.count(b"a") >= 20000, text.endswith(b"\n")) == (True, True, True)
+
+
+def test_a_daemon_of_a_notify_script_goes_on_writing_when_the_runner_should_end(output, tmp_path):
+    """Nobody waits for the end of its output, and nobody takes the reader away from it."""
+    bench, path = output
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    daemon = f"read word < {fifo}; echo $word; read word < {fifo}; echo $word; echo $$ > {tmp_path}/lives"
+    bench.run("x", *shell(f"({daemon}) & echo started"), timeout_s=None)
+    assert bench.wait(1)[0][1].output == b"started\n"
+    pid = bench.runner.pid
+    fifo.write_text("later\n")
+    bench.until(lambda: "later" in path.read_text())
+    bench.runner.close()
+    fifo.write_text("last\n")
+    bench.until((tmp_path / "lives").exists)
+    bench.until(lambda: "last" in path.read_text())
+    # It has let go, so the runner ends: the fixture waits for that.
+
+
 def test_a_check_that_leaves_a_holder_of_its_output_still_ends(bench, tmp_path):
     bench.run("x", *shell(f"sleep 30 & echo $! > {tmp_path}/pid; echo fine"))
     began = time.monotonic()

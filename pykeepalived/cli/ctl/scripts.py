@@ -14,8 +14,8 @@ from pykeepalived.cli.ctl import common
 def command(failed: bool, as_json: bool, path: str | None) -> None:
     """The last runs of every script: when, exit status, duration, the end of the output.
 
-    Notify programs may start daemons, so they write to our own output, and only what has a time limit (vrrp_script,
-    MISC_CHECK) is shown here.
+    What notify programs write until they end is kept, and goes to the daemon's own output as it always did. On a
+    terminal, or where the daemon's output and errors go to different places, it goes there only.
     """
     answer = common.ask(path, "scripts")
     shown = [item for item in answer.get("scripts", ()) if not failed or item["runs"][-1]["status"] != 0]

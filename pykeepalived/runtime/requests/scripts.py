@@ -27,8 +27,8 @@ def _run(desk: Desk, _arguments: NoArguments, answer: Answer) -> None:
 
 ROW = RequestRow(
     name="scripts",
-    help="The last 5 runs of each script and notify program: exit status, duration, the end of the output (of scripts "
-    "that have a time limit; others write to the daemon's own output).",
+    help="The last 5 runs of each script and notify program: exit status, duration, the end of the output. What "
+    "notify programs write goes to the daemon's own output as well.",
     run=_run,
     answer=Scripts,
 )
