@@ -36,7 +36,8 @@ class ScriptRunner(Protocol):
 
         With `timeout_us` None the script may start a daemon that lives on. What it writes goes to the standard output
         of our daemon (keepalived-behaviour 6.1), whose end nobody waits for; the last 4 KiB until the script ends are
-        kept. With a limit, the first 4 KiB of output are kept and `done` is called with status None at the limit. `done` is always called exactly once, later.
+        kept. With a limit, the first 4 KiB of output are kept and `done` is called with status None at the limit.
+        `done` is always called exactly once, later.
         """
         ...
 

@@ -181,7 +181,6 @@ def test_a_daemon_of_a_notify_script_goes_on_writing_when_the_runner_should_end(
     daemon = f"read word < {fifo}; echo $word; read word < {fifo}; echo $word; echo $$ > {tmp_path}/lives"
     bench.run("x", *shell(f"({daemon}) & echo started"), timeout_s=None)
     assert bench.wait(1)[0][1].output == b"started\n"
-    pid = bench.runner.pid
     fifo.write_text("later\n")
     bench.until(lambda: "later" in path.read_text())
     bench.runner.close()
