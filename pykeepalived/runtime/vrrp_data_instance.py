@@ -12,7 +12,7 @@ from pykeepalived.runtime import tracker_data
 from pykeepalived.runtime.vrrp_data_routing import route_text, rule_text
 from pykeepalived.runtime.vrrp_view import HIDDEN, View, address_texts, number, script_text
 from pykeepalived.units import MILLISECOND_US, SECOND_US
-from pykeepalived.vrrp.events import InstanceStatus
+from pykeepalived.vrrp.status import InstanceStatus
 from pykeepalived.vrrp.timers import master_down_us
 
 _AUTH_WORDS: Final = {0: "none", 1: "SIMPLE_PASSWORD", 2: "IPSEC_AH"}

@@ -16,7 +16,7 @@ from pykeepalived.runtime.vrrp_data_routing import route_text, rule_text
 from pykeepalived.runtime.vrrp_json_processes import process_objects
 from pykeepalived.runtime.vrrp_view import HIDDEN, View, address_texts, number, script_text
 from pykeepalived.units import SECOND_US
-from pykeepalived.vrrp.events import InstanceStatus, ScriptStatus
+from pykeepalived.vrrp.status import InstanceStatus, ScriptStatus
 
 # ---- status ----
 

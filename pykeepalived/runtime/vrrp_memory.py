@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from pykeepalived.model.vrrp import AuthType, VrrpInstance, VrrpState
-from pykeepalived.vrrp.events import Action, InstanceStatus, Notify, NotifyKind, Renamed, ScriptStatus
+from pykeepalived.vrrp.events import Action, Notify, NotifyKind, Renamed
 from pykeepalived.vrrp.facts import instance_family
+from pykeepalived.vrrp.status import InstanceStatus, ScriptStatus
 
 _INSTANCE: Final = "instance "
 _SCRIPT: Final = "script "

@@ -17,12 +17,13 @@ from pykeepalived.netio.links import Link, LinkUpdate, Monitor, Update
 from pykeepalived.netio.sockets import SocketPool
 from pykeepalived.netio.track_probe import TrackProbes
 from pykeepalived.reactor import READ
-from pykeepalived.runtime import vrrp_data, vrrp_dump, vrrp_memory
+from pykeepalived.runtime import vrrp_memory
 from pykeepalived.runtime.program import FIRST_PART, Context, RunResult, StatusPart
 from pykeepalived.runtime.vrrp_addresses import STATIC, AddressKeeper
 from pykeepalived.runtime.vrrp_alarm import Alarm
 from pykeepalived.runtime.vrrp_announcer import Announcer
 from pykeepalived.runtime.vrrp_commands import VrrpCommands
+from pykeepalived.runtime.vrrp_dumps import Dumps
 from pykeepalived.runtime.vrrp_ears import Ears
 from pykeepalived.runtime.vrrp_endpoints import Endpoint, SourceFinder
 from pykeepalived.runtime.vrrp_generation import Generation
@@ -39,7 +40,6 @@ from pykeepalived.runtime.vrrp_routes import RouteKeeper
 from pykeepalived.runtime.vrrp_standby import StandbyKeeper
 from pykeepalived.runtime.vrrp_status import StatusBook
 from pykeepalived.runtime.vrrp_suspicions import Suspicions
-from pykeepalived.runtime.vrrp_view import View, counters
 from pykeepalived.runtime.vrrp_voice import Voice, states_now
 from pykeepalived.runtime.vrrp_watchers import Watchers
 from pykeepalived.units import SECOND_US
@@ -67,7 +67,6 @@ class VrrpProgram:
         self._voice = Voice(context)
         self._watchers = Watchers(context, self._feed)
         self._stopped = False
-        self._baseline: dict[str, dict[str, int]] = {}
         self._old: Generation | None = None
         self._remembered = dict(context.memory)
 
@@ -159,6 +158,7 @@ class VrrpProgram:
             self._context.options.state_directory, self._reactor, lambda event: self._feed([event]), self._log.error
         )
         self._commands = VrrpCommands(self._context, self._router, self._standby, self._perform)
+        self._dumps = Dumps(self._router, self._monitor, self._keeper, self._pool, self._reactor.now_us)
         self._book = StatusBook(
             standby_until=lambda: self._standby.until, held=self._keeper.entries, links=self._monitor.links
         )
@@ -227,7 +227,7 @@ class VrrpProgram:
 
     def status(self, part: StatusPart = FIRST_PART) -> dict[str, Any]:
         return {
-            **self._book.status(self._now.config, self._router, self._baseline, self._reactor.now_us()),
+            **self._book.status(self._now.config, self._router, self._dumps.baseline, self._reactor.now_us()),
             "mails": self._voice.mail_status(),
             "lateness": self._alarm.lateness.told(),
         }
@@ -239,37 +239,7 @@ class VrrpProgram:
         return self._commands.command(name, arguments, self._now.config)
 
     def dump(self, kind: str) -> str | None:
-        view = self._view()
-        match kind:
-            case "data":
-                return vrrp_data.data(view)
-            case "json":
-                return vrrp_dump.json(view)
-            case "stats" | "stats_clear":
-                text = vrrp_dump.stats(view)
-                if kind == "stats_clear":
-                    self._baseline = {item.name: counters(item.stats) for item in view.instances}
-                return text
-            case _:
-                return None
-
-    def _view(self) -> View:
-        places = {name: endpoint.place for name, endpoint in self._now.endpoints.items()}
-        descriptors = {place: self._pool.descriptors(place) for place in set(places.values())}
-        return View(
-            config=self._now.config,
-            instances=self._router.status(),
-            groups=self._router.group_status(),
-            scripts=self._router.script_status(),
-            processes=self._router.process_status(),
-            files=self._router.file_values(),
-            links=tuple(self._monitor.links()),
-            held=self._keeper.entries(),
-            places=places,
-            descriptors={place: pair for place, pair in descriptors.items() if pair is not None},
-            baseline=self._baseline,
-            now_us=self._reactor.now_us(),
-        )
+        return self._dumps.text(kind, self._now)
 
     # ---- start and reload ----
 
@@ -364,8 +334,7 @@ class VrrpProgram:
         if wanted:
             names = self._performer.perform(wanted, self._now, self._old)
             self._remember(vrrp_memory.of_actions(wanted, self._instance))
-            if names:
-                self._baseline = {names.get(name, name): counts for name, counts in self._baseline.items()}
+            self._dumps.rename(names)
         self._arm()
 
     def _remember(self, facts: Mapping[str, str]) -> None:

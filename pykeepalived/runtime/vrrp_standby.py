@@ -17,7 +17,8 @@ import msgspec
 
 from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.units import SECOND_US
-from pykeepalived.vrrp.events import InstanceStatus, Standby
+from pykeepalived.vrrp.events import Standby
+from pykeepalived.vrrp.status import InstanceStatus
 
 _FILE: Final = "standby.json"
 _FILE_LIMIT: Final = 1 << 20

@@ -16,8 +16,8 @@ from pykeepalived.netio.links import Link
 from pykeepalived.runtime import vrrp_dump
 from pykeepalived.runtime.vrrp_journal import Entry
 from pykeepalived.runtime.vrrp_view import View
-from pykeepalived.vrrp.events import InstanceStats, InstanceStatus
 from pykeepalived.vrrp.router import Router
+from pykeepalived.vrrp.status import InstanceStats, InstanceStatus
 
 
 class StatusBook:

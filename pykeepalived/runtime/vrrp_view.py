@@ -15,9 +15,9 @@ from pykeepalived.netio.links import Link
 from pykeepalived.netio.sockets import Place
 from pykeepalived.runtime.vrrp_journal import Entry
 from pykeepalived.units import SECOND_US
-from pykeepalived.vrrp.events import GroupStatus, InstanceStats, InstanceStatus, ProcessStatus, ScriptStatus
 from pykeepalived.vrrp.facts import instance_family
 from pykeepalived.vrrp.links import address_link, virtual_links
+from pykeepalived.vrrp.status import GroupStatus, InstanceStats, InstanceStatus, ProcessStatus, ScriptStatus
 
 _SCOPES: Final = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
 #: Counters of the authentication extension stand between these two in keepalived 2.4.3's JSON.

@@ -14,10 +14,11 @@ from __future__ import annotations
 from typing import Final
 
 from pykeepalived.units import format_seconds
-from pykeepalived.vrrp.events import Advert, InstanceStats, PacketRefused, Refusal, UseOldChecksum
+from pykeepalived.vrrp.events import Advert, PacketRefused, Refusal, UseOldChecksum
 from pykeepalived.vrrp.hmac_trailer import time_window_s
 from pykeepalived.vrrp.instance import BACKUP, MASTER, Instance, Rival
 from pykeepalived.vrrp.output import Output
+from pykeepalived.vrrp.status import InstanceStats
 from pykeepalived.vrrp.timers import HIGHEST_BACKUP, OWNER, address_order
 
 #: The counters of keepalived.json that refusals belong to; every refusal is counted by its own name as well.

@@ -25,7 +25,6 @@ from pykeepalived.vrrp.announcing import announce, log_addresses
 from pykeepalived.vrrp.events import (
     AddAddresses,
     AnnounceSource,
-    InstanceStats,
     Notify,
     NotifyKind,
     RemoveAddresses,
@@ -40,6 +39,7 @@ from pykeepalived.vrrp.facts import (
 from pykeepalived.vrrp.garp import GarpSchedule
 from pykeepalived.vrrp.output import Budget, Output
 from pykeepalived.vrrp.recent import Recent
+from pykeepalived.vrrp.status import InstanceStats
 from pykeepalived.vrrp.timers import HIGHEST_BACKUP, OWNER, master_down_us, skew_us
 from pykeepalived.vrrp.tracking import TENTATIVE, Fault, Standing, fault_lines
 

@@ -7,8 +7,8 @@ loss after `terminate_delay`, and not at all when the count has gone back by the
 from __future__ import annotations
 
 from pykeepalived.model.vrrp import TrackProcess
-from pykeepalived.vrrp.events import ProcessStatus
 from pykeepalived.vrrp.output import Output
+from pykeepalived.vrrp.status import ProcessStatus
 
 _NO_LIMIT = 65535
 

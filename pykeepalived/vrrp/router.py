@@ -23,16 +23,12 @@ from pykeepalived.vrrp.events import (
     BfdChanged,
     Event,
     FileChanged,
-    GroupStatus,
-    InstanceStatus,
     InterfaceReady,
     LinkChanged,
     PacketRefused,
     ProcessCount,
-    ProcessStatus,
     Refusal,
     ScriptResult,
-    ScriptStatus,
     SourceAddressChanged,
     Standby,
     Start,
@@ -47,6 +43,7 @@ from pykeepalived.vrrp.processes import ProcessTracker
 from pykeepalived.vrrp.scripts import ScriptTracker
 from pykeepalived.vrrp.snapshot import instance_status
 from pykeepalived.vrrp.standby import take_standby
+from pykeepalived.vrrp.status import GroupStatus, InstanceStatus, ProcessStatus, ScriptStatus
 from pykeepalived.vrrp.succession import take_instances, take_scripts
 from pykeepalived.vrrp.watched import Watched
 from pykeepalived.vrrp.world import World

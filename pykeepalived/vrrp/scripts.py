@@ -9,8 +9,9 @@ one down and from there on drops to 0. The counter starts at rise-1, so the very
 from __future__ import annotations
 
 from pykeepalived.model.vrrp import VrrpScript
-from pykeepalived.vrrp.events import RunScript, ScriptStatus
+from pykeepalived.vrrp.events import RunScript
 from pykeepalived.vrrp.output import Output
+from pykeepalived.vrrp.status import ScriptStatus
 
 
 class ScriptTracker:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from pykeepalived.vrrp.events import InstanceStatus
 from pykeepalived.vrrp.facts import all_addresses, instance_family
 from pykeepalived.vrrp.instance import MASTER, Instance
+from pykeepalived.vrrp.status import InstanceStatus
 
 
 def instance_status(instance: Instance) -> InstanceStatus:

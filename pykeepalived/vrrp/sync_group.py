@@ -20,9 +20,10 @@ from collections.abc import Sequence
 import msgspec
 
 from pykeepalived.model.vrrp import SyncGroup, VrrpState
-from pykeepalived.vrrp.events import GroupStatus, Notify, NotifyKind
+from pykeepalived.vrrp.events import Notify, NotifyKind
 from pykeepalived.vrrp.instance import BACKUP, FAULT, MASTER, Instance, faults_in
 from pykeepalived.vrrp.output import Output
+from pykeepalived.vrrp.status import GroupStatus
 from pykeepalived.vrrp.tracking import Fault, Standing, fault_lines
 
 

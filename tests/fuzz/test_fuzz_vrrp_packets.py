@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pykeepalived.vrrp.events import InstanceStats, PacketRefused, Refusal
+from pykeepalived.vrrp.events import PacketRefused, Refusal
+from pykeepalived.vrrp.status import InstanceStats
 from tests.fuzz.vrrp_packets import instances, play
 from tests.vrrp.playbook import Playbook, config, instance
 

@@ -22,11 +22,12 @@ from pykeepalived.model.vrrp import Authentication, AuthHmac, AuthType, HmacKey,
 from pykeepalived.netio.frames.vrrp import Counters, advert_specs, datagrams
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp import events
-from pykeepalived.vrrp.events import InstanceStats, PacketRefused
+from pykeepalived.vrrp.events import PacketRefused
 from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.facts import instance_family
 from pykeepalived.vrrp.receive import Ladder
 from pykeepalived.vrrp.router import Router
+from pykeepalived.vrrp.status import InstanceStats
 from tests.vrrp.playbook import address, instance
 
 LONG = 1_000_000

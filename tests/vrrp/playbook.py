@@ -17,6 +17,7 @@ from pykeepalived.model.vrrp import AuthType, SyncGroup, VirtualAddress, VrrpIns
 from pykeepalived.units import SECOND_US, seconds
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.router import Router
+from pykeepalived.vrrp.status import InstanceStatus
 
 
 def address(text: str, **words: object) -> VirtualAddress:
@@ -159,5 +160,5 @@ class Playbook:
     def state(self, name: str = "A") -> str:
         return next(item.state.name for item in self.router.status() if item.name == name)
 
-    def status(self, name: str = "A") -> events.InstanceStatus:
+    def status(self, name: str = "A") -> InstanceStatus:
         return next(item for item in self.router.status() if item.name == name)

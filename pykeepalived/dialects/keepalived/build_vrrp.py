@@ -65,39 +65,10 @@ class InstanceBuilder:
 
     def build(self, draft: Draft) -> VrrpInstance | None:
         """One instance; None when it cannot run, which is reported."""
-        name = draft.name
-        context = self._context
-        for field in ("interface", "vrf"):
-            self._lines.check_interface(draft, field)
-        if draft.get("interface") == "lo":
-            context.error(
-                "loopback-interface",
-                f"({name}) VRRP does not run on the loopback interface, the instance is left out",
-                draft.where["interface"],
-                1,
-            )
+        if not self._can_run(draft):
             self._look_at_rest(draft)
             return None
-        if "interface" in draft.values and "vrf" in draft.values:
-            context.error(
-                "interface-and-vrf", f"({name}) has an interface, vrf is not looked at", draft.where["vrf"], 0
-            )
-            del draft.values["vrf"]
-        if "interface" not in draft.values and not ("vrf" in draft.values or "unicast_peers" in draft.values):
-            context.error(
-                "missing-interface", f"({name}) has no `interface`, it is left out", draft.statement, 1,
-                help="write `interface NAME`",
-            )  # fmt: skip
-            self._look_at_rest(draft)
-            return None
-        if "vrid" not in draft.values:
-            if "vrid" not in draft.refused:
-                context.error(
-                    "missing-vrid", f"({name}) has no usable `virtual_router_id`, it is left out", draft.statement, 1,
-                    help="write `virtual_router_id NUMBER`, 1 to 255",
-                )  # fmt: skip
-            self._look_at_rest(draft)
-            return None
+        name, context = draft.name, self._context
         values: dict[str, Any] = {field: draft.values[field] for field in _PLAIN if field in draft.values}
         for field, built_in in _INHERITED.items():
             values[field] = draft.get(field, self._settings.get(field, built_in))
@@ -135,6 +106,40 @@ class InstanceBuilder:
         instance = VrrpInstance(name=name, vrid=draft.values["vrid"], interface=draft.get("interface"), **values)
         self._check_unique(draft, instance, family)
         return instance
+
+    def _can_run(self, draft: Draft) -> bool:
+        """Whether it has what no instance can do without: a place to run, and a VRID; what is wrong is reported."""
+        name = draft.name
+        context = self._context
+        for field in ("interface", "vrf"):
+            self._lines.check_interface(draft, field)
+        if draft.get("interface") == "lo":
+            context.error(
+                "loopback-interface",
+                f"({name}) VRRP does not run on the loopback interface, the instance is left out",
+                draft.where["interface"],
+                1,
+            )
+            return False
+        if "interface" in draft.values and "vrf" in draft.values:
+            context.error(
+                "interface-and-vrf", f"({name}) has an interface, vrf is not looked at", draft.where["vrf"], 0
+            )
+            del draft.values["vrf"]
+        if "interface" not in draft.values and not ("vrf" in draft.values or "unicast_peers" in draft.values):
+            context.error(
+                "missing-interface", f"({name}) has no `interface`, it is left out", draft.statement, 1,
+                help="write `interface NAME`",
+            )  # fmt: skip
+            return False
+        if "vrid" not in draft.values:
+            if "vrid" not in draft.refused:
+                context.error(
+                    "missing-vrid", f"({name}) has no usable `virtual_router_id`, it is left out", draft.statement, 1,
+                    help="write `virtual_router_id NUMBER`, 1 to 255",
+                )  # fmt: skip
+            return False
+        return True
 
     def _look_at_rest(self, draft: Draft) -> None:
         """Of an instance that is left out the interfaces and scripts count all the same."""

@@ -87,3 +87,42 @@ def test_what_strict_mode_makes_of_an_instance(tmp_path: Path) -> None:
         + instance("V2", "eth0", 52, " strict_mode\n no_virtual_ipaddress").replace("virtual_ipaddress {\n\n}", "")
     )
     assert load(str(path)).config.instances == ()
+
+
+@pytest.mark.shows("vrrp_instance.strict_mode")
+def test_what_comes_for_the_virtual_mac_is_forwarded_by_a_master_only(tmp_path: Path) -> None:
+    """The setting of the interface, through faults, reloads and a kill; with packets in tests/conformance."""
+    words = "use_vmac\n strict_mode\n track_file {\n health\n}"
+    strict = "track_file health {\n file /run/health\n}\n" + instance("V1", "eth0", 51, words, "10.9.0.100")
+    with single("ours", strict, tmp_path) as router:
+        router.here.sysctl("net.ipv4.ip_forward", 1)
+
+        def forwarding(value: str) -> None:
+            path = "/proc/sys/net/ipv4/conf/vrrp.51/forwarding"
+            wait_until(lambda: router.here.run("cat", path, check=False).stdout.strip() == value, 120, value)
+
+        def health(value: int) -> None:
+            router.here.run("sh", "-c", f"echo {value} >/run/health")
+
+        health(0)
+        router.start()
+        router.wait_said("Entering MASTER STATE")
+        forwarding("1")
+        health(-254)
+        router.wait_said("Entering FAULT STATE")
+        forwarding("0")
+        router.write(strict.replace(" strict_mode\n", ""))
+        router.reload()
+        forwarding("1")
+        router.write(strict)
+        router.reload()
+        forwarding("0")
+        health(0)
+        router.wait_said("Entering MASTER STATE", count=2)
+        forwarding("1")
+        # What a killed one left is as it was; the next one begins as BACKUP.
+        router.kill()
+        health(-254)
+        router.start()
+        forwarding("0")
+        router.stop()
