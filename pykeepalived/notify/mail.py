@@ -24,6 +24,7 @@ import msgspec
 
 from pykeepalived.model.config import MailSettings
 from pykeepalived.notify.connection import Connection, Ended, TlsError, TlsOptions
+from pykeepalived.notify.idle import IdleWait
 from pykeepalived.notify.smtp import QUIT, Dialogue, DialogueError, Letter, Login, compose
 from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.units import SECOND_US
@@ -91,8 +92,7 @@ class Mailer:
         self._log = log
         self._waiting: deque[tuple[Relay, Letter]] = deque()
         self._sessions: set[_Session] = set()
-        self._idle: Callable[[], None] | None = None
-        self._limit: Timer | None = None
+        self._idle = IdleWait(reactor, self.close)
         self._full = False
         self._contexts: dict[TlsOptions, ssl.SSLContext] = {}
         self.sent = 0
@@ -123,10 +123,7 @@ class Mailer:
 
     def when_idle(self, limit_us: int, done: Callable[[], None]) -> None:
         """Call once when nothing waits or is on its way, at the latest after `limit_us`; what is left then is lost."""
-        self._idle = done
-        self._limit = self._reactor.call_later(limit_us, self._give_up)
-        if not self._sessions and not self._waiting:
-            self._reactor.call_soon(self._be_idle)
+        self._idle.wait(limit_us, done, idle_now=not self._sessions and not self._waiting)
 
     def close(self) -> None:
         """End all connections; what waits is lost."""
@@ -135,9 +132,7 @@ class Mailer:
         for session in list(self._sessions):
             session.abandon()
         self._sessions.clear()
-        if self._limit is not None:
-            self._limit.cancel()
-            self._limit = None
+        self._idle.cancel()
         if left:
             self.lost[MailFailure.STOPPED.value] += left
             self._log.error(f"{left} mails were not sent before the end")
@@ -161,21 +156,7 @@ class Mailer:
             self.lost[failure.value] += 1
         self._begin()
         if not self._sessions and not self._waiting:
-            self._be_idle()
-
-    def _give_up(self) -> None:
-        self._limit = None
-        self.close()
-        self._be_idle()
-
-    def _be_idle(self) -> None:
-        done, self._idle = self._idle, None
-        if done is None:
-            return
-        if self._limit is not None:
-            self._limit.cancel()
-            self._limit = None
-        done()
+            self._idle.idle()
 
 
 class _Session:

@@ -21,6 +21,7 @@ import msgspec
 from pykeepalived.model.agents import AgentSettings
 from pykeepalived.model.webhook import WebhookPlace, webhook_place
 from pykeepalived.notify.connection import Connection, Ended, TlsOptions
+from pykeepalived.notify.idle import IdleWait
 from pykeepalived.reactor import Reactor, Timer
 from pykeepalived.units import SECOND_US
 
@@ -83,8 +84,7 @@ class Webhook:
         self._tries = 0
         self._pause: Timer | None = None
         self._full = False
-        self._idle: Callable[[], None] | None = None
-        self._limit: Timer | None = None
+        self._idle = IdleWait(reactor, self.close)
         self.sent = 0
         self.lost: Counter[str] = Counter()
         """By the values of `WebhookFailure`."""
@@ -114,20 +114,17 @@ class Webhook:
 
     def when_idle(self, limit_us: int, done: Callable[[], None]) -> None:
         """Call once when nothing waits, at the latest after `limit_us`; what is left then is lost."""
-        self._idle = done
-        self._limit = self._reactor.call_later(limit_us, self._give_up)
-        if not self._waiting:
-            self._reactor.call_soon(self._be_idle)
+        self._idle.wait(limit_us, done, idle_now=not self._waiting)
 
     def close(self) -> None:
         """End; what waits is lost."""
         if self._try is not None:
             self._try.close()
             self._try = None
-        for timer in (self._pause, self._limit):
-            if timer is not None:
-                timer.cancel()
-        self._pause = self._limit = None
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        self._idle.cancel()
         if self._waiting:
             self.lost[WebhookFailure.STOPPED.value] += len(self._waiting)
             self._log.error(f"{len(self._waiting)} events were not sent to the webhook before the end")
@@ -163,24 +160,10 @@ class Webhook:
             # From a later turn: a server that fails at once costs no depth of calls.
             self._pause = self._reactor.call_later(0, self._begin)
         else:
-            self._be_idle()
+            self._idle.idle()
 
     def _name(self) -> str:
         return "" if self._place is None else self._place.authority
-
-    def _give_up(self) -> None:
-        self._limit = None
-        self.close()
-        self._be_idle()
-
-    def _be_idle(self) -> None:
-        done, self._idle = self._idle, None
-        if done is None:
-            return
-        if self._limit is not None:
-            self._limit.cancel()
-            self._limit = None
-        done()
 
 
 class _Try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pykeepalived.runtime.control_shapes import Explained
+from pykeepalived.runtime.control_shapes_explain import Explained
 from tests.lvs.stage import KEY, Backend, Stage, config, real_server, virtual_server
 
 SERVICE = f"{KEY.address}:80"

@@ -22,6 +22,7 @@ from pykeepalived.notify.dbus.objects import (
     introspection,
     objects,
 )
+from pykeepalived.notify.receiving import receive
 from pykeepalived.reactor import READ, WRITE, Reactor, Timer
 from pykeepalived.units import SECOND_US
 
@@ -158,15 +159,8 @@ class Service:
 
     def _receive(self) -> None:
         assert self._socket is not None
-        try:
-            data = self._socket.recv(_READ)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._lost(error.strerror or str(error))
-            return
+        data = receive(self._socket, _READ, self._lost, ended="the bus closed the connection")
         if not data:
-            self._lost("the bus closed the connection")
             return
         try:
             self._take(data)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from pykeepalived.notify.receiving import receive
 from pykeepalived.notify.snmp import codec
 from pykeepalived.notify.snmp.codec import BadPdu, Head, Kind, Oid, Reader, Tag, VarBind
 from pykeepalived.notify.snmp.tree import Tree
@@ -149,15 +150,8 @@ class Agent:
 
     def _receive(self) -> None:
         assert self._socket is not None
-        try:
-            data = self._socket.recv(_READ)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._lost(error.strerror or str(error))
-            return
+        data = receive(self._socket, _READ, self._lost, ended="it closed the connection")
         if not data:
-            self._lost("it closed the connection")
             return
         self._input += data
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pykeepalived.runtime.control_shapes import Explained
+from pykeepalived.runtime.control_shapes_explain import Explained
 from pykeepalived.runtime.requests.drain import ServerName, ServiceName
 from pykeepalived.runtime.requests.row import RequestRow, hand_over
 

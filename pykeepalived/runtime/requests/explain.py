@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 
 from pykeepalived.runtime.control import Answer
-from pykeepalived.runtime.control_shapes import Explained
+from pykeepalived.runtime.control_shapes_explain import Explained
 from pykeepalived.runtime.requests.row import Desk, RequestRow, hand_over
 
 

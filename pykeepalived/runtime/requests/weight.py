@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from pykeepalived.runtime.control_shapes import Explained
+from pykeepalived.runtime.control_shapes_explain import Explained
 from pykeepalived.runtime.requests.drain import ServerName, ServiceName
 from pykeepalived.runtime.requests.row import RequestRow, hand_over
 
