@@ -289,15 +289,15 @@ class ServerBuilder:
                 )
                 continue
             places[key] = draft
-            found[key] = self._real_server(draft, virtual, key, own, self._port(port, selector))
+            found[key] = self._real_server(draft, virtual, key, own, self._port(port or None, selector))
         return tuple(found.values())
 
     def _fitting_port(
         self, draft: Draft, port: int | None, selector: Selector, forwarding: Forwarding, label: str
     ) -> int:
-        """With direct routing and tunnels packets arrive unchanged, so the port is that of the service."""
-        if port is None or forwarding.method is ForwardingMethod.NAT:
-            return self._port(port, selector)
+        """With direct routing and tunnels packets arrive unchanged, so the port is that of the service, as with 0."""
+        if not port or forwarding.method is ForwardingMethod.NAT:
+            return self._port(port or None, selector)
         if isinstance(selector, GroupSelector):
             entries = self._group_entries(selector.name)
             wanted = {entry.port if isinstance(entry, GroupAddress) else 0 for entry in entries} or {port}

@@ -268,8 +268,13 @@ class _Printer:
             fresh = RealServer(address="", port=0, virtualhost=found.virtualhost)
             fields = ("notify_up", "notify_down", "snmp_name", "virtualhost", "smtp_alert")
             self._differing(server, fresh, name, fields)
-        if found.sorry_server is not None and found.sorry_server.inhibit:
+            if server.recovery is not None:
+                self._cannot(f"{name}: slow_start, flap_limit")
+        sorry = found.sorry_server
+        if sorry is not None and sorry.inhibit:
             self._cannot(f"{label}: sorry_server_inhibit")
+        if sorry is not None and sorry.forwarding != Forwarding(sorry.forwarding.method):
+            self._cannot(f"{label}: tunnel words of the sorry server")
 
     def _differing(self, found: Any, plain: Any, label: str, fields: Iterable[str]) -> None:
         for field in fields:

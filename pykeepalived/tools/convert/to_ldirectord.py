@@ -24,13 +24,13 @@ from pykeepalived.model import (
     RealServer,
     Selector,
     SmtpCheck,
-    TcpCheck,
     VirtualServer,
     VirtualServerGroup,
 )
-from pykeepalived.model.checks import CheckQuestion, HttpUrl
+from pykeepalived.model.checks import CheckQuestion
 from pykeepalived.tools.convert.from_ldirectord import label_of
 from pykeepalived.tools.convert.result import Notes
+from pykeepalived.tools.convert.unsaid import unsaid_of_check, unsaid_of_timing
 
 _MOST_OF_A_GROUP: Final = 1024
 replace = msgspec.structs.replace
@@ -73,9 +73,23 @@ def _between(entry: GroupAddress) -> Iterator[str]:
 
 
 def _service(found: VirtualServer, notes: Notes) -> VirtualServer:
-    return replace(
-        found, alpha=True, real_servers=tuple(_server(server, found, notes) for server in found.real_servers)
-    )
+    servers = tuple(_server(server, found, notes) for server in found.real_servers)
+    return replace(found, alpha=True, real_servers=servers, virtualhost=_virtualhost(found, servers, notes))
+
+
+def _virtualhost(found: VirtualServer, servers: tuple[RealServer, ...], notes: Notes) -> str | None:
+    """A section has one name for all of its HTTP checks."""
+    asked = {
+        spec.question.virtualhost or server.virtualhost or found.virtualhost
+        for server in servers
+        for spec in server.checkers[:1]
+        if isinstance(spec.question, NegotiateCheck) and spec.question.service in ("http", "https")
+    }
+    if len(asked) == 1:
+        return asked.pop()
+    for name in sorted(name for name in asked if name not in (None, found.virtualhost)):
+        notes.add(f"{label_of(found)}: virtualhost {name} of some of the checks only")
+    return found.virtualhost
 
 
 def _server(found: RealServer, service: VirtualServer, notes: Notes) -> RealServer:
@@ -88,8 +102,8 @@ def _server(found: RealServer, service: VirtualServer, notes: Notes) -> RealServ
 
 def _spec(spec: CheckerSpec, server: RealServer, service: VirtualServer, notes: Notes) -> CheckerSpec:
     timing = spec.timing
-    if timing.retry and timing.delay_before_retry_us != timing.delay_loop_us:
-        notes.add(f"{label_of(service)}: delay_before_retry: a retry comes after the interval")
+    for what in (*unsaid_of_timing(timing), *unsaid_of_check(spec.question)):
+        notes.add(f"{label_of(service)}: {what}")
     return CheckerSpec(
         question=_question(spec.question, server, service, notes),
         timing=replace(timing, alpha=True, first_failure_counts=False, warmup_us=0,
@@ -111,13 +125,8 @@ def _question(found: CheckQuestion, server: RealServer, service: VirtualServer, 
         )
     if isinstance(found, MiscCheck):
         return _external(found, server, service, label, notes)
-    if isinstance(found, TcpCheck | PingCheck | NegotiateCheck | ExternalCheck):
-        for name, given in (
-            ("bindto", found.socket.bind_address), ("bind_if", found.socket.bind_interface),
-            ("bind_port", found.socket.bind_port), ("fwmark", found.socket.fwmark),
-        ) if not isinstance(found, ExternalCheck) else ():  # fmt: skip
-            if given:
-                notes.add(f"{label}: {name} of a check has no equivalent")
+    if isinstance(found, PingCheck) and found.socket.address != server.address:
+        notes.add(f"{label}: the check of {server.address} pings {found.socket.address}")
     return found
 
 
@@ -141,12 +150,6 @@ def _http(found: HttpCheck, label: str, notes: Notes) -> NegotiateCheck:
     url = found.urls[0]
     if len(found.urls) > 1:
         notes.add(f"{label}: only the first of {len(found.urls)} urls is asked for")
-    if found.protocol == "2":
-        notes.add(f"{label}: http_protocol 2 has no equivalent: HTTP/1 is spoken")
-    plain = HttpUrl(path=url.path)
-    for name in ("digest", "status_codes", "regex_no_match", "regex_options", "regex_min_offset", "regex_max_offset"):
-        if getattr(url, name) != getattr(plain, name):
-            notes.add(f"{label}: {name.replace('_codes', '_code')} of {url.path} has no equivalent")
     return NegotiateCheck(
         socket=found.socket,
         service="https" if found.tls else "http",

@@ -358,6 +358,12 @@ def test_service_details(read) -> None:  # type: ignore[no-untyped-def]
     assert two.forwarding == Forwarding(ForwardingMethod.TUN, TunnelType.GUE, 6080, "csum")
 
 
+@pytest.mark.parametrize("kind", ["NAT", "DR"])
+def test_port_0_of_a_real_server_is_the_port_of_the_service(read, kind: str) -> None:  # type: ignore[no-untyped-def]
+    found = service(result := read(SERVICE.replace("NAT", kind).format(" real_server 10.0.1.1 0 {\n }\n")))
+    assert (found.real_servers[0].port, ids(result)) == (80, [])
+
+
 def test_a_mark_is_one_service_for_each_family_of_its_servers(read) -> None:  # type: ignore[no-untyped-def]
     mark = "virtual_server fwmark 80 {{\n lb_algo rr\n lb_kind DR\n real_server {} 0 {{\n }}\n}}\n"
     result = read(mark.format("10.0.0.1") + mark.format("2001:db8::1") + mark.format("10.0.0.2"))
