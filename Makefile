@@ -12,6 +12,7 @@
 # make chaos [KILLS=200]                            kills at random moments under supervision and traffic: 20 minutes
 # make soak [SECONDS=600]                           ten reloads a second for ten minutes: adverts, connections, memory, state
 # make simulate [HOURS=100] [SEED=N]                clusters, and directors, in virtual time, then planted faults: 8 minutes
+# make mutate [ONLY='vrrp.hearing …'] [SAMPLE=N]    small faults in every line of the cores: what the simulator misses: an hour
 # make page-check                                  the status page in Chromium: axe-core, 360 pixels, pictures: 2 minutes
 # make alerts-check                                our alerts and dashboard under Prometheus's promtool: a minute
 # make site                                        the documentation as a site, in build/site
@@ -168,6 +169,11 @@ simulate: $(VENV)/.dev
 	@echo 'clusters of routers, then directors with servers, in virtual time: a minute of CPU time or two for each 100 hours; then each planted fault, 5 minutes'
 	$(BIN)/python -m tests.simulation --hours $(or $(HOURS),100) --seed $(or $(SEED),0)
 	$(BIN)/python -m tests.simulation --faults
+
+.PHONY: mutate
+mutate: $(VENV)/.dev
+	@echo 'thousands of small faults in the cores, each against the simulator: about an hour and a half without SAMPLE or ONLY'
+	$(BIN)/python -m tests.simulation.mutants $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE))
 
 .PHONY: page-check alerts-check site docs-check
 page-check: packages-test

@@ -6,7 +6,8 @@
     any ── neighbour AdminDown ──► Down (3)              any ── taken out of the file ──► AdminDown (7)
 
 A session that is not Up sends at most once in `idle_tx`; every pause is cut by 10 to 25 per cent, which fits a
-multiplier of 1, too (section 6.8.7). A change of state is sent at once.
+multiplier of 1, too (section 6.8.7). A change of state is sent at once, but not more than ten in a second: where a
+network doubles and reorders packets, two sessions that answer each change with one of their own would never stop.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from pykeepalived.bfd.packet import (
     diagnostic_words,
 )
 from pykeepalived.model.bfd import BfdInstance
-from pykeepalived.units import MILLISECOND_US
+from pykeepalived.units import MILLISECOND_US, SECOND_US
 
 _CUT_LEAST = 0.10
 _CUT_MOST = 0.25
+#: Changes of state that are sent at once within a second; later ones wait for the timer.
+_HURRIES_PER_S = 10
 
 
 class Session:
@@ -61,6 +64,8 @@ class Session:
         self.last_change_us = now_us
         self.told_up = False
         """What trackers go by. A neighbour that is taken down on purpose has not failed (RFC 5882 section 4.2)."""
+        self._hurries = 0
+        self._hurries_until_us = now_us
         self.sent = self.received = self.times_up = self.times_expired = 0
         self.queued_us: int | None = None
         """Where it stands in the heap."""
@@ -178,9 +183,20 @@ class Session:
             self._wish(self.config.idle_tx_us, self.required_rx_us)
             if self.remote_state is not State.ADMIN_DOWN:
                 self._tell(False, actions)
-        if self._may_send():
+        if not self._may_send():
+            return
+        if self._may_hurry(now_us):
             self._send(actions)
             self._schedule(now_us)
+        else:
+            self._hasten(now_us)
+
+    def _may_hurry(self, now_us: int) -> bool:
+        """A second begins with the first change in it."""
+        if now_us >= self._hurries_until_us:
+            self._hurries, self._hurries_until_us = 0, now_us + SECOND_US
+        self._hurries += 1
+        return self._hurries <= _HURRIES_PER_S
 
     def _tell(self, up: bool, actions: list[Action]) -> None:
         if up is not self.told_up:

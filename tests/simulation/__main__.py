@@ -1,8 +1,9 @@
 """`make simulate [HOURS=H] [SEED=N]`: so many simulated hours from this seed on; then every planted fault.
 
     python -m tests.simulation --hours 100 [--seed N]      usual clusters (three routers, one instance) until so much
-                                                           time is over, then clusters of all kinds, then directors
-    python -m tests.simulation --only KIND                 `usual`, `clusters` or `directors` alone
+                                                           time is over, then clusters of all kinds, then directors,
+                                                           then BFD sessions (a fiftieth of the time)
+    python -m tests.simulation --only KIND                 `usual`, `clusters`, `directors` or `sessions` alone
     python -m tests.simulation --faults                    each planted fault must be found
     python -m tests.simulation --fault NAME [--seeds N]    one of them, in this process: exit code 0 when it is found
 
@@ -22,18 +23,24 @@ from typing import Any
 from tests.simulation.faults import FAULTS, plant
 from tests.simulation.faults_lvs import LVS_FAULTS
 
-KINDS = ("usual", "clusters", "directors")
+KINDS = ("usual", "clusters", "directors", "sessions")
+#: A session of 10 ms has a hundred events where an instance has one.
+SHARE = {"sessions": 0.02}
 _SEEDS = 400
 _FAULT_LIMIT_S = 300
 
 
 def trial_of(kind: str, seed: int) -> Any:
-    """A cluster of VRRP routers (`usual`: three with one instance), or a director with its servers."""
+    """A cluster of VRRP routers (`usual`: three with one instance), a director with its servers, or BFD sessions."""
     if kind in {"clusters", "usual"}:
         from tests.simulation.cluster import USUAL  # noqa: PLC0415
         from tests.simulation.plan import Trial  # noqa: PLC0415
 
         return Trial(seed, USUAL if kind == "usual" else None)
+    if kind == "sessions":
+        from tests.simulation.sessions import SessionTrial  # noqa: PLC0415
+
+        return SessionTrial(seed)
     from tests.simulation.farm import FarmTrial  # noqa: PLC0415
 
     return FarmTrial(seed)
@@ -109,7 +116,7 @@ def main() -> int:
     if chosen.faults:
         return find_all(chosen.seeds)
     kinds = (chosen.only,) if chosen.only else KINDS
-    return max([play(kind, chosen.seed, chosen.hours) for kind in kinds])
+    return max([play(kind, chosen.seed, chosen.hours * SHARE.get(kind, 1)) for kind in kinds])
 
 
 sys.exit(main())

@@ -90,6 +90,7 @@ def _words(chance: random.Random) -> dict[str, Any]:
         "garp": garp if some else GarpSettings(),
         "lower_prio_no_advert": some and chance.random() < 0.3,
         "higher_prio_send_advert": chance.choice((None, True, False)) if some else None,
+        "skip_check_adv_addr": some and chance.random() < 0.5,
         "notify_priority_changes": chance.random() < 0.3,
     }
 
@@ -189,6 +190,7 @@ def cluster(seed: int, shape: Shape) -> list[Config]:
     if shape.plain:
         words |= {"version": 3, "advert_interval_us": SECOND_US, "auth_hmac": None}
         scripts, tracked, tops = (), {}, {}
+    mixed = version == 3 and not shape.plain and chance.random() < 0.25
     owner = not grouped and distinct and not tracked and not shape.plain and chance.random() < 0.2
     configs = []
     for number in range(shape.routers):
@@ -200,7 +202,7 @@ def cluster(seed: int, shape: Shape) -> list[Config]:
                 priority=255 if owner and number == item == 0 else _rank(ranks, number, 0 if grouped else item),
                 initial_state=begins if number == 0 else VrrpState.BACKUP,
                 addresses=(VirtualAddress(prefix=IpPrefix(f"10.1.{item}.1", 24)),),
-                **words,
+                **(words | {"advert_interval_us": _INTERVALS_US[number % 3]} if mixed else words),
                 **({} if shape.plain else _words(chance)),
                 **({} if grouped else tracked),
             )

@@ -127,11 +127,12 @@ class Trial:
             # The members' timers do not run out at one instant; the last one decides.
             patience_us += (item.down_timer_adverts + 1) * self._interval_us()
         best = max(others)
+        mixed = len({config.instances[0].advert_interval_us for config in self.configs}) > 1
         near_us = self._skew_us(255)
         seen_before = dict(world.entries)
         world.run(world.now_us + patience_us)
         for each in world.machines:
-            if each is machine or not each.alive or self.configs[0].sync_groups:
+            if each is machine or not each.alive or mixed or self.configs[0].sync_groups:
                 continue
             behind_us = (best - each.router.status()[0].effective_priority) * near_us
             key = (each.number, item.name)
@@ -153,7 +154,7 @@ class Trial:
         return lambda: action(machine)
 
     def _interval_us(self) -> int:
-        return max(advert_interval_us(item) for item in self.configs[0].instances)
+        return max(advert_interval_us(item) for config in self.configs for item in config.instances)
 
     def _settle_us(self) -> int:
         item = self.configs[0].instances[0]

@@ -105,6 +105,9 @@ class Second:
                     self._judge(now_us)
 
     def _judge(self, now_us: int, only: list[One] | None = None) -> None:
+        for one in self.ones.values():
+            if one.item.name not in self.known.tentative:
+                one.own_address = self.known.sources.get(one.item.name)
         done: set[str] = set()
         for one in list(self.ones.values()) if only is None else only:
             group = one.group
@@ -146,6 +149,8 @@ class Second:
         for name, up in event.scripts.items():
             if name in self.known.scripts:
                 self.known.scripts[name].resume(up)
+        for one in self.ones.values():
+            one.own_address = self.known.sources.get(one.item.name)
         self._go_on(event, now_us)
         for one in self.ones.values():
             if one.state is INIT:
@@ -172,13 +177,16 @@ class Second:
             if state is BACKUP:
                 one.timer_us = now_us + one.down_us()
             else:
-                one.said += [("advert", one.priority), ("add",)]
+                one.master, one.master_priority = one.own_address, one.priority
+                one.advert(one.priority)
+                one.said.append(("add",))
                 one.timer_us = now_us + wire_us(one.item)
 
     def _stop(self) -> None:
         for one in self.ones.values():
             if one.state is MASTER:
-                one.said += [("advert", 0), ("remove",)]
+                one.advert(0)
+                one.said.append(("remove",))
             one.tell("STOP")
             one.state, one.timer_us = STOP, None
             one.again_us = one.refresh_us = one.against_us = None
@@ -224,7 +232,8 @@ class Second:
         before, gone = self.ones, [one for name, one in self.ones.items() if name not in wanted]
         for one in gone:
             if one.state is MASTER:
-                one.said += [("advert", 0), ("remove",)]
+                one.advert(0)
+                one.said.append(("remove",))
             one.tell("FAULT")
             self.leaving[one.item.name] = one.said
         fresh: list[One] = []
@@ -272,7 +281,7 @@ class Second:
         follows_another = one.interval_us != wire_us(old)
         one.item = item
         if one.state is MASTER:
-            one.said.append(("advert", one.priority))
+            one.advert(one.priority)
             if (old.garp.refresh_us, old.garp.refresh_repeat) != (item.garp.refresh_us, item.garp.refresh_repeat):
                 refreshes = item.garp.refresh_us and item.garp.refresh_repeat
                 one.refresh_us = now_us + item.garp.refresh_us if refreshes else None

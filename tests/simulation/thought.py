@@ -41,6 +41,12 @@ class One:
         self.again_us: int | None = None
         self.refresh_us: int | None = None
         self.against_us: int | None = None
+        self.own_address: str | None = None
+        self.master: str | None = None
+        self.master_priority = 0
+        self.duel_us = 0
+        self.heard = self.goodbyes_heard = self.sent = self.goodbyes_sent = self.led = self.left = 0
+        self.duels = self.other_lists = 0
         self.due_us = NEVER_US
         self.answers_until_us = -1
         self.answers = 0
@@ -63,6 +69,11 @@ class One:
                 due_us = at_us
         self.due_us = due_us
 
+    def facts(self) -> tuple[object, ...]:
+        """What status and counters must show."""
+        counts = (self.heard, self.goodbyes_heard, self.sent, self.goodbyes_sent, self.led, self.left)
+        return (self.master, self.master_priority, *counts, self.duels, self.other_lists)
+
     # ── transitions ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _turn(self, state: VrrpState, now_us: int) -> VrrpState:
@@ -75,7 +86,10 @@ class One:
         self.wants_to_lead = True
         self.interval_us = wire_us(self.item)
         self.timer_us = now_us + self.interval_us
-        self.said += [("advert", self.priority), ("add",)]
+        self.led += 1
+        self.master, self.master_priority = self.own_address, self.priority
+        self.advert(self.priority)
+        self.said.append(("add",))
         garp = self.item.garp
         self.again_us = now_us + garp.delay_us if garp.delay_us and garp.repeat else None
         self.refresh_us = now_us + garp.refresh_us if garp.refresh_us and garp.refresh_repeat else None
@@ -100,8 +114,11 @@ class One:
 
     def _let_go(self, before: VrrpState, goodbye: bool) -> None:
         if before is MASTER:
+            self.left += 1
+            if self.master == self.own_address:
+                self.master = None
             if goodbye:
-                self.said.append(("advert", 0))
+                self.advert(0)
             self.said.append(("remove",))
 
     def _first_wait_us(self, before: VrrpState) -> int:
@@ -114,6 +131,11 @@ class One:
             if before is FAULT and owner:
                 return self.interval_us + self.skew_us()
         return self.down_us()
+
+    def advert(self, priority: int) -> None:
+        self.sent += 1
+        self.goodbyes_sent += priority == 0
+        self.said.append(("advert", priority))
 
     def tell(self, state: str) -> None:
         self.said.append(("notify", state, self.priority))
@@ -144,11 +166,12 @@ class One:
             if self.group:
                 self.group.follow(self, now_us)
             return
-        self.said.append(("advert", self.priority))
+        self.advert(self.priority)
         self.timer_us = self.timer_us + interval_us if self.timer_us + interval_us > now_us else now_us + interval_us
 
     def _silence(self, now_us: int) -> None:
         if self.held:
+            self.master = None
             self.timer_us = now_us + self.down_us()
             return
         self.wants_to_lead = True
@@ -174,13 +197,16 @@ class One:
     # ── elections (6.4.2 and 6.4.3) ───────────────────────────────────────────────────────────────────────────────
 
     def hear(self, advert: events.Advert, own: bytes, source: bytes, now_us: int) -> None:
+        self.heard += 1
+        self.goodbyes_heard += advert.priority == 0
+        if self.state in (BACKUP, MASTER):
+            self._compare_lists(advert)
         if self.state is BACKUP:
             if advert.priority == 0:
                 self.timer_us = max(now_us, self.earliest_us) + self.skew_us()
             elif self._believes(advert.priority, now_us):
                 self.wants_to_lead = False
-                if self.item.version == 3:
-                    self.interval_us = advert.interval_us
+                self._remember(advert)
                 self.timer_us = now_us + self.down_us()
         elif self.state is MASTER:
             self._hear_rival(advert, own, source, now_us)
@@ -206,24 +232,40 @@ class One:
         item = self.item
         if advert.priority == 0:
             if self._may_answer(now_us):
-                self.said.append(("advert", self.priority))
+                self.advert(self.priority)
                 self.timer_us = now_us + wire_us(item)
         elif (advert.priority, source) > (self.priority, own):
             if item.higher_prio_send_advert is not False:
-                self.said.append(("advert", self.priority))
-            if item.version == 3:
-                self.interval_us = advert.interval_us
+                self.advert(self.priority)
+            self._remember(advert)
             self.follow(now_us)
             if self.group is not None:
                 self.group.follow(self, now_us)
-        elif self._may_answer(now_us):
-            if not item.lower_prio_no_advert:
-                self.said.append(("advert", self.priority))
-                self.timer_us = now_us + wire_us(item)
-            for one in [self] if self.group is None else [self, *self.group.others(self)]:
-                if one.state is MASTER:
-                    one.say_against_lower(now_us)
-            self.tell("MASTER_RX_LOWER_PRI")
+        else:
+            if now_us - max(self.changed_us, self.duel_us) > 2 * wire_us(item):
+                self.duels += 1
+            self.duel_us = now_us
+            if self._may_answer(now_us):
+                self._contradict(now_us)
+
+    def _contradict(self, now_us: int) -> None:
+        if not self.item.lower_prio_no_advert:
+            self.advert(self.priority)
+            self.timer_us = now_us + wire_us(self.item)
+        for one in [self] if self.group is None else [self, *self.group.others(self)]:
+            if one.state is MASTER:
+                one.say_against_lower(now_us)
+        self.tell("MASTER_RX_LOWER_PRI")
+
+    def _remember(self, advert: events.Advert) -> None:
+        self.master, self.master_priority = advert.source, advert.priority
+        if self.item.version == 3:
+            self.interval_us = advert.interval_us
+
+    def _compare_lists(self, advert: events.Advert) -> None:
+        ours, theirs = {each.prefix.address for each in self.item.addresses}, set(advert.addresses)
+        if ours != theirs and not (self.item.skip_check_adv_addr and advert.source == self.master):
+            self.other_lists += 1
 
     def say_against_lower(self, now_us: int) -> None:
         garp = self.item.garp
@@ -244,6 +286,8 @@ class One:
         if priority == self.priority:
             return
         before_us, self.priority = self.skew_us(), priority
+        if self.state is MASTER:
+            self.master_priority = priority
         if self.state is BACKUP and self.timer_us is not None:
             self.timer_us = max(now_us, self.timer_us + self.skew_us() - before_us)
         if self.item.notify_priority_changes and self.state in (MASTER, BACKUP):

@@ -25,6 +25,7 @@ from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import VrrpState
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.facts import advert_interval_us
+from pykeepalived.vrrp.instance import Instance
 from tests.simulation.machine import Machine, packed
 
 DELAY_US = (100, 300)
@@ -66,6 +67,14 @@ def spoken(actions: tuple[events.Action, ...]) -> dict[str, list[tuple[object, .
     return found
 
 
+def shown(it: Instance) -> tuple[object, ...]:
+    """What status and counters show of an instance, in the order of `One.facts`."""
+    stats = it.stats
+    counts = (stats.advert_rcvd, stats.pri_zero_rcvd, stats.advert_sent, stats.pri_zero_sent)
+    transitions = (stats.become_master, stats.release_master, stats.second_master, stats.addr_list_err)
+    return (it.master_address, it.master_priority, *counts, *transitions)
+
+
 class Watch:
     """The invariants of a cluster, and what they have to remember."""
 
@@ -85,6 +94,8 @@ class Watch:
         self.entries: Counter[tuple[int, str]] = Counter()
         """How often each machine became MASTER of each instance."""
         self.machines = [Machine(number, config) for number, config in enumerate(configs)]
+        self.mixed = len({item.advert_interval_us for config in configs for item in config.instances}) > 1
+        """Intervals differ, so how long a master is believed depends on whom one heard last; `second` knows."""
         self._leaders: dict[int, set[int]] = {}
         self._rivals: dict[tuple[int, int, int], int] = {}
 
@@ -112,6 +123,8 @@ class Watch:
         instances = machine.router._world.instances
         for name in names:
             it, one = instances[name], second.ones[name]
+            if actions and shown(it) != one.facts():
+                raise Broken("second", f"{machine.name} {name} shows {shown(it)}, should {one.facts()} after {event}")
             if it.timer_us != one.timer_us or it.state is not one.state or it.priority != one.priority:
                 found = (it.state.name, it.priority, it.timer_us)
                 text = f"is {found}, should be {(one.state.name, one.priority, one.timer_us)} at {self.now_us}"
@@ -174,7 +187,7 @@ class Watch:
             raise Broken("entrance", f"{machine.name} {name}: advert {said}, addresses {taken}, announced {shown}")
         at_us, belief_us = machine.heard.pop(name, (0, 0))
         config, alone = machine.instances[name], name not in machine.grouped
-        if config.priority == 255 or config.initial_state is VrrpState.MASTER:
+        if self.mixed or config.priority == 255 or config.initial_state is VrrpState.MASTER:
             return
         down_us = config.down_timer_adverts * advert_interval_us(config)
         if belief_us and alone and self.now_us - at_us < belief_us:

@@ -1,0 +1,36 @@
+"""The short form of `make simulate` for BFD sessions."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.simulation.sessions import FAULT_KINDS, SessionTrial
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nothing_is_broken(seed: int) -> None:
+    SessionTrial(seed, 30).run()
+
+
+@pytest.mark.parametrize("seed", [14, 19])
+def test_a_network_that_doubles_and_reorders_starts_no_storm(seed: int) -> None:
+    """Each change of state was answered with one of the other's, thousands in a second, and never stopped."""
+    trial = SessionTrial(seed, 60)
+    trial.run()
+    assert trial.done["fault doubling"] or trial.done["fault slow"]
+
+
+def test_a_seed_decides_everything() -> None:
+    one, two = SessionTrial(3, 30).run(), SessionTrial(3, 30).run()
+    assert (one.story, one.events, one.done) == (two.story, two.events, two.done)
+    assert one.story
+
+
+def test_every_kind_of_fault_occurs() -> None:
+    done: Counter[str] = Counter()
+    for seed in range(100, 112):
+        done += SessionTrial(seed, 30).run().done
+    assert {f"fault {name}" for name in FAULT_KINDS} <= set(done)
+    assert {"Open", "Close", "Send", "Changed"} <= set(done)
