@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import posixpath
 import stat
-from typing import Final
+from typing import Final, NamedTuple
 
 from pykeepalived.diagnostics import ExitClass
 from pykeepalived.dialects.keepalived.context import Context
 from pykeepalived.dialects.keepalived.drafts import Draft, RawScript
-from pykeepalived.dialects.keepalived.host import may_execute
+from pykeepalived.dialects.keepalived.host import FileFacts, may_execute
 from pykeepalived.model import Script, User
 from pykeepalived.syntax import Statement
 
@@ -187,9 +187,9 @@ class Scripts:
             if weak is not None:
                 self._context.error(
                     "script-unsafe",
-                    f"`{path}` runs as root and others may change `{weak}`, it is left out",
+                    f"`{path}` runs as root and others may change `{weak.part}` ({weak.reason}), it is left out",
                     statement,
-                    help=f"chown root {weak}; chmod go-w {weak}",
+                    help=weak.help,
                     exit_class=exit_class,
                 )
                 return None
@@ -233,25 +233,45 @@ class Scripts:
                 return path
         return None
 
-    def _weak_part(self, path: str) -> str | None:
+    def _weak_part(self, path: str) -> WeakPart | None:
         """The first part of the written or of the real path that others than root could change."""
         host = self._context.host
         absolute = posixpath.normpath(posixpath.join("/", path))
         paths = [absolute]
         try:
             paths.append(host.real_path(path))
-        except (OSError, ValueError):
-            return path
+        except (OSError, ValueError) as error:
+            return WeakPart(path, f"it cannot be followed: {error}")
         for whole in paths:
             parts = whole.strip("/").split("/")
             for count in range(len(parts) + 1):
                 part = "/" + "/".join(parts[:count])
                 try:
                     facts = host.file(part)
-                except OSError:
-                    return part
-                writable = facts.mode & stat.S_IWOTH or (facts.mode & stat.S_IWGRP and facts.gid != 0)
-                sticky = stat.S_ISDIR(facts.mode) and facts.mode & stat.S_ISVTX
-                if facts.uid != 0 or (writable and not sticky):
-                    return part
+                except OSError as error:
+                    return WeakPart(part, f"it cannot be looked at: {error.strerror or error}")
+                if (weak := weakness(part, facts)) is not None:
+                    return weak
         return None
+
+
+class WeakPart(NamedTuple):
+    """A part of a path that others than root could change."""
+
+    part: str
+    reason: str
+    help: str | None = None
+
+
+def weakness(part: str, facts: FileFacts) -> WeakPart | None:
+    """Whom a file or directory lets change it besides root: its owner, its group, everybody."""
+    mode = f"mode {stat.S_IMODE(facts.mode):04o}"
+    if facts.uid != 0:
+        return WeakPart(part, f"it belongs to uid {facts.uid}, {mode}", f"chown root {part}")
+    if stat.S_ISDIR(facts.mode) and facts.mode & stat.S_ISVTX:
+        return None
+    if facts.mode & stat.S_IWOTH:
+        return WeakPart(part, f"{mode}: everybody may write", f"chmod go-w {part}")
+    if facts.mode & stat.S_IWGRP and facts.gid != 0:
+        return WeakPart(part, f"{mode}: its group, gid {facts.gid}, may write", f"chmod g-w {part}")
+    return None

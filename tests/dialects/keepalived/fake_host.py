@@ -26,6 +26,11 @@ FILES = {
     "/usr/bin/of-nobody": FileFacts(0o100755, 65534, 65534),
     "/usr/bin/set-uid": FileFacts(0o104757, 0, 0),
     "/tmp/pykeepalived-test-unsafe.sh": FileFacts(0o100777, 0, 0),
+    "/share": FileFacts(0o040777, 0, 0),
+    "/share/script": _PROGRAM,
+    "/home": _DIRECTORY,
+    "/home/ann": FileFacts(0o040755, 1000, 1000),
+    "/home/ann/script": _PROGRAM,
     "/usr/bin/private": FileFacts(0o100700, 0, 0),
 }
 

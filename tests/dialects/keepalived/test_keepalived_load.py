@@ -212,15 +212,22 @@ def test_a_program_without_path_is_searched(read) -> None:  # type: ignore[no-un
 
 
 @pytest.mark.parametrize(
-    ("path", "weak"),
-    [("/usr/bin/loose", "/usr/bin/loose"), ("/usr/bin/group-writable", "/usr/bin/group-writable"),
-     ("/usr/bin/of-nobody", "/usr/bin/of-nobody")],
-)  # fmt: skip
-def test_what_others_may_change_does_not_run_as_root(read, path: str, weak: str) -> None:  # type: ignore[no-untyped-def]
+    ("path", "weak", "reason"),
+    [
+        ("/usr/bin/loose", "/usr/bin/loose", "mode 0777: everybody may write"),
+        ("/usr/bin/group-writable", "/usr/bin/group-writable", "mode 0775: its group, gid 50, may write"),
+        ("/usr/bin/of-nobody", "/usr/bin/of-nobody", "it belongs to uid 65534, mode 0755"),
+        ("/share/script", "/share", "mode 0777: everybody may write"),
+        ("/home/ann/script", "/home/ann", "it belongs to uid 1000, mode 0755"),
+    ],
+)
+def test_what_others_may_change_does_not_run_as_root(  # type: ignore[no-untyped-def]
+    read, path: str, weak: str, reason: str
+) -> None:
     result = read(SECURE + INSTANCE.format(f" notify {path}"))
     assert instance(result).notify is None
     (item,) = result.findings.items
-    assert item.id == "script-unsafe" and f"`{weak}`" in item.message
+    assert item.id == "script-unsafe" and f"others may change `{weak}` ({reason})" in item.message
     # keepalived's -t looks at the rights of vrrp_scripts only.
     assert result.exit_class is ExitClass.NONE
 
