@@ -30,7 +30,6 @@ DIFFERENCES = {
     "empty-track-group": "2.4.3 reports it, 2.2.7 says nothing",
     "preempt-after-sync-alone": "the word is ours, and 2.2.7 does not know it",
     "slow-start-of-one": "the word is ours, and 2.2.7 does not know it",
-    "grpc-tls-words": "the words are ours, and 2.2.7 does not know them",
     "hmac-key-files": "2.2.7 knows no HMAC; 2.4.3 has exit code 6 where others may read the key",
 }
 
