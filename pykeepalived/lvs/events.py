@@ -114,6 +114,8 @@ class ServerLeft(msgspec.Struct, frozen=True):
     alive: bool
     effect: Effect = Effect.REMOVED
     """REMOVED, or NONE when it was not in the table."""
+    with_service: bool = False
+    """Its virtual server leaves, too."""
 
 
 class DestinationPurged(msgspec.Struct, frozen=True):

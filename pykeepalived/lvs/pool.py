@@ -240,7 +240,7 @@ class Pool:
         weight = self.weight
         for health in self.servers:
             effect = Effect.NONE if self.table_weight(health) is None else Effect.REMOVED
-            events.append(ServerLeft(self.service, health.server, cause, health.alive, effect))
+            events.append(ServerLeft(self.service, health.server, cause, health.alive, effect, with_service=True))
         events.append(ServiceRemoved(self.service, cause, self.quorum_up, weight))
         return events
 

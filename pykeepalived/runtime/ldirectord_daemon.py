@@ -200,7 +200,9 @@ class Daemon:
         path = self._instance.shown
         found = self._watch.look()
         if found == "missing":
-            self._log.info(f"Warning: configuration file '{path}' is missing, the one in use stays")
+            self._log.info(
+                f"Warning [{os.getpid()}]: can not open file {path} for checking: the configuration in use stays"
+            )
         if found != "changed":
             return
         self._log.info(f"Configuration file '{path}' has changed on disk")

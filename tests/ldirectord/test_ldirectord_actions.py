@@ -154,7 +154,7 @@ def test_a_missing_file_harms_nobody(room: Room, config: Path) -> None:
     assert room.ldirectord(f"{name}.not", "start") == (1, "", f"Config file {name}.not not found\n")
     pid = started(room, config)
     config.unlink()
-    wait_for(lambda: any("is missing, the one in use stays" in line for line in room.log()), "the warning")
+    wait_for(lambda: any("can not open file" in line for line in room.log()), "the warning")
     assert room.ldirectord(name, "reload")[0] == 1
     assert room.ldirectord(name, "status")[0] == 0
     assert pid_of(room) == pid

@@ -16,6 +16,8 @@ from pykeepalived.model import (
     AddressSelector,
     CheckerSpec,
     Family,
+    Forwarding,
+    ForwardingMethod,
     FwmarkSelector,
     OnCheck,
     Protocol,
@@ -29,6 +31,9 @@ from pykeepalived.runtime.ldirectord_log import LdirectordLog, Output
 from pykeepalived.runtime.ldirectord_reload import BackgroundReader, FileWatch, Reading, read
 
 REAL = RealServer(address="10.0.0.2", port=81, weight=3)
+ROUTED = Forwarding(ForwardingMethod.DR)
+#: A server whose port of the file is not the one to which the kernel forwards.
+GATE = RealServer(address="10.0.0.3", port=81, forwarding=ROUTED)
 SORRY = SorryServer(address="127.0.0.1", port=80)
 SPEC = CheckerSpec(question=OnCheck())
 WEB = ServiceRef(VirtualServer(selector=AddressSelector("10.0.0.1", 80), protocol=Protocol.TCP, fallback_command="/x"))
@@ -74,6 +79,26 @@ ADDED, RESTORED, REMOVED, QUIESCED, NONE = (
         (ev.ServerDown(WEB, REAL, CHECK, NONE), []),
         (ev.ServerLeft(WEB, REAL, STOP, True), ["Purged real server (stop): 10.0.0.2:81 (10.0.0.1:80)"]),
         (ev.ServerLeft(WEB, REAL, STOP, False, NONE), []),
+        (
+            ev.ServerLeft(WEB, REAL, STOP, True, with_service=True),
+            ["Purged real server (stop): 10.0.0.2:81 (10.0.0.1:80)"],
+        ),
+        (ev.ServerLeft(WEB, REAL, RELOAD, True, with_service=True), []),
+        (ev.ServerLeft(WEB, GATE, STOP, True), ["Purged real server (stop): 10.0.0.3:81 (10.0.0.1:80)"]),
+        (ev.ServerLeft(WEB, GATE, RELOAD, True), ["Purged real server (start): 10.0.0.3:80 (10.0.0.1:80)"]),
+        (
+            ev.ServerDown(WEB, GATE, CHECK, REMOVED),
+            ["Deleted real server: 10.0.0.3:80 mapped from 10.0.0.3:81 (10.0.0.1:80)"],
+        ),
+        (
+            ev.ServerDown(WEB, GATE, CHECK, QUIESCED),
+            ["Quiescent real server: 10.0.0.3:80 mapped from 10.0.0.3:81 (10.0.0.1:80) (Weight set to 0)"],
+        ),
+        (ev.ServerDown(MARK6, GATE, CHECK, REMOVED), ["Deleted real server: 10.0.0.3:81 (7)"]),
+        (
+            ev.SorryRemoved(WEB, SorryServer(address="127.0.0.1", port=8, forwarding=ROUTED), CHECK),
+            ["Deleted fallback server: 127.0.0.1:80 mapped from 127.0.0.1:8 (10.0.0.1:80)"],
+        ),
         (ev.DestinationPurged(WEB, "10.0.0.9", 80, START), ["Purged real server (start): 10.0.0.9:80 (10.0.0.1:80)"]),
         (
             ev.WeightChanged(WEB, REAL, 1, 3, True, RELOAD),

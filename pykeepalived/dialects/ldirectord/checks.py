@@ -119,7 +119,9 @@ def _question(
     if kind == "off":
         return OffCheck()
     if kind in {"external", "external-perl"}:
-        words = (settings.virtual_address, str(settings.virtual_port), address, str(port))
+        # Scripts get IPv6 addresses as ldirectord writes them everywhere: in brackets.
+        virtual_host, host = (f"[{each}]" if ":" in each else each for each in (settings.virtual_address, address))
+        words = (virtual_host, str(settings.virtual_port), host, str(port))
         return ExternalCheck(
             command=settings.command,
             arguments=words,

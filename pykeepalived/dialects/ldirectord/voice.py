@@ -34,7 +34,14 @@ from pykeepalived.lvs.keepalived_voice import drain_text
 from pykeepalived.lvs.names import ServiceRef
 from pykeepalived.lvs.voice import SILENCE, Level, Line, Notice, ScriptIntent
 from pykeepalived.model.common import Family, Script
-from pykeepalived.model.lvs import AddressSelector, FwmarkSelector, RealServer, SorryServer, VirtualServer
+from pykeepalived.model.lvs import (
+    AddressSelector,
+    ForwardingMethod,
+    FwmarkSelector,
+    RealServer,
+    SorryServer,
+    VirtualServer,
+)
 
 
 def endpoint(address: str, port: int) -> str:
@@ -90,6 +97,28 @@ def _named(service: ServiceRef, server: RealServer | SorryServer) -> str:
     return f"{endpoint(server.address, server.port)} ({service_name(service.server)})"
 
 
+def _kernel_port(service: ServiceRef, server: RealServer | SorryServer) -> int:
+    """The kernel forwards to the port of the virtual service, whatever the file says, unless it translates."""
+    selector = service.server.selector
+    if server.forwarding.method is ForwardingMethod.NAT or not isinstance(selector, AddressSelector):
+        return server.port
+    return selector.port
+
+
+def _named_by_kernel(service: ServiceRef, server: RealServer | SorryServer) -> str:
+    """`R (V)`, R as it stands in the kernel's table."""
+    return f"{endpoint(server.address, _kernel_port(service, server))} ({service_name(service.server)})"
+
+
+def _mapped(service: ServiceRef, server: RealServer | SorryServer) -> str:
+    """`R (V)`, or `R mapped from R (V)` where the kernel has another port than the file."""
+    port = _kernel_port(service, server)
+    if port == server.port:
+        return _named(service, server)
+    names = f"{endpoint(server.address, port)} mapped from {endpoint(server.address, server.port)}"
+    return f"{names} ({service_name(service.server)})"
+
+
 def _identified(service: ServiceRef, server: RealServer) -> str:
     """`R (ID)`."""
     return f"{endpoint(server.address, server.port)} ({service_id(service.server)})"
@@ -109,7 +138,7 @@ def _server_up(event: ServerUp) -> Notice:
 
 
 def _server_down(event: ServerDown) -> Notice:
-    name = _named(event.service, event.server)
+    name = _mapped(event.service, event.server)
     if event.cause is Cause.START:
         return SILENCE
     if event.effect is Effect.QUIESCED:
@@ -137,10 +166,13 @@ def _text(event: LvsEvent) -> str | None:
             return None if cause is Cause.START else f"Changed virtual server: {service_name(service.server)}"
         case ServiceRemoved(service, cause):
             return f"Purged virtual server ({_when(cause)}): {service_name(service.server)}"
-        case ServerLeft(service, server, cause, _, effect):
-            if effect is Effect.NONE:
+        case ServerLeft(service, server, cause, _, effect, with_service):
+            # A section that leaves the file is named alone.
+            if effect is Effect.NONE or (with_service and cause is Cause.RELOAD):
                 return None
-            return f"Purged real server ({_when(cause)}): {_named(service, server)}"
+            # At the end ldirectord names the servers of the file, before it those of the kernel's table.
+            name = _named(service, server) if cause is Cause.STOP else _named_by_kernel(service, server)
+            return f"Purged real server ({_when(cause)}): {name}"
         case DestinationPurged(service, address, port, cause):
             return f"Purged real server ({_when(cause)}): {endpoint(address, port)} ({service_name(service.server)})"
         case WeightChanged(service, server, _, new, alive):
@@ -152,7 +184,7 @@ def _text(event: LvsEvent) -> str | None:
         case SorryAdded(service, sorry):
             return f"Added fallback server: {_named(service, sorry)} (Weight set to {sorry.weight})"
         case SorryRemoved(service, sorry):
-            return f"Deleted fallback server: {_named(service, sorry)}"
+            return f"Deleted fallback server: {_mapped(service, sorry)}"
         case _:
             return _kernel_text(event)
 

@@ -155,6 +155,10 @@ def test_details_of_checks() -> None:
     mark = question("checktype=external-perl", head="virtual=7")
     assert isinstance(mark, ExternalCheck)
     assert mark.arguments == ("7", "0", "10.1.1.1", "80")
+    six = service("real6=[fd00::2]:81 masq", "checktype=external", head="virtual6=[fd00::1]:80")
+    found = six.real_servers[0].checkers[0].question
+    assert isinstance(found, ExternalCheck)
+    assert found.arguments == ("[fd00::1]", "80", "[fd00::2]", "81"), "in brackets, as ldirectord's scripts get them"
     ldap = question("service=ldap", "checktimeout=3", "negotiatetimeout=9")
     assert isinstance(ldap, NegotiateCheck)
     assert ldap.socket.timeout_us == 3 * SECOND_US
