@@ -5,7 +5,7 @@ All pass one contract test (`tests/dataplane/contract.py`) and one traffic test.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -55,7 +55,12 @@ class Dataplane(Protocol):
         """Apply in order, in as few messages as possible; a refused operation does not stop the later ones."""
         ...
 
-    def counters(self) -> dict[tuple[ServiceKey, DestinationKey], Counters]: ...
+    counts_in_parts: bool
+    """Counters of some services cost what those services cost, not what the whole table does."""
+
+    def counters(self, keys: Collection[ServiceKey] | None = None) -> dict[tuple[ServiceKey, DestinationKey], Counters]:
+        """Of all services, or of some. Raises OSError when the kernel does not tell."""
+        ...
 
     def connections(
         self, places: Iterable[tuple[ServiceKey, DestinationKey]]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -59,6 +59,7 @@ class IpvsDataplane:
     """
 
     name = "ipvs"
+    counts_in_parts = True
 
     def __init__(self) -> None:
         self._commands = Commands()
@@ -98,8 +99,9 @@ class IpvsDataplane:
                     failures.append(_failure(refused, number))
         return failures
 
-    def counters(self) -> dict[tuple[ServiceKey, DestinationKey], Counters]:
-        return {(key, kept): counters for key, _ in self._services() for kept, _, counters in self._destinations(key)}
+    def counters(self, keys: Collection[ServiceKey] | None = None) -> dict[tuple[ServiceKey, DestinationKey], Counters]:
+        services = [key for key, _ in self._services()] if keys is None else keys
+        return {(key, kept): counters for key in services for kept, _, counters in self._destinations(key)}
 
     def connections(
         self, places: Iterable[tuple[ServiceKey, DestinationKey]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from pykeepalived.dataplane import Counters, Failure
 from pykeepalived.lvs.table import (
@@ -29,6 +29,7 @@ class MemoryDataplane:
     """Behaves as IPVS does at its netlink interface, refusals included."""
 
     name = "memory"
+    counts_in_parts = True
 
     def __init__(self, schedulers: frozenset[str] = SCHEDULERS) -> None:
         self.table: Table = {}
@@ -60,8 +61,13 @@ class MemoryDataplane:
     ) -> dict[tuple[ServiceKey, DestinationKey], int]:
         return {place: self.open[place] for place in places if place in self.open}
 
-    def counters(self) -> dict[tuple[ServiceKey, DestinationKey], Counters]:
-        return {(key, kept): Counters() for key, entry in self.table.items() for kept in entry.destinations}
+    def counters(self, keys: Collection[ServiceKey] | None = None) -> dict[tuple[ServiceKey, DestinationKey], Counters]:
+        return {
+            (key, kept): Counters()
+            for key, entry in self.table.items()
+            if keys is None or key in keys
+            for kept in entry.destinations
+        }
 
     def close(self) -> None:
         pass

@@ -11,7 +11,7 @@ table that has become empty is removed; `nft_linger` and `nft_routed` tell what 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pykeepalived.dataplane import Counters, Failure
 from pykeepalived.dataplane.conntrack import Flow, forget, translated
@@ -42,6 +42,7 @@ class NftablesDataplane:
     """
 
     name = "nftables"
+    counts_in_parts = False
 
     def __init__(self, runner: Runner | None = None, options: Options | None = None) -> None:
         self._runner = WatchedRunner(runner or open_runner())
@@ -110,8 +111,10 @@ class NftablesDataplane:
                 failures += self._commit(family, keys, before, accepted)
         return failures
 
-    def counters(self) -> dict[tuple[ServiceKey, DestinationKey], Counters]:
-        return read_counters(self._runner, self._families(), self._held.table)
+    def counters(self, keys: Collection[ServiceKey] | None = None) -> dict[tuple[ServiceKey, DestinationKey], Counters]:
+        table = self._held.table
+        wanted = table if keys is None else {key: table[key] for key in keys if key in table}
+        return read_counters(self._runner, self._families(), wanted)
 
     def flush(self) -> None:
         """Remove everything of ours (lvs_flush)."""

@@ -22,6 +22,7 @@ from pykeepalived.notify.snmp.tree import Tree
 from pykeepalived.notify.webhook import Webhook
 from pykeepalived.runtime import signals
 from pykeepalived.runtime.agent_facts import FactSource
+from pykeepalived.runtime.capabilities import NET_ADMIN, lacks, of_agents, permitted
 from pykeepalived.runtime.program import FIRST_PART, Context, StatusPart
 from pykeepalived.units import SECOND_US
 
@@ -52,14 +53,21 @@ class AgentsProgram:
         self._stopped = False
         self._ended = False
         self._news = 0
+        self._rights = False
 
     # ---- Program ----
 
     def start(self, config: Config) -> None:
+        # Who is started without rights has none to get back.
+        self._rights = not lacks((NET_ADMIN,), permitted())
         self._take(config)
         self._context.ask("events", {"follow": True}, self._heard)
 
     def reload(self, config: Config) -> None:
+        if self._rights and lacks(of_agents(config.globals), permitted()):
+            self._context.log.info("Agents: the new configuration needs rights that were given up - starting again")
+            self._close()
+            return
         self._take(config)
         self._dbus.daemon_changed("VrrpReloaded")
 

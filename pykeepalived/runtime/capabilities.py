@@ -51,9 +51,17 @@ def of_bfd(settings: GlobalDefs) -> set[int]:
     return wanted
 
 
-def of_agents() -> set[int]:
-    """What the agents keep: nothing. They speak over sockets that are open to their user, and ask the parent."""
-    return set()
+def of_agents(settings: GlobalDefs) -> set[int]:
+    """What the agents keep: nothing, as they speak over sockets that are open to their user and ask the parent.
+
+    With `enable_snmp_checker` they read the table of virtual servers, which the kernel shows to NET_ADMIN alone.
+    """
+    return {NET_ADMIN} if settings.agents.enable_snmp_checker else set()
+
+
+def lacks(wanted: Collection[int], mask: int) -> bool:
+    """Whether a permitted set is without something that is wanted."""
+    return any(not mask >> number & 1 for number in wanted)
 
 
 def permitted() -> int:

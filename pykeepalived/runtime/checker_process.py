@@ -98,6 +98,7 @@ class CheckerProgram:
             tell=self._tell_all,
             show=self._show,
             dataplane=lambda: self._dataplane,
+            keys=lambda: self._claims.keys,
         )
         self._keeper: TableKeeper | None = None
         self.holds = HoldKeeper(self._pools, tell=self._tell_all, show=self._show)

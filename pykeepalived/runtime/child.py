@@ -228,7 +228,7 @@ class ChildHost:
         elif self._setup.kind is BFD:
             wanted = of_bfd(settings)
         elif self._setup.kind is AGENTS:
-            wanted = of_agents()
+            wanted = of_agents(settings)
             # Its user may be root: no program that it starts is to get back what it gives up.
             names.no_new_privileges()
         else:

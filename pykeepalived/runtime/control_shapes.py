@@ -243,6 +243,8 @@ class KernelCounter(Shape):
 
 class KernelCounters(Shape):
     counters: list[KernelCounter]
+    next: int | None = None
+    """Number of the first virtual server of the next page."""
 
 
 class Status(Identity, kw_only=True):

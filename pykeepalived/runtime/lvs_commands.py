@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -11,12 +12,13 @@ from pykeepalived.dataplane import Dataplane
 from pykeepalived.lvs.events import LvsEvent
 from pykeepalived.lvs.health import CheckHealth, ServerHealth
 from pykeepalived.lvs.pool import Pool
+from pykeepalived.lvs.table import ServiceKey
 from pykeepalived.model.lvs import Protocol
 from pykeepalived.runtime.lvs_checks import Asked
 from pykeepalived.runtime.lvs_drain import DrainKeeper, Refused, find_servers
 from pykeepalived.runtime.lvs_explain import explain_server
 
-#: Reading the kernel's counters of more would hold checks up.
+#: Reading the kernel's counters of more at a time would hold checks up.
 COUNTED_SERVERS: Final = 2000
 _PROTOCOLS: Final = {int(protocol): protocol.name.lower() for protocol in Protocol}
 
@@ -35,6 +37,7 @@ class CheckerCommands:
         tell: Callable[[Iterable[LvsEvent]], None],
         show: Callable[[Pool], None],
         dataplane: Callable[[], Dataplane | None] = lambda: None,
+        keys: Callable[[], Mapping[str, Sequence[ServiceKey]]] = dict,
     ) -> None:
         self._pools = pools
         self._drains = drains
@@ -42,6 +45,7 @@ class CheckerCommands:
         self._tell = tell
         self._show = show
         self._dataplane = dataplane
+        self._keys = keys
 
     def command(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The answer; `error` says why there is none."""
@@ -49,7 +53,7 @@ class CheckerCommands:
             if name in {"drain", "undrain", "drains"}:
                 return self._drains.command(name, arguments)
             if name == "counters":
-                return self._counters()
+                return self._counters(int(arguments.get("first", 0)), int(arguments.get("servers", COUNTED_SERVERS)))
             found = self._found(arguments)
             if name == "weight":
                 self._weigh(found, arguments.get("weight"))
@@ -61,15 +65,25 @@ class CheckerCommands:
             return {"error": str(refused)}
         return {"servers": [self._explained(pool, health) for pool, health in found]}
 
-    def _counters(self) -> dict[str, Any]:
-        """What the kernel counts, for tables that are read in a moment."""
+    def _counters(self, first: int, room: int) -> dict[str, Any]:
+        """What the kernel counts, of some services at a time."""
         dataplane = self._dataplane()
         if dataplane is None:
             return {"error": "no table is kept yet"}
-        if sum(len(pool.servers) for pool in self._pools.values()) > COUNTED_SERVERS:
-            return {"error": f"the counters of more than {COUNTED_SERVERS} real servers are not read"}
+        total = sum(len(pool.servers) for pool in self._pools.values())
+        if total > COUNTED_SERVERS and not dataplane.counts_in_parts:
+            return {"error": f"{dataplane.name}: the counters of more than {COUNTED_SERVERS} real servers are not read"}
+        keys: dict[ServiceKey, None] = {}
+        following: int | None = None
+        for number, (name, pool) in enumerate(islice(self._pools.items(), first, None), first):
+            if room <= 0:
+                following = number
+                break
+            held = self._keys().get(name, ())
+            keys.update(dict.fromkeys(held))
+            room -= max(1, len(pool.servers) * len(held))
         try:
-            found = dataplane.counters()
+            found = dataplane.counters(keys)
         except OSError as error:
             return {"error": f"the kernel does not tell its counters: {error.strerror or error}"}
         return {
@@ -81,7 +95,8 @@ class CheckerCommands:
                     **msgspec.structs.asdict(counters),
                 }
                 for (key, place), counters in sorted(found.items())
-            ]
+            ],
+            "next": following,
         }
 
     def _explained(self, pool: Pool, health: ServerHealth) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pykeepalived.runtime import control, control_shapes
+from pykeepalived.runtime import control, control_shapes, control_shapes_explain
 from pykeepalived.runtime.event_ring import EVENTS_KEPT
 from pykeepalived.runtime.requests import ROWS, RequestRow
 from pykeepalived.units import SECOND_US
@@ -24,7 +24,7 @@ from pykeepalived.units import SECOND_US
 _HEAD: Final = f"""\
 # The control socket
 
-Made by `make man` from the rows in `pykeepalived/runtime/requests` and the shapes in `control_shapes.py`; the same as
+Made by `make man` from the rows in `pykeepalived/runtime/requests` and the shapes in `control_shapes*.py`; the same as
 JSON Schema: [control.schema.json](control.schema.json).
 
 Every daemon listens on a unix stream socket, without any configuration: `/run/pykeepalived/control.sock`, for a daemon
@@ -88,8 +88,9 @@ def _schema(kind: Any) -> dict[str, Any]:
 def _shapes() -> list[type[msgspec.Struct]]:
     found = [
         item
-        for item in vars(control_shapes).values()
-        if isinstance(item, type) and issubclass(item, msgspec.Struct) and item.__module__ == control_shapes.__name__
+        for module in (control_shapes, control_shapes_explain)
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, msgspec.Struct) and item.__module__ == module.__name__
     ]
     return [item for item in found if item.__struct_fields__]
 

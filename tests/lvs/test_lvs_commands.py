@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from pykeepalived.model.lvs import AddressSelector
+from pykeepalived.runtime.control_shapes import KernelCounters
 from pykeepalived.runtime.control_shapes_explain import Explained
 from tests.lvs.stage import KEY, Backend, Stage, config, real_server, virtual_server
 
@@ -84,3 +86,27 @@ def test_names_that_mean_nothing_are_refused(stage):
             "real server" in stage.program.command("explain", {"service": service, "server": server})["error"]
             or "no virtual server" in stage.program.command("explain", {"service": service, "server": server})["error"]
         )
+
+
+def test_counters_come_in_pages_of_whole_virtual_servers(backends):
+    made = Stage()
+    try:
+        servers = [
+            virtual_server(real_server(backends[0]), selector=AddressSelector(KEY.address, port))
+            for port in (80, 81, 82)
+        ]
+        made.program.start(config(*servers))
+        ask = made.program.command
+        made.until(lambda: len(ask("counters", {}).get("counters", ())) == 3, "three virtual servers")
+        seen, first = [], 0
+        while first is not None:
+            page = ask("counters", {"first": first, "servers": 1})
+            msgspec.convert(page, KernelCounters)
+            seen += [item["service"] for item in page["counters"]]
+            assert len(page["counters"]) == 1
+            first = page["next"]
+        assert seen == [f"{KEY.address}:{port}" for port in (80, 81, 82)]
+        made.program._dataplane.counts_in_parts = False
+        assert ask("counters", {})["next"] is None
+    finally:
+        made.close()

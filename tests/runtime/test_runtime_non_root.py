@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pykeepalived.runtime.capabilities import permitted
+from pykeepalived.model.agents import AgentSettings
+from pykeepalived.model.config import GlobalDefs
+from pykeepalived.runtime.capabilities import NET_ADMIN, lacks, of_agents, permitted
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
 from tests.runtime.as_user import mask_of
 
@@ -160,3 +162,11 @@ def test_as_somebody_else_with_the_listed_rights_only(place: tuple[Lab, Namespac
         with contextlib.suppress(OSError):
             print(log.read_text())
         raise
+
+
+def test_the_agents_keep_what_their_words_need_and_no_more() -> None:
+    plain, counting = (GlobalDefs(agents=AgentSettings(enable_snmp_checker=word)) for word in (False, True))
+    assert (of_agents(plain), of_agents(counting)) == (set(), {NET_ADMIN})
+    assert not lacks(of_agents(plain), 0)
+    assert lacks(of_agents(counting), 0)
+    assert not lacks(of_agents(counting), 1 << NET_ADMIN)

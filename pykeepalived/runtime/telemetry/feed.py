@@ -131,12 +131,22 @@ class Feed:
         if following is not None and sum(len(each["servers"]) for each in services) < SERVERS_SHOWN:
             self._ask("status", {"first": following, "servers": _PAGE}, lambda body: self._page(whole, body))
         elif checker:
-            self._ask("counters", {}, lambda body: self._counted(whole, body))
+            self._count(whole, [], 0)
         else:
             self._done(Snapshot(status=whole))
 
-    def _counted(self, whole: dict[str, Any], body: dict[str, Any] | None) -> None:
-        self._done(Snapshot(status=whole, counted=(body or {}).get("counters", [])))
+    def _count(self, whole: dict[str, Any], counted: list[dict[str, Any]], first: int) -> None:
+        part = {"first": first, "servers": _PAGE}
+        self._ask("counters", part, lambda body: self._counted(whole, counted, body))
+
+    def _counted(self, whole: dict[str, Any], counted: list[dict[str, Any]], body: dict[str, Any] | None) -> None:
+        found = body or {}
+        counted += found.get("counters", [])
+        following = found.get("next")
+        if following is not None and len(counted) < SERVERS_SHOWN:
+            self._count(whole, counted, following)
+        else:
+            self._done(Snapshot(status=whole, counted=counted))
 
     def _done(self, snapshot: Snapshot | None) -> None:
         self._last, self._last_us = snapshot, self._reactor.now_us()
