@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+#: Of what should have happened and did not.
+NEVER = 1e9
 #: An even number, so that the middle one is among those that are kept.
 _KEPT = 100
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,8 +100,13 @@ def options_of(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def rounded(row: Row) -> Row:
-    """Four digits are more than any of these figures is worth, and of thousands of samples a hundred tell the rest."""
-    ours, theirs = ([float(f"{value:.4g}") for value in thinned(values)] for values in (row.ours, row.theirs))
+    """Four digits are more than any of these figures is worth, and of thousands of samples a hundred tell the rest.
+
+    JSON has no infinity.
+    """
+    ours, theirs = (
+        [float(f"{min(value, NEVER):.4g}") for value in thinned(values)] for values in (row.ours, row.theirs)
+    )
     return msgspec.structs.replace(row, ours=ours, theirs=theirs)
 
 

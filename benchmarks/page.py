@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import plots
-from common import Row
+from common import NEVER, Row
 from questions import QUESTIONS, Question
 
 #: Judged by ratio to the originals: none above, and so many at or below 1.
@@ -70,7 +70,7 @@ def judgement(book: Book) -> tuple[str, bool]:
 def figure(value: float | None) -> str:
     if value is None or math.isnan(value):
         return ""
-    if value and math.isinf(value):
+    if value >= NEVER:
         return "never"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
@@ -254,6 +254,6 @@ def _beside_peer(row: Row) -> plots.Bar | None:
 
 def _of_target(row: Row) -> plots.Bar | None:
     """Only of those that have to stay below."""
-    if not row.most or not row.ours or not all(map(math.isfinite, row.ours)):
+    if not row.most or not row.ours or max(row.ours) >= NEVER:
         return None
     return plots.Bar(row.what, row.middle / row.most, min(row.ours) / row.most, max(row.ours) / row.most, 1)

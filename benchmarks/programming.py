@@ -2,7 +2,7 @@
 
     python benchmarks/programming.py [--json FILE]
 
-Then daemons start: two that read a keepalived.conf of 2,000 real servers, and two that read an ldirectord.cf of 200,
+Then daemons start: two that read a keepalived.conf of 2,000 real servers, and two that read an ldirectord.cf of 100,
 that nobody checks: the time from the first entry in the table to the last one, looked at every 10 ms.
 
 Runs in the test kernel (about 90 seconds), in network namespaces: ours is measured from the desired table to the last
@@ -33,7 +33,7 @@ ROUNDS = 3
 #: Part of ipvsadm's time; milliseconds for one change.
 RATIO, ONE_CHANGE_MS = 0.25, 20.0
 #: Real servers of the ldirectord.cf; how many times faster than ldirectord.
-BY_DAEMON, TIMES = 200, 20.0
+BY_DAEMON, TIMES = 100, 20.0
 #: Services and real servers of each in the keepalived.conf.
 BY_KEEPALIVED = 20, 100
 _LOOK_S = 0.01

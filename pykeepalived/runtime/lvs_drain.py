@@ -96,7 +96,9 @@ class DrainKeeper:
 
     def reloaded(self) -> None:
         """A reload is done: servers that are gone are forgotten, new ones of an old name are drained as before."""
-        everybody = {_place(pool, health): (pool, health) for pool in self._pools.values() for health in pool.servers}
+        if not (self._drains.waiting or self._drains.out or self._weights):
+            return
+        everybody = {(key, *health.key): (pool, health) for key, pool in self._pools.items() for health in pool.servers}
         self._drains.keep(everybody)
         self._weights = {place: weight for place, weight in self._weights.items() if place in everybody}
         for place, (pool, health) in everybody.items():

@@ -63,7 +63,13 @@ class RecoveryKeeper:
 
     def reloaded(self) -> None:
         """A reload is done: rules may be others, servers may be gone."""
-        places = {_place(pool.service, item.server): item for pool in self._pools.values() for item in pool.servers}
+        # Most servers have no such rule: the names of all of them would be most of what a reload takes.
+        places: dict[Place, ServerHealth] = {
+            (key, *item.key): item
+            for key, pool in self._pools.items()
+            for item in pool.servers
+            if item.server.recovery is not None or item.share != WHOLE or REASON in item.holds
+        }
         self._core.keep({place for place, item in places.items() if item.server.recovery is not None})
         for place, health in places.items():
             rule = health.server.recovery

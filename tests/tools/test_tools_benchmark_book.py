@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import sys
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -151,6 +153,17 @@ def test_many_samples_are_thinned_and_their_middle_and_ends_stay(benchmarks):
     assert len(kept) == 101
     assert (kept[0], kept[50], kept[-1]) == (0, 2500, 5000)
     assert benchmarks["common"].thinned([3.0, 1.0]) == [3.0, 1.0]
+
+
+def test_what_never_happened_survives_the_file_and_is_told(benchmarks, tmp_path):
+    row_type = benchmarks["common"].Row
+    row = row_type(group="g", what="w", unit="s", ours=[float("inf")], most=30)
+    file = tmp_path / "rows.json"
+    options = argparse.Namespace(json=file, check=True)
+    assert benchmarks["common"].finish([row], options) == 1
+    (again,) = msgspec.json.decode(file.read_bytes(), type=list[row_type])
+    assert again.holds is False
+    assert benchmarks["page"].figure(again.middle) == "never"
 
 
 def test_each_question_is_a_program_with_a_row_in_the_list_of_programs(benchmarks):
