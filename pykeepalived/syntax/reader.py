@@ -13,9 +13,10 @@ from typing import Final
 import msgspec
 
 from pykeepalived.diagnostics import ExitClass, Findings, Label, Span
-from pykeepalived.syntax.folding import FoldedStatement, Folds
+from pykeepalived.syntax.folding import Block, Folds
 from pykeepalived.syntax.limits import Limits
 from pykeepalived.syntax.opener import Opener
+from pykeepalived.syntax.resolving import fold
 from pykeepalived.syntax.sequences import BadSequence, read_sequence, starts_sequence
 from pykeepalived.syntax.sources import (
     ALL_CHECKS,
@@ -119,14 +120,21 @@ class Reader:
 
     def _fold(self, top: _Open, folds: Folds) -> bool:
         """Take a whole block without a look at its lines, if one begins here."""
-        block = folds.find(top.source.text, top.offset, self.limits)
-        if block is None:
+        block = folds.find(top.source.text, top.offset, self.limits, self.variables.plain)
+        if block is None or (block.uses and not self._grow(block)):
             return False
-        head = block.text.partition("\n")[0]
-        segments = cut_plain(head)
-        assert segments is not None
-        self._tree.add(FoldedStatement(Line(top.source, top.number + 1, head), head, segments[0], block))
-        top.skip(len(block.text), block.lines)
+        line = Line(top.source, top.number + 1, block.source.partition("\n")[0])
+        self._tree.add(fold(line, block, self.variables.snapshot(name for name, _ in block.uses)))
+        top.skip(len(block.source), block.lines)
+        return True
+
+    def _grow(self, block: Block) -> bool:
+        """Count what variables add to the file; False where it is too much, which the careful way then says."""
+        lines = self._generated + max(0, block.text.count("\n") - block.lines)
+        characters = self._generated_characters + max(0, len(block.text) - len(block.source))
+        if lines > self.limits.generated_lines or characters > self.limits.generated_characters:
+            return False
+        self._generated, self._generated_characters = lines, characters
         return True
 
     # ── lines ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -165,7 +173,7 @@ class Reader:
 
     def _prepared(self, text: Mapped) -> Mapped | None:
         """Comments, escapes, trimming and the `@id` condition; None when nothing is left."""
-        text = _trimmed(_unescaped(text.part(0, code_length(text.text))))
+        text = _unescaped(text.part(0, code_length(text.text))).trimmed()
         while text.text.startswith("@"):
             head = PLAIN_WORD.findall(text.text)[0]
             rest = text.text[len(head) :].strip(_BLANKS)
@@ -173,7 +181,7 @@ class Reader:
             name = head[2:] if negated else head[1:]
             if not name or not rest or (name == self.config_id) == negated:
                 return None
-            text = _trimmed(text.part(len(head)))
+            text = text.part(len(head)).trimmed()
         return text if text.text else None
 
     def _include(self, line: Line) -> None:
@@ -231,7 +239,7 @@ class Reader:
                     if behind:
                         pending.append(self._lines_behind(line, behind, bound))
                     # A `#` that came from a variable starts a comment: keepalived-behaviour 1.2.
-                    text = _trimmed(text.part(0, code_length(text.text)))
+                    text = text.part(0, code_length(text.text)).trimmed()
                     text = self._without_undefined(line, text)
                 self._emit(line, text)
             except TooMuch as error:
@@ -290,7 +298,7 @@ class Reader:
             return
         column, end_column = whole.columns(0, length)
         span = Span(line.source.name, line.number, column + 1, end_column + 1, line.text)
-        rest = _trimmed(whole.part(length))
+        rest = whole.part(length).trimmed()
         for turn in sequence.turns:
             self._generate(len(rest.text))
 
@@ -336,12 +344,6 @@ class Reader:
 
 def _span(line: Line, column: int, text: str) -> Span:
     return Span(line.source.name, line.number, column + 1, column + 1 + max(1, len(text)), line.text)
-
-
-def _trimmed(text: Mapped) -> Mapped:
-    end = len(text.text.rstrip(_BLANKS))
-    start = len(text.text) - len(text.text.lstrip(_BLANKS))
-    return text if not start and end == len(text.text) else text.part(min(start, end), end)
 
 
 def _unescaped(text: Mapped) -> Mapped:

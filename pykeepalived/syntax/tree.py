@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pykeepalived.diagnostics import Diagnostic, ExitClass, Findings, Label, Severity, Span
 from pykeepalived.syntax.limits import Limits
 from pykeepalived.syntax.sources import Source
 from pykeepalived.syntax.words import Segment
+
+_BLANKS: Final = " \t\r\f\v"
 
 
 class Line(NamedTuple):
@@ -42,6 +44,12 @@ class Mapped:
 
     def part(self, start: int, end: int | None = None) -> Mapped:
         return Mapped(self.text[start:end], self.starts[start:end], self.ends[start:end], self.labels)
+
+    def trimmed(self) -> Mapped:
+        """Without C's blanks at both ends."""
+        end = len(self.text.rstrip(_BLANKS))
+        start = len(self.text) - len(self.text.lstrip(_BLANKS))
+        return self if not start and end == len(self.text) else self.part(min(start, end), end)
 
     def replaced(self, start: int, end: int, value: str, labels: tuple[Label, ...]) -> Mapped:
         """A piece replaced: each new character comes from the whole of the old piece."""

@@ -6,7 +6,7 @@ Values are text and are replaced where they are used: a variable inside a value 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from pykeepalived.diagnostics import Label, Span
@@ -18,19 +18,28 @@ DEFINITION: Final = token(r"\$(?P<name>[A-Za-z_]\w*)=(?P<value>.*)")
 _USE: Final = token(
     r"\$(?:(?P<bare>[A-Za-z_]\w*)(?=[ \t,)]|$)|\{(?P<braced>[A-Za-z_]\w*)(?P<rest>(?:[ \t]+[^{}]*)?)\})"
 )
+_PLAIN: Final = token(r'[^"#!$~\\\0@{}\n]*')
+_PLAIN_LINE: Final = token(r'[^"#!$~\\\0@\n]*')
 _RANDOM_TOP: Final = 32767
 
 Bound: TypeAlias = Mapping[str, tuple[list[str], tuple[Label, ...]]]
 """Variables of sequences: their lines (one) and where they got them."""
 
 
+def plain_text(lines: list[str]) -> str | None:
+    """The text of a value of which nothing but plain words and whole blocks come; None where more care is needed."""
+    wanted = _PLAIN if len(lines) == 1 else _PLAIN_LINE
+    return "\n".join(lines) if all(wanted.fullmatch(line) for line in lines) else None
+
+
 class Definition:
     """A variable: one text, or several lines, and where it was defined."""
 
-    __slots__ = ("label", "lines")
+    __slots__ = ("label", "lines", "plain")
 
     def __init__(self, lines: list[str], span: Span, name: str) -> None:
         self.lines = lines
+        self.plain = plain_text(lines)
         self.label = Label(span, f"`{name}` is defined here")
 
 
@@ -62,6 +71,18 @@ class Variables:
             return defined.lines, (defined.label,)
         predefined = self._predefined(name, rest.split())
         return ([predefined], ()) if predefined is not None else None
+
+    def plain(self, name: str) -> str | None:
+        """What stands for a variable today, where that is plain (`plain_text`) and the same each time."""
+        defined = self._defined.get(name)
+        if defined is not None:
+            return defined.plain
+        found = self._predefined(name, []) if name != "_RANDOM" else None
+        return plain_text([found]) if found is not None else None
+
+    def snapshot(self, names: Iterable[str]) -> Bound:
+        """What the variables are now."""
+        return {name: found for name in names if (found := self._value(name, "")) is not None}
 
     def _predefined(self, name: str, words: list[str]) -> str | None:
         fixed = {"_PWD": self.directory, "_INSTANCE": self._config_id, "_HASH": "#", "_BANG": "!"}

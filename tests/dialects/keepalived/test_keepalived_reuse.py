@@ -260,3 +260,90 @@ def test_scripts_that_change_between_loads(tmp_path: Path, monkeypatch: pytest.M
     other.accounts["nobody"] = User("nobody", 4000, 4000)
     changed = _same(path, memory, other).config
     assert changed.virtual_servers[7] != first.virtual_servers[7]
+
+
+WITH_VARIABLES = """$KIND=NAT
+$NET=10.1
+$CHECK= \\
+    TCP_CHECK { \\
+        connect_timeout $LIMIT \\
+        retry 1 \\
+    }
+$PLAIN= \\
+    TCP_CHECK { \\
+        connect_timeout 4 \\
+    }
+$LIMIT=3
+$EMPTY=
+virtual_server 10.0.1.1 80 {
+    lb_algo rr
+    lb_kind $KIND
+    protocol TCP
+    real_server ${NET}.1.1 80 {  # $NET
+        weight 2 $EMPTY
+        $PLAIN
+    }
+    real_server ${NET}.1.2 80 {
+        $CHECK
+    }
+}
+$V=2
+virtual_server 10.0.${V}.1 $PORT {
+    lb_algo rr
+    lb_kind ${KIND}
+    protocol TCP
+    virtualhost "www.${V}.example.org"
+    real_server ${NET}.2.1 80 {
+        weight $LIMIT
+        $PLAIN
+    }
+}
+$V=3
+virtual_server 10.0.${V}.1 80 {
+    lb_algo rr
+    lb_kind ${KIND}
+    protocol TCP
+    real_server ${NET}.2.1 80 {
+        wieght $LIMIT
+        $PLAIN
+    }
+}
+"""
+#: What a line may become, most of it not plain.
+_PIECES = (
+    "$KIND", "${NET}", "$V=7", "$KIND=DR", "$NET=10.2", "$PLAIN", "$CHECK", "$LIMIT=0", "${_PWD}", "$UNKNOWN",
+    "${UNKNOWN}", "$KIND=${NET}", '$NET="a b"', "$EMPTY=#", "$LIMIT=3 {", "# $PLAIN", "weight $LIMIT", "weight ${V}0",
+    "virtual_server",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_variables_with_plain_values_fold_and_change_nothing(
+    ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "variables.conf"
+    memory = Memory()
+    _write(file, WITH_VARIABLES.replace("\n", ends))
+    _same(file, memory)
+    text = WITH_VARIABLES.replace("$CHECK", "$PLAIN").replace("$PORT", "80").replace("wieght", "weight")
+    _write(file, text.replace("\n", ends))
+    before = _same(file, memory).config
+    assert _objects(_same(file, memory).config) == _objects(before)
+    # The text of the first server is the same, what it stands for is not.
+    _write(file, text.replace("$NET=10.1", "$NET=10.2").replace("\n", ends))
+    after = _same(file, memory).config
+    assert not _objects(after) & _objects(before)
+    assert after.virtual_servers[0].real_servers[0].address == "10.2.1.1"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_damage_to_variables_changes_nothing(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    chance = random.Random(seed)
+    memory = Memory()
+    lines = WITH_VARIABLES.split("\n")
+    for _ in range(STEPS):
+        lines = _edited(lines, chance, [*WITH_VARIABLES.split("\n"), *_PIECES])
+        _write(tmp_path / "damaged.conf", "\n".join(lines))
+        _same(tmp_path / "damaged.conf", memory)
