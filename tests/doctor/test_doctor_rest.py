@@ -100,3 +100,12 @@ def test_every_ailment_is_named_in_a_test():
     tests = "".join(path.read_text(encoding="utf-8") for path in HERE.glob("test_*.py"))
     assert len(said) > 30
     assert sorted(name for name in said if f'"{name}"' not in tests) == []
+
+
+@pytest.mark.parametrize(
+    ("advice", "line"),
+    [("chmod go-w /x", "chmod go-w /x"), ("write `retry`", "# write `retry`"),
+     (None, "# keepalivedctl lint FILE shows the line")],
+)  # fmt: skip
+def test_what_a_finding_advises_is_a_command_when_it_is_one(advice: str | None, line: str) -> None:
+    assert doctor._mend(advice) == line

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from pykeepalived.diagnostics import Severity
 from pykeepalived.diagnostics.render import short
 from pykeepalived.model.config import Config
@@ -15,6 +17,8 @@ from pykeepalived.tools.doctor.machine import Machine, ThisMachine
 __all__ = ["Ailment", "Machine", "ThisMachine", "Weight", "examine_director", "examine_vmac"]
 
 _FINDINGS = 20
+#: What the help of a finding begins with when it is a command.
+_COMMANDS = frozenset(("chgrp", "chmod", "chown", "ip", "modprobe", "sysctl"))
 
 
 def examine_director(machine: Machine, loaded: Loaded | None, listen_s: float) -> list[Ailment]:
@@ -44,7 +48,15 @@ def examine_vmac(machine: Machine, loaded: Loaded | None, listen_s: float) -> li
 def _findings(loaded: Loaded) -> Iterator[Ailment]:
     errors = [item for item in loaded.findings if item.severity is Severity.ERROR]
     for item in errors[:_FINDINGS]:
-        yield fault("configuration", short(item), "# keepalivedctl lint FILE shows the line")
+        text = short(msgspec.structs.replace(item, help=None))
+        yield fault("configuration", text, _mend(item.help))
+
+
+def _mend(help_text: str | None) -> str:
+    """What a finding advises: a command as it is, words as a remark."""
+    if help_text is None:
+        return "# keepalivedctl lint FILE shows the line"
+    return help_text if help_text.split(" ", 1)[0] in _COMMANDS else f"# {help_text}"
 
 
 def _heard(machine: Machine, config: Config, listen_s: float) -> Iterator[Ailment]:
