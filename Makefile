@@ -11,6 +11,7 @@
 # make fuzz [PACKETS=N] [SECONDS=600]               a million hostile packets, then every decoder guided by coverage: 75 minutes
 # make chaos [KILLS=200]                            kills at random moments under supervision and traffic: 20 minutes
 # make soak [SECONDS=600]                           ten reloads a second for ten minutes: adverts, connections, memory, state
+# make soak MINUTES=30                              adverts each 10 ms, checks each 50 ms, a reload a second: all must be flat
 # make simulate [HOURS=100] [SEED=N]                clusters, and directors, in virtual time, then planted faults: 8 minutes
 # make mutate [ONLY='vrrp.hearing …'] [SAMPLE=N]    small faults in every line of the cores: what the simulator misses: an hour
 # make page-check                                  the status page in Chromium: axe-core, 360 pixels, pictures: 2 minutes
@@ -204,7 +205,7 @@ chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.runtime.chaos $(KILLS)
 
 soak: $(VENV)/.dev
-	$(BIN)/python -m tests.runtime.soak $(SECONDS)
+	$(BIN)/python -m $(if $(MINUTES),tests.runtime.accelerated $(MINUTES),tests.runtime.soak $(SECONDS))
 
 # ── Care ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
