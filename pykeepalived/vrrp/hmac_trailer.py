@@ -72,9 +72,20 @@ def clock_sequence(wall_us: int) -> int:
     return (seconds << 32 | (rest_us << 16) // SECOND_US << 16) % _SEQUENCES
 
 
-def next_sequence(last: int, wall_us: int) -> int:
-    """What a sender uses after `last`: its clock, but always more than before."""
+def next_sequence(last: int, wall_us: int, window_s: int | None = None) -> int:
+    """What a sender uses after `last`: its clock, but always more than before.
+
+    Unless its clock was put back so far that its old numbers are ahead of every clock that may be right (receivers let
+    `window_s` pass, and so far our own may be off): nobody would believe it until that hour comes again.
+    """
+    if window_s is not None and is_ahead(last, wall_us, 2 * window_s):
+        return clock_sequence(wall_us)
     return max(clock_sequence(wall_us), last + 1)
+
+
+def is_ahead(sequence: int, wall_us: int, window_s: int) -> bool:
+    """Whether a sequence is from a time that has not come yet, for all that clocks may differ."""
+    return sequence >> 32 > wall_us // SECOND_US + window_s
 
 
 def time_window_s(config: VrrpInstance, found: AuthHmac) -> int | None:
@@ -96,9 +107,14 @@ class ReplayGuard:
         self._limit = _MULTICAST_SENDERS if peers is None else peers
         self._last: OrderedDict[bytes, int] = OrderedDict()
 
-    def is_new(self, source: bytes, sequence: int) -> bool:
-        """Whether a sequence is greater than the last one. Numbers are compared as RFC 1982 has it."""
+    def is_new(self, source: bytes, sequence: int, wall_us: int = 0, window_s: int | None = None) -> bool:
+        """Whether a sequence is greater than the last one. Numbers are compared as RFC 1982 has it.
+
+        A last one from a time that has not come yet, by more than `window_s`, no longer counts: our clock was put back.
+        """
         last = self._last.get(source)
+        if last is not None and window_s is not None and is_ahead(last, wall_us, window_s):
+            return True
         return last is None or 0 < (sequence - last) % _SEQUENCES < _SEQUENCES // 2
 
     def take(self, source: bytes, sequence: int) -> None:

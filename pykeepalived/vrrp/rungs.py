@@ -84,7 +84,7 @@ def check_trailer(packet: Packet, behind: bytes, slot: Slot) -> PacketRefused | 
         return refuse(name, Refusal.HMAC_INVALID, source, "invalid authentication HMAC from {}")
     if expected.unicast and address_text(source) not in expected.peers:
         return _not_a_peer(name, address_text(source))
-    if not slot.guard.is_new(source, found.sequence):
+    if not slot.guard.is_new(source, found.sequence, packet.wall_us, window_s):
         return refuse(name, Refusal.HMAC_REPLAY, source, "replayed authentication trailer from {}")
     if window_s is not None and 2 * skew_s > window_s:
         packet.clock_skew_s = skew_s

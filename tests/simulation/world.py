@@ -251,7 +251,8 @@ class World(Watch):
     def _trailer(self, sender: Machine, config: VrrpInstance, message: bytes) -> bytes:
         if config.auth_hmac is None:
             return b""
-        sender.stamp = hmac_trailer.next_sequence(sender.stamp, self._wall_us(sender))
+        window_s = hmac_trailer.time_window_s(config, config.auth_hmac)
+        sender.stamp = hmac_trailer.next_sequence(sender.stamp, self._wall_us(sender), window_s)
         (key,) = config.auth_hmac.keys
         head = hmac_trailer.head(key.id, sender.stamp)
         digest = hmac_trailer.digest(key.value, instance_family(config), packed(sender.address), message, head)

@@ -239,3 +239,17 @@ def test_counters_and_lines():
     lines = book.hear(150, clock_skew_s=4)
     assert "log (A) authentication clock skew 4 sec from 10.0.0.2 approaching window 5 sec" in lines
     assert not [line for line in book.hear(150, clock_skew_s=4) if "skew" in line]
+
+
+def test_a_clock_that_is_put_back_is_believed_again():
+    """By more than the window, on both sides: neither waits for the old hour to come again."""
+    hour_us = 3600 * SECOND_US
+    last, back_us = clock_sequence(NOW_US), NOW_US - hour_us
+    assert next_sequence(last, back_us, 5) == clock_sequence(back_us)
+    assert next_sequence(last, NOW_US - 10 * SECOND_US, 5) == last + 1, "receivers may still believe these"
+    assert next_sequence(last, back_us, None) == last + 1
+    guard = ReplayGuard(1)
+    guard.take(b"a", last)
+    assert guard.is_new(b"a", clock_sequence(back_us), back_us, 5)
+    assert not guard.is_new(b"a", clock_sequence(NOW_US - 2 * SECOND_US), NOW_US, 5)
+    assert not guard.is_new(b"a", clock_sequence(back_us), back_us, None)

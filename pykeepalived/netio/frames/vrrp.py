@@ -69,6 +69,8 @@ class AdvertSpec(msgspec.Struct, frozen=True, kw_only=True):
     """With `auth_hmac`: the key of what is sent; None: no trailer."""
     hmac_key: bytes = b""
     """Empty: there is no such key, and the digest is zero."""
+    hmac_window_s: int | None = None
+    """How far receivers let our clock be off; None: it does not count."""
 
 
 def advert_specs(
@@ -97,6 +99,7 @@ def advert_specs(
             old_checksum=bool(instance.unicast_peers) and (old_checksum or instance.old_unicast_checksum == "always"),
             hmac_key_id=hmac.active_key if hmac else None,
             hmac_key=keys.get(hmac.active_key or 0, b"") if hmac else b"",
+            hmac_window_s=hmac_trailer.time_window_s(instance, hmac) if hmac else None,
         )
         for destination in destinations
     )
@@ -129,9 +132,9 @@ class Counters:
         self.identification = self.identification % 0xFFFF + 1
         return self.identification
 
-    def next_stamp(self) -> int:
-        """The sequence of the next trailer."""
-        self.stamp = hmac_trailer.next_sequence(self.stamp, self.wall_us())
+    def next_stamp(self, window_s: int | None) -> int:
+        """The sequence of the next trailer; `window_s`: how far receivers let our clock be off."""
+        self.stamp = hmac_trailer.next_sequence(self.stamp, self.wall_us(), window_s)
         return self.stamp
 
 
@@ -148,6 +151,7 @@ class Datagram:
         "_family",
         "_hmac_key",
         "_hmac_key_id",
+        "_hmac_window_s",
         "_message",
         "_password",
         "_priority",
@@ -160,6 +164,7 @@ class Datagram:
         self.destination = spec.destination
         self._family = family_of(spec.destination)
         self._hmac_key_id, self._hmac_key = spec.hmac_key_id, spec.hmac_key
+        self._hmac_window_s = spec.hmac_window_s
         self._source = socket.inet_pton(self._family, spec.source)
         self._password = spec.password if spec.auth_type is AuthType.AH else None
         self._message = _IPV4_HEADER if self._family is Family.INET else _IPV6_HEADER
@@ -187,7 +192,7 @@ class Datagram:
     def _sign(self, key_id: int) -> None:
         """Give the trailer the next sequence and its digest, which stays zero without a key."""
         end = len(self._bytes) - hmac_trailer.LENGTH
-        head = hmac_trailer.head(key_id, self._counters.next_stamp())
+        head = hmac_trailer.head(key_id, self._counters.next_stamp(self._hmac_window_s))
         self._bytes[end : end + len(head)] = head
         if self._hmac_key:
             message = bytes(self._bytes[self._message : end])
