@@ -74,7 +74,7 @@ class KeepalivedVoice:
             case SoftFailure(service, server, checker, _, _, text):
                 return Notice(lines=_every_failure(service, server, checker, text))
             case CheckFailed(service, server, checker, retries, text):
-                last = _check_failed(service, server, checker, retries)
+                last = _check_failed(service, server, checker, retries, text)
                 each = _every_failure(service, server, checker, text)
                 return Notice(lines=each if last is None else (*each, last))
             case CheckChanged():
@@ -276,7 +276,9 @@ def _every_failure(service: ServiceRef, server: RealServer, checker: CheckerSpec
             return (Line(f"{word} on service {name}: {text}"),)
 
 
-def _check_failed(service: ServiceRef, server: RealServer, checker: CheckerSpec, retries: int) -> Line | None:
+def _check_failed(
+    service: ServiceRef, server: RealServer, checker: CheckerSpec, retries: int, text: str
+) -> Line | None:
     name = service.server_name(server)
     match checker.question:
         case FileCheck(track_file=track_file):
@@ -289,6 +291,9 @@ def _check_failed(service: ServiceRef, server: RealServer, checker: CheckerSpec,
     if isinstance(checker.question, HttpCheck) and checker.question.tls:
         word = "SSL_CHECK"
     after = f" after {retries} retries" if retries else ""
+    if isinstance(checker.question, GrpcCheck):
+        # No line of the original's: this one may say why.
+        return Line(f"{word} on service {name} failed{after}: {text}")
     return Line(f"{word} on service {name} failed{after}.")
 
 

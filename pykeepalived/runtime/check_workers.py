@@ -20,7 +20,16 @@ from typing import Any, Final
 
 import msgspec
 
-from pykeepalived.model.checks import CheckerSpec, CheckQuestion, DnsCheck, HttpCheck, SmtpCheck, TcpCheck, UdpCheck
+from pykeepalived.model.checks import (
+    CheckerSpec,
+    CheckQuestion,
+    DnsCheck,
+    GrpcCheck,
+    HttpCheck,
+    SmtpCheck,
+    TcpCheck,
+    UdpCheck,
+)
 from pykeepalived.model.config import Config
 from pykeepalived.processes import helper
 from pykeepalived.reactor import READ, WRITE, Reactor
@@ -29,7 +38,7 @@ from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.subscriptions import Listener, ProbeResult, shown
 from pykeepalived.units import SECOND_US
 
-_HANDED_OVER: Final = (TcpCheck, HttpCheck, SmtpCheck, DnsCheck, UdpCheck)
+_HANDED_OVER: Final = (TcpCheck, HttpCheck, GrpcCheck, SmtpCheck, DnsCheck, UdpCheck)
 #: CPU of one check in microseconds, roughly: what the automatic choice reckons with.
 _PLAIN_US, _TLS_US = 80, 1000
 #: Up to this share of a processor the checker asks by itself: with more servers than that, a reload, a look at the

@@ -36,6 +36,7 @@ from pykeepalived.lvs.voice import Level, Mail, Notice, ScriptIntent
 from pykeepalived.model.checks import (
     CheckerSpec,
     DnsCheck,
+    GrpcCheck,
     HttpCheck,
     MiscCheck,
     PingCheck,
@@ -165,6 +166,14 @@ def test_checks_have_their_own_words(question: Any, failed: str, succeeded: str)
     assert line.text == f"{failed} on service {RS} failed after 1 retries."
     [line] = tell(CheckSucceeded(S, A, spec, "x")).lines
     assert line.text == succeeded
+
+
+def test_a_check_of_ours_says_why() -> None:
+    spec = CheckerSpec(question=GrpcCheck(socket=SOCKET))
+    [line] = tell(CheckFailed(S, A, spec, 1, "gRPC health: NOT_SERVING")).lines
+    assert line.text == f"GRPC_CHECK on service {RS} failed after 1 retries: gRPC health: NOT_SERVING"
+    [line] = tell(CheckSucceeded(S, A, spec, "x")).lines
+    assert line.text == f"gRPC health of {RS} success."
 
 
 def test_scripts_and_fifo_of_servers() -> None:

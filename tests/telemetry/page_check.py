@@ -100,7 +100,7 @@ def look(into: Path) -> dict[str, object]:
 
         wait_until(well, PATIENCE_S, "two MASTERs and checks")
         done = here.run(
-            "node", HERE / "page" / "check.mjs", "http://127.0.0.1:9165/", chromium, into, cwd=into, timeout_s=240
+            "node", HERE / "page" / "check.mjs", "http://127.0.0.1:9165/", chromium, into, cwd=into, timeout_s=1500
         )
     report: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     shutil.rmtree(base, ignore_errors=True)

@@ -17,12 +17,13 @@ try {
   for (const colorScheme of ["light", "dark"]) {
     for (const width of [360, 1280]) {
       const page = await browser.newPage({ viewport: { width, height: 900 }, colorScheme, bypassCSP: true });
+      page.setDefaultTimeout(300000);
       page.on("request", request => { if (!request.url().startsWith(url) && !request.url().startsWith("data:")) report.elsewhere.push(request.url()); });
       page.on("pageerror", error => report.errors.push(String(error)));
       page.on("console", message => { if (message.type() === "error") report.errors.push(message.text()); });
       await page.goto(url);
-      await page.waitForFunction(() => document.getElementById("live").textContent === "live", null, { timeout: 60000 });
-      await page.waitForFunction(() => document.querySelectorAll("svg").length > 1, null, { timeout: 60000 });
+      await page.waitForFunction(() => document.getElementById("live").textContent === "live", null, { timeout: 300000 });
+      await page.waitForFunction(() => document.querySelectorAll("svg").length > 1, null, { timeout: 300000 });
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
       if (wide > width) report.overflows.push({ width, colorScheme, wide });
       await page.addScriptTag({ content: axe });
