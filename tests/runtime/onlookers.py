@@ -7,6 +7,8 @@ import itertools
 import selectors
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from typing import Final
@@ -71,6 +73,39 @@ class Listener(threading.Thread):
         own = [advert for advert in self.adverts[-2000:] if advert.source == source]
         before = next((advert for advert in reversed(own) if advert.at_s <= instant_s), None)
         return before, next((advert for advert in own if advert.at_s > instant_s), None)
+
+
+_WITNESS: Final = """
+import time
+while True:
+    began, worked = time.time(), time.process_time()
+    time.sleep(0.01)
+    while time.process_time() - worked < 0.002:
+        pass
+    ended = time.time()
+    if ended - began > 0.04:
+        print(began + 0.012, ended, flush=True)
+"""
+
+
+class Witness:
+    """A process like any other, that asks for a little of the processor all the time: when it got none, nobody did."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-S", "-c", _WITNESS], stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        self._stalls: list[tuple[float, float]] = []
+
+    def end(self) -> None:
+        self._process.terminate()
+        text, _ = self._process.communicate(timeout=120)
+        pairs = [line.split() for line in text.splitlines()]
+        self._stalls = [(float(words[0]), float(words[1])) for words in pairs if len(words) == 2]
+
+    def stood_still_s(self, began_s: float, ended_s: float) -> float:
+        """How much of this time of the wall clock it waited for the processor."""
+        return sum(max(0.0, min(end, ended_s) - max(begin, began_s)) for begin, end in self._stalls)
 
 
 class Echo(threading.Thread):

@@ -3,11 +3,13 @@
     python -m tests.runtime.soak 600      (make soak)
 
 No transition, no gap between adverts above 1.5 intervals by the kernel's time stamps, a connection through the service
-that lives from the first reload to the last, new connections that are answered all the time, memory that stays.
+that lives from the first reload to the last, new connections that are answered all the time, memory that stays. A
+process that wants 2 ms of processor time out of 10 ms tells when this machine gave it none; a gap counts without that.
 """
 
 from __future__ import annotations
 
+import itertools
 import signal
 import statistics
 import sys
@@ -18,7 +20,7 @@ from typing import Final
 
 from pykeepalived.tools.lab import Lab, wait_until
 from tests.runtime.chaos import SERVER, USER, Node
-from tests.runtime.onlookers import Client, Echo, Listener, Users, lives
+from tests.runtime.onlookers import Client, Echo, Listener, Users, Witness, lives
 from tests.runtime.test_runtime_daemon import VIP
 
 INTERVAL_S: Final = 0.3
@@ -62,6 +64,7 @@ class Soak:
         masters = node.log.count("Entering MASTER STATE")
         early: list[int] = []
         assert node.process is not None
+        witness = Witness()
         with self.client.connect(120) as connection:
             listener.start()
             self.users.start()
@@ -80,11 +83,15 @@ class Soak:
                 time.sleep(max(0.0, began + number / PER_SECOND - time.monotonic()))
             late = [resident_kib(pid) for pid in pids]
             assert lives(connection), "the connection broke at the end"
-        for one in (self.users, listener, self.server):
+        for one in (self.users, listener, self.server, witness):
             one.end()
         reloads = node.log.count("Reload complete")
-        gaps_s = listener.gaps_s()
+        times = [advert.at_s for advert in listener.adverts]
+        gaps_s = [after - before for before, after in itertools.pairwise(times)]
         self.gap_s, self.usual_gap_s = max(gaps_s), statistics.median(gaps_s)
+        self.own_gap_s = max(
+            after - before - witness.stood_still_s(before, after) for before, after in itertools.pairwise(times)
+        )
         self.growth_kib, self.reloads, self.hups = sum(late) - sum(early), reloads, number
         assert list(node.pids().values()) == pids, "a process was replaced"
         assert node.log.count("Entering MASTER STATE") == masters, "it became MASTER again"
@@ -102,10 +109,11 @@ def main() -> None:
         soak.run(seconds)
     print(
         f"{soak.hups} SIGHUPs, {soak.reloads} reloads; gaps between adverts at {INTERVAL_S * 1000:.0f} ms: median "
-        f"{soak.usual_gap_s * 1000:.1f} ms, longest {soak.gap_s * 1000:.1f} ms; one connection kept, "
-        f"{soak.users.answered} new ones answered, {soak.users.unanswered} not; memory changed by {soak.growth_kib} KiB"
+        f"{soak.usual_gap_s * 1000:.1f} ms, longest {soak.gap_s * 1000:.1f} ms, without the times when the machine "
+        f"stood still {soak.own_gap_s * 1000:.1f} ms; one connection kept, {soak.users.answered} new ones answered, "
+        f"{soak.users.unanswered} not; memory changed by {soak.growth_kib} KiB"
     )
-    if soak.gap_s > 1.5 * INTERVAL_S or soak.growth_kib > GROWTH_KIB or soak.users.unanswered:
+    if soak.own_gap_s > 1.5 * INTERVAL_S or soak.growth_kib > GROWTH_KIB or soak.users.unanswered:
         sys.exit("FAILED: a gap above 1.5 intervals, memory that grows, or connections without an answer")
 
 
