@@ -88,24 +88,31 @@ while True:
 """
 
 
-class Witness:
+class Witness(threading.Thread):
     """A process like any other, that asks for a little of the processor all the time: when it got none, nobody did."""
 
     def __init__(self) -> None:
+        super().__init__(daemon=True)
         self._process = subprocess.Popen(
             [sys.executable, "-S", "-c", _WITNESS], stdout=subprocess.PIPE, text=True, start_new_session=True
         )
         self._stalls: list[tuple[float, float]] = []
 
+    def run(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            words = line.split()
+            if len(words) == 2:
+                self._stalls.append((float(words[0]), float(words[1])))
+
     def end(self) -> None:
         self._process.terminate()
-        text, _ = self._process.communicate(timeout=120)
-        pairs = [line.split() for line in text.splitlines()]
-        self._stalls = [(float(words[0]), float(words[1])) for words in pairs if len(words) == 2]
+        self.join()
+        self._process.wait(120)
 
     def stood_still_s(self, began_s: float, ended_s: float) -> float:
         """How much of this time of the wall clock it waited for the processor."""
-        return sum(max(0.0, min(end, ended_s) - max(begin, began_s)) for begin, end in self._stalls)
+        return sum(max(0.0, min(end, ended_s) - max(begin, began_s)) for begin, end in list(self._stalls))
 
 
 class Echo(threading.Thread):

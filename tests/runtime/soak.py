@@ -67,6 +67,7 @@ class Soak:
         witness = Witness()
         with self.client.connect(120) as connection:
             listener.start()
+            witness.start()
             self.users.start()
             began = time.monotonic()
             number = 0
