@@ -100,10 +100,11 @@ class Witness(threading.Thread):
 
     def run(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            words = line.split()
-            if len(words) == 2:
-                self._stalls.append((float(words[0]), float(words[1])))
+        with self._process.stdout as lines:
+            for line in lines:
+                words = line.split()
+                if len(words) == 2:
+                    self._stalls.append((float(words[0]), float(words[1])))
 
     def end(self) -> None:
         self._process.terminate()
