@@ -333,6 +333,9 @@ class ChildHost:
         """Files are written by the parent: this process does not wait for disks."""
         if self._program is None or kind not in self._setup.kind.dump_names:
             return
+        if not path:
+            name = {"vrrp": "VRRP", "bfd": "BFD"}.get(self._setup.kind.word, self._setup.kind.word)
+            self._log.info(signals.DUMP_MESSAGES[kind].format(name=name, pid=os.getpid()))
         try:
             text = self._program.dump(kind)
         except Exception as error:

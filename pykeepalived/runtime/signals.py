@@ -43,6 +43,13 @@ DUMPS: Final = {
     STATS_CLEAR: "stats_clear",
     JSON: "json",
 }
+#: How a process that writes such a file says so in the log, as keepalived does: NAME is the process's own word.
+DUMP_MESSAGES: Final = {
+    "data": "Printing {name} data for process({pid}) on signal",
+    "stats": "Printing {name} stats for process({pid}) on signal",
+    "stats_clear": "Printing and clearing {name} stats for process({pid}) on signal",
+    "json": "Printing {name} as json for process({pid}) on signal",
+}
 #: Everything that a daemon process reacts to.
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, *DUMPS)
 

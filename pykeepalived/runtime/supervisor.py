@@ -229,6 +229,7 @@ class Supervisor:
         elif number in signals.DUMPS:
             kind = signals.DUMPS[number]
             if kind == "data":
+                self._log.info(signals.DUMP_MESSAGES[kind].format(name="parent", pid=os.getpid()))
                 text = parent_dump(self._loaded.config.globals)
                 self._write_dump("keepalived_parent.data", text)
             for slot in self._slots:

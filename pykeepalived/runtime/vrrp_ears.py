@@ -10,7 +10,7 @@ from typing import Final
 from pykeepalived.model.common import Family
 from pykeepalived.model.config import Config
 from pykeepalived.netio.links import Monitor
-from pykeepalived.netio.sockets import BURST, Place, Received, SocketPool
+from pykeepalived.netio.sockets import BURST, Place, Received, SocketPool, Wish
 from pykeepalived.reactor import HANGUP, READ, Reactor
 from pykeepalived.runtime.program import Logger
 from pykeepalived.runtime.vrrp_endpoints import Endpoint, wishes
@@ -46,15 +46,22 @@ class Ears:
         self._endpoints = endpoints
         self._ladder = Ladder()
         self._watched: set[int] = set()
+        self._told: set[Place] = set()
+        """The sockets that the log tells of."""
 
     def open(self, monitor: Monitor) -> None:
         """Make the sockets those that the instances need, with the interfaces as they are."""
         for descriptor in self._watched:
             self._reactor.unwatch(descriptor)
-        failed = self._pool.update(wishes(self._endpoints(), monitor))
+        wanted = wishes(self._endpoints(), monitor)
+        failed = self._pool.update(wanted)
         for place, reason in failed.items():
             self._log.error(f"VRRP cannot use {place.ifname or place.local}: {reason}")
         receivers = self._pool.receivers()
+        for place in receivers.values():
+            if place not in self._told:
+                self._log.detail(_description(place, wanted[place], self._pool.descriptors(place) or (-1, -1)))
+        self._told = {*receivers.values()}
         self._watched = set(receivers)
         for descriptor, place in receivers.items():
             self._reactor.watch(descriptor, READ, partial(self._on_packets, monitor, place))
@@ -115,3 +122,14 @@ class Ears:
         if self._suspicions.wanted:
             self._suspicions.look(heard)
         return heard
+
+
+def _description(place: Place, wish: Wish, descriptors: tuple[int, int]) -> str:
+    """A pair of sockets as keepalived's log tells of it, with its odd comma before `unicast`."""
+    family = "IPv6" if place.family is Family.INET6 else "IPv4"
+    groups = ", ".join(sorted(wish.groups))
+    kind = f", unicast, address({place.local})" if place.local else f"multicast, address({groups})"
+    return (
+        f"VRRP sockpool: [ifindex({wish.ifindex or 0:3d}), family({family}), proto({place.protocol}), "
+        f"fd({descriptors[0]},{descriptors[1]}) {kind}]"
+    )

@@ -1,0 +1,38 @@
+"""Octavia's renderers, its amphora agent's functions and its queries on this program: `make clients`.
+
+    python -m tests.clients.octavia_functional [theirs]
+
+Octavia comes from pip (see `openstack`). The amphora is the test kernel, with IPVS; there `/usr/sbin/keepalived` is
+this program, or Debian's keepalived with the word `theirs`. See `octavia_driver`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pykeepalived.tools.guest import USUAL_MODULES
+from tests.clients import openstack
+from tests.interop.patience import run_patiently
+
+_LIMIT_S = 900
+
+
+def run(*, theirs: bool = False) -> int:
+    python = openstack.prepare()
+    driver = openstack.ROOT / "tests/clients/octavia_driver.py"
+    ours = f"ln -sf {Path(sys.executable).parent / 'pykeepalived'} /usr/sbin/keepalived; "
+    result = run_patiently(
+        f"hostname amphora; {'' if theirs else ours}exec {python} -W ignore {driver}",
+        timeout_s=_LIMIT_S,
+        directory=openstack.ROOT,
+        memory_mb=768,
+        modules=(*USUAL_MODULES, "sctp"),
+        on_output=lambda data: print(data.decode(errors="replace"), end="", flush=True),
+    )
+    return result.exit_code
+
+
+if __name__ == "__main__":
+    print("Octavia's amphora agent with five listeners and VRRP, in the test kernel: 3 minutes", flush=True)
+    sys.exit(run(theirs="theirs" in sys.argv[1:]))
