@@ -32,6 +32,12 @@ _RTMGRP_IPV6_IFADDR: Final = 0x100
 
 IFF_UP: Final = 0x1
 IFF_RUNNING: Final = 0x40
+IFF_BROADCAST: Final = 0x2
+IFF_LOOPBACK: Final = 0x8
+IFF_POINTOPOINT: Final = 0x10
+IFF_NOARP: Final = 0x80
+IFF_MULTICAST: Final = 0x1000
+_LASTING: Final = IFF_BROADCAST | IFF_LOOPBACK | IFF_POINTOPOINT | IFF_NOARP | IFF_MULTICAST
 _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
 _IFA_LABEL: Final = 3
@@ -68,6 +74,15 @@ class Link(msgspec.Struct, frozen=True):
     """IFF_UP alone."""
     table: int | None = None
     """The routing table of a VRF."""
+    hardware: int = 0
+    """What kind of device it is (linux/if_arp.h)."""
+    flags: int = 0
+    """Those of its flags that do not change with its state: IFF_BROADCAST and the others named above."""
+    broadcast: bytes = b""
+    """Its address for all others."""
+    group: int = 0
+    mode: str = ""
+    """Of a macvlan: private, vepa, bridge, passthru or source."""
 
 
 class KernelAddress(msgspec.Struct, frozen=True):
@@ -125,6 +140,11 @@ def parse_link(message: Any) -> Link | None:
         master=message.get("master"),
         admin_up=bool(flags & IFF_UP),
         table=message.get(("linkinfo", "data", "vrf_table")),
+        hardware=message["ifi_type"],
+        flags=flags & _LASTING,
+        broadcast=_mac(message.get("broadcast")),
+        group=message.get("group") or 0,
+        mode=str(message.get(("linkinfo", "data", "macvlan_mode")) or ""),
     )
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from pykeepalived.model.common import Family
 from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import GarpGroup, VrrpState
-from pykeepalived.netio.links import Link
 from pykeepalived.netio.sockets import Place
 from pykeepalived.runtime import tracker_data
 from pykeepalived.runtime.global_dump import global_lines
+from pykeepalived.runtime.interface_data import interface_lines
 from pykeepalived.runtime.vrrp_data_instance import instances, script_lines, tracked_lines
 from pykeepalived.runtime.vrrp_data_routing import static_sections
 from pykeepalived.runtime.vrrp_view import View, number, script_text
@@ -31,7 +31,7 @@ def data(view: View) -> str:
         ("VRRP Track processes", tracker_data.process_lines(view)),
         ("VRRP Track BFDs", tracker_data.bfd_lines(view)),
         *(("GARP delay group", _garp_group_lines(group)) for group in view.config.garp_groups),
-        ("Interfaces", _interface_lines(view.links)),
+        ("Interfaces", interface_lines(view)),
     ]
     lines: list[str] = []
     for title, found in sections:
@@ -119,14 +119,3 @@ def _script_lines(view: View) -> Iterator[str]:
         yield "   VRRP instances :"
         yield from (f" {line}" for line in tracker_data.users(view, "track_scripts", script.name, script))
         yield f"   State = {'running' if item.running else 'idle'}"
-
-
-def _interface_lines(links: Iterable[Link]) -> Iterator[str]:
-    for link in links:
-        yield f" Name = {link.name}"
-        yield f"   index = {link.index}"
-        if link.mac:
-            yield f"   MAC = {link.mac.hex(':')}"
-        admin = "UP" if link.admin_up or link.up else "not UP"
-        yield f"   State = {admin}, {'RUNNING' if link.up else 'not RUNNING'}"
-        yield f"   MTU = {link.mtu}"

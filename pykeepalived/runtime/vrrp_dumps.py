@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
-from pykeepalived.netio.links import Monitor
+from pykeepalived.model.common import Family
+from pykeepalived.netio.links import KernelAddress, Monitor
 from pykeepalived.netio.sockets import SocketPool
 from pykeepalived.runtime import vrrp_data, vrrp_dump
 from pykeepalived.runtime.vrrp_addresses import AddressKeeper
+from pykeepalived.runtime.vrrp_endpoints import virtual_addresses
 from pykeepalived.runtime.vrrp_generation import Generation
 from pykeepalived.runtime.vrrp_view import View, counters
 from pykeepalived.vrrp.router import Router
@@ -51,6 +53,7 @@ class Dumps:
     def _view(self, generation: Generation) -> View:
         places = {name: endpoint.place for name, endpoint in generation.endpoints.items()}
         descriptors = {place: self._pool.descriptors(place) for place in set(places.values())}
+        virtual = virtual_addresses(generation.endpoints.values())
         return View(
             config=generation.config,
             instances=self._router.status(),
@@ -59,9 +62,14 @@ class Dumps:
             processes=self._router.process_status(),
             files=self._router.file_values(),
             links=tuple(self._monitor.links()),
+            addresses={link.name: self._own_addresses(link.name, virtual) for link in self._monitor.links()},
             held=self._keeper.entries(),
             places=places,
             descriptors={place: pair for place, pair in descriptors.items() if pair is not None},
             baseline=self.baseline,
             now_us=self._now_us(),
         )
+
+    def _own_addresses(self, ifname: str, virtual: Set[tuple[str, str]]) -> tuple[KernelAddress, ...]:
+        found = (*self._monitor.addresses(ifname, Family.INET), *self._monitor.addresses(ifname, Family.INET6))
+        return tuple(each for each in found if (ifname, each.address) not in virtual)

@@ -11,7 +11,7 @@ import msgspec
 from pykeepalived.model.common import Family, Script, family_of
 from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import FOREVER_S, VirtualAddress, VrrpInstance
-from pykeepalived.netio.links import Link
+from pykeepalived.netio.links import KernelAddress, Link
 from pykeepalived.netio.sockets import Place
 from pykeepalived.runtime.vrrp_journal import Entry
 from pykeepalived.units import SECOND_US
@@ -60,6 +60,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     processes: tuple[ProcessStatus, ...]
     files: Mapping[str, int]
     links: tuple[Link, ...]
+    addresses: Mapping[str, tuple[KernelAddress, ...]] = {}
+    """By interface: the addresses on it that are not virtual ones."""
     held: frozenset[Entry]
     places: Mapping[str, Place]
     """Where each instance listens."""
