@@ -242,3 +242,11 @@ def test_the_command(tmp_path: Path) -> None:
     result = run(main, ["convert", "-"], input="global_defs {\n}\n")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "must be a file" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "source"), [(("ha.cf", "haresources"), Format.HEARTBEAT), (("lvs.cf",), Format.PIRANHA)], ids=str
+)
+def test_what_is_far_too_long_for_its_format_is_refused(names: tuple[str, ...], source: Format) -> None:
+    with pytest.raises(NotConvertible, match="characters"):
+        convert(dict.fromkeys(names, "x " * 4000000), source, Format.KEEPALIVED)

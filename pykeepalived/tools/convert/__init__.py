@@ -48,6 +48,11 @@ class Result(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
+#: What a table may hold; files that people write are shorter.
+_MOST_OF_A_TABLE: Final = 64 * 1024 * 1024
+_MOST_CHARACTERS: Final = {Format.HEARTBEAT: 1024 * 1024, Format.PIRANHA: 4 * 1024 * 1024}
+
+
 def detect(name: str, text: str) -> Format:
     """The format of a file, by its name where it is one of Heartbeat's, else by its text."""
     if PurePath(name).name in _HEARTBEAT_FILES:
@@ -74,6 +79,7 @@ def convert(
     `keepalived`, as its includes and variables need its place. Raises NotConvertible.
     """
     notes = Notes()
+    _bounded(files, source)
     if source is Format.HEARTBEAT:
         named = {PurePath(name).name: text for name, text in files.items()}
         converted = heartbeat.convert(named, notes, prefix_length=prefix_length)
@@ -92,6 +98,13 @@ def convert(
     if target is Format.LDIRECTORD:
         return _as_ldirectord(converted, source, notes)
     return _as_keepalived(converted, source, notes)
+
+
+def _bounded(files: Mapping[str, str], source: Format) -> None:
+    most = _MOST_CHARACTERS.get(source, _MOST_OF_A_TABLE)
+    for name, text in files.items():
+        if len(text) > most and (source is not Format.HEARTBEAT or PurePath(name).name in _HEARTBEAT_FILES):
+            raise NotConvertible(f"{name}: more than {most:,} characters, that is no file of {source.value}")
 
 
 def _only(files: Mapping[str, str]) -> str:

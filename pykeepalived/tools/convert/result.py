@@ -29,7 +29,9 @@ class Notes:
         self._found: dict[str, None] = {}
 
     def add(self, text: str) -> None:
-        self._found["".join(char if char.isprintable() else "?" for char in text)] = None
+        if not text.isprintable():
+            text = "".join(char if char.isprintable() else "?" for char in text)
+        self._found[text] = None
 
     def all(self) -> tuple[str, ...]:
         return tuple(self._found)
