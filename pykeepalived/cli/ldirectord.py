@@ -120,6 +120,18 @@ def read_command_line(words: list[str]) -> dict[str, Any]:
     return values
 
 
+def _without_options(words: list[str]) -> list[str]:
+    """What stands behind the options, as the log has it."""
+    rest = list(words)
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        word = rest.pop(0)
+        if word == "--":
+            break
+        if word == "--compat":
+            rest = rest[1:]
+    return rest
+
+
 @click.command(cls=LdirectordCommand, add_help_option=False)
 def command(debug: bool, strict: bool, config: str | None, action: str) -> None:
     """Start, stop or ask ldirectord."""
@@ -176,7 +188,7 @@ class Action:
         result = self._read()
         if result is not None and not result.ok:
             return self._bad_file(result, running)
-        self._log.info(f"Invoking ldirectord invoked as: {' '.join([sys.argv[0], *sys.argv[1:]])} ")
+        self._log.info(f"Invoking ldirectord invoked as: {' '.join([sys.argv[0], *_without_options(sys.argv[1:])])} ")
         match action:
             case "start":
                 return 0 if running.pid else self._start(result)
@@ -263,8 +275,10 @@ class Action:
             return ldirectord_daemon.run_here(launch)
         pid_file = claim(self._instance)
         if isinstance(pid_file, str):
-            click.echo(f"ldirectord: {self._instance.pid_path}: {pid_file}", err=True)
-            return self._leave(EXIT_ERROR, f"cannot write {self._instance.pid_path}: {pid_file}")
+            text = f"Can not open {self._instance.pid_path}: {pid_file}"
+            click.echo(text, err=True)
+            self._log.info(text)
+            return self._leave(EXIT_ERROR, "Initialisation Error")
         why = ldirectord_daemon.start_daemon(launch, pid_file)
         if why is not None:
             click.echo(f"ldirectord: {why}", err=True)

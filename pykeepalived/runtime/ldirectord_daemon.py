@@ -44,7 +44,12 @@ from pykeepalived.runtime.requests import dispatch
 from pykeepalived.runtime.signals import SignalWatcher
 from pykeepalived.units import SECOND_US
 
-_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+#: What ends ldirectord in good order (ldirectord-behaviour 3). A fault of the program's own still kills it: the kernel
+#: lets nobody block that.
+_STOP_SIGNALS: Final = (
+    *(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT, signal.SIGXCPU, signal.SIGXFSZ),
+    *(signal.SIGILL, signal.SIGFPE, signal.SIGSEGV, signal.SIGBUS, signal.SIGSYS),
+)
 #: The program is given this long for an orderly stop.
 _STOP_LIMIT_US: Final = 20 * SECOND_US
 #: `start` waits this long for the daemon to say that it stands.

@@ -71,7 +71,8 @@ def look(instance: Instance) -> Running:
     try:
         pid = int(text)
     except ValueError:
-        return Running(stale=True)
+        # An empty file says of nobody that he runs.
+        return Running(stale=bool(text.strip()))
     try:
         command_line = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

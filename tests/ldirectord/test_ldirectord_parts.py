@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pykeepalived.cli.ldirectord import ACTIONS, LdirectordCommand, _UsageError, command, read_command_line
+from pykeepalived.cli.ldirectord import (
+    ACTIONS,
+    LdirectordCommand,
+    _UsageError,
+    _without_options,
+    command,
+    read_command_line,
+)
 from pykeepalived.dialects.ldirectord.voice import LdirectordVoice
 from pykeepalived.lvs import events as ev
 from pykeepalived.lvs.names import ServiceRef
@@ -149,6 +156,19 @@ def test_fallbackcommand(event: ev.LvsEvent, command_line: str | None) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
+        ("a.cf start", "a.cf start"),
+        ("-d a.cf start", "a.cf start"),
+        ("--compat strict -- a.cf status more -d", "a.cf status more -d"),
+        ("--debug --compat=strict start", "start"),
+    ],
+)
+def test_the_log_names_no_options(words: str, expected: str) -> None:
+    assert _without_options(words.split()) == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
         ("start", (False, None, "start")),
         ("a.cf start", (False, "a.cf", "start")),
         ("a.cf start more words", (False, "a.cf", "start")),
@@ -219,7 +239,9 @@ def test_who_counts_as_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     instance = find_instance("a.cf")
     file = Path(instance.pid_path)
     assert (look(instance).pid, look(instance).stale) == (0, False)
-    for text in ("", "x", "-1", "0", "99999999", str(os.getpid())):
+    file.write_text("")
+    assert (look(instance).pid, look(instance).stale) == (0, False), "as in ldirectord"
+    for text in ("x", "-1", "0", "99999999", str(os.getpid())):
         file.write_text(text)
         assert (look(instance).pid, look(instance).stale) == (0, True), text
 
