@@ -37,7 +37,7 @@ def ask(question: Question, *, long: bool, left_s: float, into: Path) -> Answer:
     words, usual_s = (question.long, question.long_s) if long else (question.short or "", question.short_s)
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     answer = Answer(name=question.name, words=words, long=long, date=date, load=round(os.getloadavg()[0], 2))
-    if left_s < usual_s / 2:
+    if left_s < 0.9 * usual_s:
         answer.problem = f"not asked: it takes about {usual_s} s, and {max(0, left_s):.0f} were left"
         return answer
     limit_s = min(left_s, 60 + 3 * usual_s)

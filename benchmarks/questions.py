@@ -60,9 +60,9 @@ QUESTIONS = (
         "In the test kernel with IPVS. Requests go to the kernel many at a time in one netlink message batch; `ipvsadm"
         " -R` waits for each answer, ldirectord starts ipvsadm for each server.",
         "",
-        90,
+        70,
         "",
-        90,
+        70,
     ),
     Question(
         "reload",
