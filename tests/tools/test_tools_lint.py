@@ -132,3 +132,36 @@ def test_sarif_has_the_form_of_the_standard() -> None:
     assert place["region"]["startLine"] == 3
     assert first["relatedLocations"][0]["message"]["text"] == "first here"
     assert "locations" not in second
+
+
+#: What users of keepalived suffered from and a file shows, each with the ids that name it.
+BAD_COMBINATIONS = {
+    "vrrp_strict with addresses that must answer": ("strict-drops-traffic",),
+    "no_accept with addresses that must answer": ("no-accept-drops-service",),
+    "nopreempt with equal priorities": ("routers-equal-priority",),
+    "nopreempt with weighted scripts": ("nopreempt-weighted-tracker",),
+    "nopreempt with trackers that fault": ("nopreempt-fault-tracker",),
+    "weights without effect": ("weight-too-small", "weight-of-owner"),
+    "real servers of weight 0 alone": ("all-weights-zero",),
+    "advert_int that differs, or is too short": ("routers-disagree", "advert-interval-short"),
+    "mails without a server": ("smtp-without-server",),
+    "an own address among the peers": ("unicast-own-address",),
+    "an empty list of peers": ("no-peers",),
+    "flaps after a start": ("preempt-flapping",),
+    "scripts that outlast their interval": ("script-timeout",),
+    "scripts that may not run, and why": ("script-security", "script-not-found", "no-script-user"),
+    "a MASTER that knows no connections": ("preempt-before-sync",),
+    "HTTPS checks without a name": ("tls-without-name",),
+    "passwords in the clear": ("password-readable",),
+    "IPv6 without a link-local address": ("ipv6-not-link-local",),
+    "checks that last longer than their interval": ("interval-below-timeout",),
+    "members of a group that preempt differently": ("group-mixed-preemption",),
+}
+
+
+@pytest.mark.parametrize("name", BAD_COMBINATIONS)
+def test_a_known_bad_combination_is_named(name: str) -> None:
+    golden = [*(HERE / "lint").glob("*.expected"), *(HERE.parent / "dialects/keepalived/broken").glob("*.expected")]
+    texts = [path.read_text(encoding="utf-8") for path in golden]
+    for identifier in BAD_COMBINATIONS[name]:
+        assert any(f"[{identifier}]" in text for text in texts), identifier

@@ -45,7 +45,7 @@ class AddressLines:
             "no-such-interface",
             f"({draft.name}) there is no interface `{name}`",
             entry.statement,
-            entry.places[field],
+            entry.places[field] + (field == "dev"),  # the name behind the word
             help="with `dynamic_interfaces` in global_defs it may come later",
         )
 

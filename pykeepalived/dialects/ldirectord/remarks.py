@@ -104,7 +104,7 @@ def on_section(report: Reporter, places: Places, values: Values, header: Stateme
     if persistent and not persistent.value:
         text = "0 seconds: the service is not persistent"
         report.warning("persistent-zero", text, places.value(persistent.statement))
-    if netmask and not server.persistence_timeout_s:
+    if netmask and not server.persistence_timeout_s and server.persistence_prefix is not None:
         text = "`netmask` counts together with `persistent` only"
         report.warning("netmask-without-persistent", text, places.name(netmask.statement))
     ops = values.get("ops")
