@@ -92,6 +92,27 @@ def farm(seed: int) -> Config:
     return Config(virtual_servers=tuple(services), globals=GlobalDefs(lvs_repair_interval_us=repair_us))
 
 
+FAULT_KINDS = (
+    "crash",
+    "deaf-start",
+    "die",
+    "flap",
+    "kill",
+    "lag",
+    "mute",
+    "pause",
+    "refuse",
+    "reload",
+    "same",
+    "slow",
+    "steal",
+    "stranger",
+    "stutter",
+    "weight",
+    "wipe",
+)
+
+
 class FarmTrial:
     """One seed: made, suffered, healed, judged."""
 
@@ -145,6 +166,7 @@ class FarmTrial:
             "same": lambda us: world.reload(world.config),
             "reload": self._reload,
             "pause": self._pause,
+            "stutter": lambda us: self._stutter(),
         }
         if not self.config.globals.lvs_repair_interval_us:
             # Nobody would notice what others write.
@@ -183,6 +205,12 @@ class FarmTrial:
             self.world.later(lasts_us // 2, become(1))
             self.world.later(lasts_us // 2 + SECOND_US, become(weight))
         self.world.later(lasts_us + 2 * SECOND_US, become(0))
+
+    def _stutter(self) -> None:
+        """Now and then an answer is bad: what a retry is for."""
+        for name in self._names():
+            server = self.world.servers.setdefault(name, Server())
+            server.next = [self.chance.choice((0, 1, 1)) for _ in range(self.chance.randint(3, 20))]
 
     def _flap(self, lasts_us: int) -> None:
         for part in range(4):
@@ -284,6 +312,7 @@ class FarmTrial:
         world.story.append(f"{world.reactor.now_us() / SECOND_US:.3f} healed")
         for server in world.servers.values():
             server.status, server.takes_us = 0, 5 * MILLISECOND_US
+            server.next.clear()
         world.run(world.reactor.now_us() + _RETRY_US + 60 * SECOND_US)
 
     def _listed(self) -> list[dict[str, int] | None]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
-from tests.simulation.farm import FarmTrial
+from tests.simulation.farm import FAULT_KINDS, FarmTrial
 from tests.simulation.faults import damaged
 from tests.simulation.faults_lvs import LVS_FAULTS
 
@@ -30,6 +31,15 @@ def test_a_seed_decides_everything() -> None:
     one.run(), two.run()
     assert (one.world.story, one.world.events) == (two.world.story, two.world.events)
     assert one.world.results > 100
+
+
+def test_every_kind_of_fault_and_of_operation_occurs() -> None:
+    done: Counter[str] = Counter()
+    for seed in range(1000, 1016):
+        done += FarmTrial(seed, 60).run().done
+    assert {f"fault {name}" for name in FAULT_KINDS} <= set(done)
+    operations = {"AddService", "DeleteService", "AddDestination", "EditDestination", "DeleteDestination"}
+    assert operations <= {name for name, count in done.items() if count >= 5}
 
 
 def test_every_fault_can_be_planted() -> None:

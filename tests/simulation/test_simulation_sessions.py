@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.sessions import FAULT_KINDS, SessionTrial
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_nothing_is_broken(seed: int) -> None:
     SessionTrial(seed, 30).run()
 
@@ -30,7 +30,7 @@ def test_a_seed_decides_everything() -> None:
 
 def test_every_kind_of_fault_occurs() -> None:
     done: Counter[str] = Counter()
-    for seed in range(100, 112):
+    for seed in range(100, 109):
         done += SessionTrial(seed, 30).run().done
     assert {f"fault {name}" for name in FAULT_KINDS} <= set(done)
     assert {"Open", "Close", "Send", "Changed"} <= set(done)
