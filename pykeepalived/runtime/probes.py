@@ -117,8 +117,12 @@ class ProbeEngine:
 
     def stop(self) -> None:
         """End everything at once; no result is delivered afterwards."""
-        for subscription in list(self._subscriptions.values()):
-            subscription.close()
+        for subscription in self._subscriptions.values():
+            subscription.on_result = None
+        self._subscriptions.clear()
+        for probe in tuple(self._probes.values()):
+            probe.subscriptions.clear()
+            self._drop(probe)
         self._slots.clear()
         self._waiting.clear()
         self._connectors.close()
