@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from pykeepalived.model.checks import CheckerSpec, CheckQuestion, MiscCheck
-from pykeepalived.model.lvs import RealServer, VirtualServer
+from pykeepalived.model.lvs import RealServer
 
 #: The largest weight that IPVS schedulers calculate with safely, and that keepalived accepts.
 WEIGHT_LIMIT = 65535
@@ -18,11 +18,13 @@ WEIGHT_LIMIT = 65535
 class CheckHealth:
     """One checker of one server."""
 
-    __slots__ = ("checked", "failures", "spec", "up", "weight_change")
+    __slots__ = ("checked", "failures", "first", "spec", "up", "weight_change")
 
-    def __init__(self, spec: CheckerSpec, up: bool) -> None:
+    def __init__(self, spec: CheckerSpec, up: bool, first: bool = True) -> None:
         self.spec = spec
         self.up = up
+        self.first = first
+        """Nothing has been told of it or of a checker in its place: its first failure may be."""
         self.checked = False
         """A result has come since the checker began."""
         self.failures = 0
@@ -44,14 +46,12 @@ class CheckHealth:
 class ServerHealth:
     """One real server of one virtual server."""
 
-    __slots__ = ("alive", "checks", "heard", "holds", "server", "share", "weight_override")
+    __slots__ = ("alive", "checks", "holds", "server", "share", "weight_override")
 
     def __init__(self, server: RealServer, alive: bool) -> None:
         self.server = server
-        self.heard = False
-        """A check has said something about it."""
         self.alive = alive
-        self.checks = [CheckHealth(spec, starts_up(spec, server) or alive) for spec in server.checkers]
+        self.checks = [CheckHealth(spec, starts_up(spec) or alive) for spec in server.checkers]
         self.holds: set[str] = set()
         """Reasons, besides checkers, for which the server is out (`drain`, `maintenance`)."""
         self.share = 1000
@@ -94,6 +94,7 @@ class ServerHealth:
         alive one stays.
         """
         old = list(self.checks)
+        first = not any(check.checked for check in old)
         checks: list[CheckHealth] = []
         for spec in server.checkers:
             kept = next((check for check in old if check.spec == spec), None)
@@ -102,7 +103,7 @@ class ServerHealth:
                 # A change of the configured weight moves with the base: the opinion of a weight is asked anew.
                 if isinstance(spec.question, MiscCheck) and kept.weight_change:
                     kept.weight_change += self.server.weight - server.weight
-            checks.append(kept or _carried(spec, old) or CheckHealth(spec, starts_up(spec, server) or self.alive))
+            checks.append(kept or _carried(spec, old) or CheckHealth(spec, starts_up(spec) or self.alive, first))
         self.server = server
         self.checks = checks
 
@@ -113,7 +114,7 @@ def _carried(spec: CheckerSpec, old: list[CheckHealth]) -> CheckHealth | None:
     if before is None:
         return None
     old.remove(before)
-    check = CheckHealth(spec, before.up)
+    check = CheckHealth(spec, before.up, before.first)
     check.checked, check.failures, check.weight_change = before.checked, before.failures, before.weight_change
     return check
 
@@ -124,13 +125,13 @@ def _asks(spec: CheckerSpec) -> CheckQuestion:
     return msgspec.structs.replace(question, timeout_us=0) if isinstance(question, MiscCheck) else question
 
 
-def starts_up(spec: CheckerSpec, server: RealServer) -> bool:
-    """Whether a checker is taken for well before its first result."""
-    return not (spec.timing.alpha or server.alpha)
+def starts_up(spec: CheckerSpec) -> bool:
+    """Whether a checker is taken for well before its first result. Its own `alpha` counts, which is that of its server
+    and virtual server where it has none: `alpha false` in a checker makes it begin as well in spite of them."""
+    return not spec.timing.alpha
 
 
-def starts_alive(server: RealServer, service: VirtualServer) -> bool:
-    """Whether a server is put into the table before any check: not alpha, or nothing would ever check it."""
-    if not server.checkers:
-        return True
-    return not service.alpha and all(starts_up(spec, server) for spec in server.checkers)
+def starts_alive(server: RealServer) -> bool:
+    """Whether a server is put into the table before any check: all its checkers begin as well, or nothing would ever
+    check it."""
+    return all(starts_up(spec) for spec in server.checkers)

@@ -66,7 +66,7 @@ class Pool:
         self.policy = policy or Policy()
         self.thresholds: Thresholds = thresholds_of(service.server)
         self.servers: list[ServerHealth] = [
-            ServerHealth(server, starts_alive(server, service.server)) for server in service.server.real_servers
+            ServerHealth(server, starts_alive(server)) for server in service.server.real_servers
         ]
         self.quorum_up = False
         self.sorry_serves = False
@@ -162,11 +162,11 @@ class Pool:
             )
         events += self._settle_server(health, Cause.CHECK, check, text)
         tells = isinstance(check.spec.question, _TELLING)
-        if tells and not (health.heard or up or changed or health.alive or self.policy.counts_servers):
+        if check.first and tells and not (up or changed or health.alive or self.policy.counts_servers):
             events.append(
                 ServerDown(self.service, health.server, Cause.CHECK, Effect.NONE, check.spec, text, never_up=True)
             )
-        health.heard = True
+        check.first = False
         if changed and health.alive is was_alive:
             events.append(CheckChanged(self.service, health.server, check.spec, up, health.alive, text))
         if events:
@@ -203,7 +203,7 @@ class Pool:
         for server in service.server.real_servers:
             kept = next((health for health in remaining if health.key == (server.address, server.port)), None)
             if kept is None:
-                kept = ServerHealth(server, starts_alive(server, service.server))
+                kept = ServerHealth(server, starts_alive(server))
                 fresh.append(kept)
             else:
                 remaining.remove(kept)

@@ -53,7 +53,13 @@ MISC = CheckerSpec(question=MiscCheck(script=Script(("/x",)), timeout_us=1, dyna
 
 
 def real(number: int, weight: int = 1, **fields: Any) -> RealServer:
-    return RealServer(**{"address": f"10.1.0.{number}", "port": 80, "weight": weight, "checkers": (TCP,), **fields})
+    made = RealServer(**{"address": f"10.1.0.{number}", "port": 80, "weight": weight, "checkers": (TCP,), **fields})
+    if not made.alpha:
+        return made
+    # As the front ends resolve it.
+    alpha = CheckTiming(alpha=True)
+    checkers = tuple(msgspec.structs.replace(checker, timing=alpha) for checker in made.checkers)
+    return msgspec.structs.replace(made, checkers=checkers)
 
 
 def virtual(*servers: RealServer, **fields: Any) -> ServiceRef:
@@ -108,7 +114,7 @@ def test_alpha_servers_wait() -> None:
 
 
 def test_alpha_of_the_service_and_of_one_check() -> None:
-    assert table(pool(real(1), alpha=True)) == {}
+    assert table(pool(real(1, alpha=True))) == {}
     checked = CheckerSpec(question=TCP.question, timing=CheckTiming(alpha=True))
     assert table(pool(real(1, checkers=(TCP, checked)), real(2))) == {2: 1}
     assert table(pool(real(1, checkers=(), alpha=True))) == {1: 1}, "nobody would ever find it well"
@@ -143,6 +149,13 @@ def test_first_failure_of_an_alpha_server(question: CheckQuestion, told: bool) -
     made = pool(real(1, checkers=(CheckerSpec(question=question),), alpha=True), real(2))
     assert kinds(check(made, 1, False)) == ([ServerDown] if told else [])
     assert check(made, 1, False) == []
+
+
+def test_every_check_of_an_alpha_server_tells_its_first_failure() -> None:
+    made = pool(real(1, checkers=(TCP, PING), alpha=True), real(2))
+    assert kinds(check(made, 1, True, index=0)) == [CheckChanged]
+    assert kinds(check(made, 1, False, index=1)) == [ServerDown]
+    assert check(made, 1, False, index=1) == []
 
 
 def test_repeated_results_say_nothing() -> None:

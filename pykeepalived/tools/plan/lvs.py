@@ -38,7 +38,7 @@ def _service(old: ServiceRef, new: ServiceRef) -> Iterator[Change]:
             yield Change("real server", _name(old, item), Verb.REMOVE, effect)
     for key, item in after.items():
         if key not in before:
-            waits = new.server.alpha or item.alpha
+            waits = any(checker.timing.alpha for checker in item.checkers)
             effect = "it enters the table after its first success" if waits else "it enters the table at once"
             yield Change("real server", _name(new, item), Verb.ADD, effect)
         elif item != before[key]:
