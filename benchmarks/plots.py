@@ -26,7 +26,7 @@ def bars(items: Sequence[Bar], line: str) -> str:
 
     `line` says what the line at 1 is.
     """
-    low, high, left, width, step = -2.0, 1.0, 400, 400, 20
+    low, high, left, width, step = -2.0, 1.0, 440, 380, 20
 
     def x(value: float) -> float:
         return left + width * (min(high, max(low, math.log10(max(value, 1e-9)))) - low) / (high - low)
@@ -54,7 +54,8 @@ def bars(items: Sequence[Bar], line: str) -> str:
                 f'<line x1="{at:.1f}" y1="{y - 2}" x2="{at:.1f}" y2="{y + 16}" stroke="#d00" stroke-width="2"/>'
             )
         parts.append(f'<text x="{left + width + 8}" y="{y + 11}" {_FONT}>{bar.middle:.2g}</text>')
-    parts.append(f'<text x="{left + width}" y="{height - 5}" text-anchor="end" {_FONT}>{html.escape(line)}</text>')
+    words = f"1 is {html.escape(line)}; red: what was promised"
+    parts.append(f'<text x="{left + width}" y="{height - 5}" text-anchor="end" {_FONT}>{words}</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 
@@ -69,7 +70,7 @@ def growth(lines: Mapping[str, Sequence[tuple[float, float]]], across: str, up: 
         x = left + width * (math.log10(point[0]) - x0) / (x1 - x0)
         return x, top + height * (1 - (math.log10(max(point[1], 1e-9)) - y0) / (y1 - y0))
 
-    parts = [_head(left + width + 20, top + height + 45 + 16 * len(lines))]
+    parts = [_head(left + width + 40, top + height + 45 + 16 * len(lines))]
     for power in range(x0, x1 + 1):
         x, _ = place((10.0**power, 10.0**y0))
         parts.append(f'<line x1="{x:.0f}" y1="{top}" x2="{x:.0f}" y2="{top + height}" stroke="#ddd"/>')
