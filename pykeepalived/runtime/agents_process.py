@@ -28,6 +28,8 @@ from pykeepalived.units import SECOND_US
 
 #: At the end: how long the last news may take to arrive and leave.
 _LAST_WORDS_US: Final = SECOND_US
+#: What a successor is to know: the number of the last event.
+_TOLD: Final = "told"
 #: Events that may be traps.
 _TRAPPED: Final = frozenset(("vrrp-state", "real-server", "virtual-server", "packet-refused"))
 #: The signals that have the daemon write its files.
@@ -61,7 +63,9 @@ class AgentsProgram:
         # Who is started without rights has none to get back.
         self._rights = not lacks((NET_ADMIN,), permitted())
         self._take(config)
-        self._context.ask("events", {"follow": True}, self._heard)
+        # What a predecessor has told is not told again.
+        since = int(self._context.memory.get(_TOLD, "0"))
+        self._context.ask("events", {"follow": True, "since": since}, self._heard)
 
     def reload(self, config: Config) -> None:
         if self._rights and lacks(of_agents(config.globals), permitted()):
@@ -121,6 +125,7 @@ class AgentsProgram:
         for event in (body.get("result") or {}).get("events", ()):
             self._news += 1
             self._tell(event)
+            self._context.remember({_TOLD: str(event["seq"])})
 
     def _tell(self, event: Mapping[str, Any]) -> None:
         settings = self._config.globals.agents

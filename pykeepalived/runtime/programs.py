@@ -37,6 +37,8 @@ class ProgramSource(msgspec.Struct, frozen=True, kw_only=True):
     clean_up: CleanUp
     warm: Callable[[], None] = prepare_for_reloads
     """Takes in, once all runs, what the program does without at its start: a successor finds that in memory, too."""
+    keeps_memory: bool = False
+    """What it remembers holds for a successor that comes late, too."""
 
 
 def _load_vrrp() -> ProgramFactory:
@@ -131,5 +133,6 @@ SOURCES: tuple[ProgramSource, ...] = (
         needed=needs_agents,
         part=lambda config: config,
         clean_up=_leave_nothing,
+        keeps_memory=True,
     ),
 )

@@ -205,7 +205,8 @@ class ChildSlot:
         except Exception as error:
             title = self.source.kind.title
             self._log.error(f"Cannot clean up after the {title} child process: {describe(error)}")
-        self.memory = {}
+        if not self.source.keeps_memory:
+            self.memory = {}
 
     # ---- talk ----
 

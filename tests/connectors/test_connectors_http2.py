@@ -248,7 +248,7 @@ CASES = [
     ("a frame too large", peers.speaker(F(peers.DATA, b"x" * 99, stream=1, size=0xFFFFFF)), "no-http2"),
     ("a body without end", ENDLESS_BODY, "timeout http2-protocol"),
     ("goodbye", peers.speaker(F(peers.GOAWAY, bytes(4) + b"\0\0\0\2")), "http2-goaway"),
-    ("goodbye to us", peers.speaker(F(peers.GOAWAY, bytes(8)), stay=False), "http2-goaway"),
+    ("goodbye to us", peers.speaker(F(peers.GOAWAY, bytes(8)), stay=False), "http2-goaway reset"),
     ("a reset of the stream", peers.speaker(F(peers.RESET, b"\0\0\0\7", stream=1)), "http2-reset"),
     ("a push", peers.speaker(F(peers.PUSH, b"\0\0\0\2\x88", flags=peers.END_HEADERS, stream=1)), "http2-protocol"),
     ("a window beyond the limit", peers.speaker(F(peers.WINDOW, b"\x7f\xff\xff\xff")), "http2-protocol"),

@@ -15,7 +15,7 @@ from pykeepalived.tools.guest import USUAL_MODULES, run_in_guest
 ROOT = Path(__file__).parents[2]
 RUN = [sys.executable, "-m", "tests.docs.tutorial"]
 #: The test kernel has one processor, which is slow.
-GUEST_LIMIT_S = 600
+GUEST_LIMIT_S = 1500
 
 
 def pass_on(piece: bytes) -> None:

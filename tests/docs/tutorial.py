@@ -22,7 +22,7 @@ import msgspec
 
 from pykeepalived.tools.lab import Lab, LabError
 
-PATIENCE_S = 120
+PATIENCE_S = 400
 _NETWORK = re.compile(r"<!-- lab: (\S+) (.*?) -->")
 _FENCE = re.compile(r"^```(\w*)(?: title=\"([^\"]*)\")?$")
 _COMMAND = re.compile(r"^(\w+)# (.*)$")

@@ -198,3 +198,69 @@ def test_the_tables_and_traps_are_keepalived_s(tmp_path: Path) -> None:
             del found[name]
     assert {name: value for name, value in ours.items() if not NEWER.match(name)} == theirs
     assert set(their_traps) <= set(our_traps)
+
+
+SERVERS = """
+global_defs {
+    router_id lb1
+    lvs_dataplane nftables
+    snmp_socket unix:@D@/agentx
+    enable_traps
+    enable_snmp_@WORD@
+}
+virtual_server 10.9.0.9 80 {
+    delay_loop 1
+    lb_algo rr
+    lb_kind NAT
+    protocol TCP
+    real_server 127.0.0.1 1 {
+        TCP_CHECK {
+            retry 0
+        }
+    }
+}
+"""
+LISTENER = "import socket, time; s = socket.create_server(('127.0.0.1', 1)); time.sleep(600)"
+#: realServerStatus in a trap: 1 alive, 2 dead.
+STATUS = f"{KEEPALIVED}.3.4.1.6 = INTEGER: "
+
+
+@pytest.mark.netns
+def test_a_real_server_is_in_traps_and_the_word_for_it_may_come_later(tmp_path: Path) -> None:
+    """Without `enable_snmp_checker` the agents have no rights; a reload that asks for it starts them with one."""
+    conf, log_file, traps = (tmp_path / name for name in ("conf", "daemon.log", "traps"))
+    text = SERVERS.replace("@D@", str(tmp_path))
+    conf.write_text(text.replace("@WORD@", "vrrp"))
+
+    def agents() -> list[str]:
+        return re.findall(r"Agents child process, pid=(\d+)", log_file.read_text())
+
+    def rights() -> str:
+        lines = Path(f"/proc/{agents()[-1]}/status").read_text().splitlines()
+        return next(line.split()[1] for line in lines if line.startswith("CapPrm"))
+
+    with Lab("snmpchk") as lab, log_file.open("wb") as log:
+        space = lab.namespace("a")
+        space.up("lo")
+        with snmpd(space, tmp_path):
+            argv = [*DAEMONS["ours"].split(), "-n", "-l", "-f", str(conf)]
+            process = space.popen(*argv, stdout=log, stderr=subprocess.STDOUT)
+            wait_until(lambda: walk(space, f"{ROOTS[0]}.1"), 120, "the daemon to be shown", interval_s=0.3)
+            assert rights() == "0" * 16
+            conf.write_text(text.replace("@WORD@", "checker"))
+            process.send_signal(signal.SIGHUP)
+            wait_until(lambda: walk(space, f"{ROOTS[0]}.3.4.1"), 120, "the real server to be shown", interval_s=0.3)
+            assert len(agents()) == 2
+            assert int(rights(), 16) == 1 << 12
+            # Its port opens and closes: alive, then dead. What was before the new process is not told again.
+            server = space.popen(sys.executable, "-c", LISTENER)
+            wait_until(lambda: f"{STATUS}1" in traps.read_text(), 120, "the trap of its life", interval_s=0.2)
+            wait_until(lambda: "Adding service [127.0.0.1]:tcp:1" in log_file.read_text(), 120, "its life")
+            deaths = traps.read_text().count(f"{STATUS}2")
+            server.kill()
+            server.wait(60)
+            wait_until(lambda: traps.read_text().count(f"{STATUS}2") > deaths, 120, "that of its death", interval_s=0.2)
+            assert traps.read_text().count(f"{STATUS}1") == 1
+            assert f"OID: {KEEPALIVED}.3.5.0.1" in traps.read_text()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(120) == 0
