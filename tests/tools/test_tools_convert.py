@@ -250,3 +250,10 @@ def test_the_command(tmp_path: Path) -> None:
 def test_what_is_far_too_long_for_its_format_is_refused(names: tuple[str, ...], source: Format) -> None:
     with pytest.raises(NotConvertible, match="characters"):
         convert(dict.fromkeys(names, "x " * 4000000), source, Format.KEEPALIVED)
+
+
+@pytest.mark.parametrize("port", ["ht\0tp", "h\udcffp", "no-such-port"])
+def test_a_port_that_is_none_is_refused_by_its_line(port: str) -> None:
+    with pytest.raises(NotConvertible, match="line 2: no port"):
+        table = f"-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.1.1.1:{port} -m\n"
+        convert({"x": table}, Format.IPVSADM, Format.KEEPALIVED)

@@ -186,4 +186,5 @@ class Context:
 
 def _printable(text: str) -> str:
     """Control characters out, so that a file cannot write to the terminal that shows its findings."""
-    return "".join(char if char.isprintable() else "?" for char in text[:400])
+    shown = text[:400]
+    return shown if shown.isprintable() else "".join(char if char.isprintable() else "?" for char in shown)

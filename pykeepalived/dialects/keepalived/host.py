@@ -139,7 +139,7 @@ class RealHost:
     def resolve(self, name: str) -> str | None:
         try:
             return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):
             return None
 
     def interfaces(self) -> frozenset[str] | None:

@@ -53,14 +53,14 @@ class SystemHost:
     def resolve(self, name: str, family: Family) -> str | None:
         try:
             answers = socket.getaddrinfo(name, None, int(family), socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):
             return None
         return str(answers[0][4][0]).partition("%")[0] if answers else None
 
     def service_port(self, name: str, protocol: str | None) -> int | None:
         try:
             return socket.getservbyname(name, protocol) if protocol else socket.getservbyname(name)
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):
             return None
 
     def hostname(self) -> str:

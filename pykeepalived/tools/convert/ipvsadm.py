@@ -91,7 +91,7 @@ def _endpoint(text: str, number: int, protocol: str | None, default_port: int = 
         return address, int(port_text)
     try:
         return address, socket.getservbyname(port_text, protocol) if protocol else socket.getservbyname(port_text)
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         raise NotConvertible(f"line {number}: no port `{port_text}`") from None
 
 
