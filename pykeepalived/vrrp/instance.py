@@ -22,6 +22,7 @@ from typing import Final, Protocol
 from pykeepalived.model.vrrp import VrrpInstance, VrrpState
 from pykeepalived.units import format_seconds
 from pykeepalived.vrrp.announcing import announce, log_addresses
+from pykeepalived.vrrp.beginning import begins_as_master, first_timer_us
 from pykeepalived.vrrp.events import (
     AddAddresses,
     AnnounceSource,
@@ -43,8 +44,6 @@ from pykeepalived.vrrp.status import InstanceStats
 from pykeepalived.vrrp.timers import HIGHEST_BACKUP, OWNER, master_down_us, skew_us
 from pykeepalived.vrrp.tracking import TENTATIVE, Fault, Standing, fault_lines
 
-#: An owner does not wait: it becomes MASTER in the same turn of the loop.
-_AT_ONCE_US: Final = 1
 #: What strangers can make one instance do in a second: error lines, answers to inferior masters.
 _LINES_PER_S: Final = 10
 _ANSWERS_PER_S: Final = 20
@@ -72,6 +71,8 @@ class Coupling(Protocol):
     def heard_lower(self, member: Instance, now_us: int, out: Output) -> None: ...
 
     def all_owners(self) -> bool: ...
+
+    def begins_as_master(self) -> bool: ...
 
 
 def must_wait(state: VrrpState, standing: Standing) -> bool:
@@ -265,11 +266,16 @@ class Instance:
             self.master_interval_us = self.own_interval_us()
             if is_unicast(self.config) and before is FAULT and now_us >= self.not_before_us:
                 out.put(self, AnnounceSource(self.name))
-        self._let_go(before, "BACKUP STATE (init)" if init else "BACKUP STATE", out, farewell=farewell)
+        unsaid = before is VrrpState.INIT and begins_as_master(self)
+        entering = "BACKUP STATE (init)" if init else "BACKUP STATE"
+        self._let_go(before, None if unsaid else entering, out, farewell=farewell)
         if timer_us is None:
-            timer_us = self._first_timer_us(before)
+            timer_us = first_timer_us(self, before)
         self.timer_us = max(now_us, self.not_before_us) + timer_us
-        self.notify("BACKUP", out)
+        if unsaid:
+            out.moved(self)
+        else:
+            self.notify("BACKUP", out)
 
     def become_fault(self, now_us: int, out: Output, *, init: bool = False) -> None:
         before = self.state
@@ -308,18 +314,6 @@ class Instance:
         self.reported.clear()
         self.rival = None
         self.garp.clear()
-
-    def _first_timer_us(self, before: VrrpState) -> int:
-        config = self.config
-        alone = self.group is None or self.group.all_owners()
-        if before is VrrpState.INIT and alone:
-            if self.owner:
-                return _AT_ONCE_US
-            if config.initial_state is MASTER:
-                return self.master_interval_us + skew_us(config.version, OWNER, self.master_interval_us)
-        if before is FAULT and self.owner and alone:
-            return self.master_interval_us + self.skew_us()
-        return self.master_down_us()
 
     def _let_go(self, before: VrrpState, entering: str | None, out: Output, *, farewell: bool) -> None:
         """The steps out of MASTER, in their order; from any other state only the log line."""

@@ -41,6 +41,7 @@ class Output:
         """False: detail lines are not even made."""
         self._items: list[tuple[Hashable, Action]] = []
         self._done: tuple[Action, ...] = ()
+        self._moved: list[Hashable] = []
 
     def barrier(self) -> None:
         """Everything that is put from now on comes after everything that was put until now, whatever its phase."""
@@ -50,6 +51,10 @@ class Output:
     def put(self, lane: Hashable, action: Action) -> None:
         self._items.append((lane, action))
 
+    def moved(self, lane: Hashable) -> None:
+        """Something changed in the machine, its deadline perhaps, of which nothing is to be said."""
+        self._moved.append(lane)
+
     def log(self, lane: Hashable, text: str) -> None:
         self._items.append((lane, Log(text)))
 
@@ -58,11 +63,11 @@ class Output:
             self._items.append((lane, Log(text, detail=True)))
 
     def empty(self) -> bool:
-        return not self._items and not self._done
+        return not self._items and not self._done and not self._moved
 
     def lanes(self) -> list[Hashable]:
-        """What put something since the last barrier, in the order of its first action: it must be repeatable."""
-        return list(dict.fromkeys(lane for lane, _ in self._items))
+        """What moved or put something since the last barrier, in the order of its first action: repeatable."""
+        return list(dict.fromkeys([*(lane for lane, _ in self._items), *self._moved]))
 
     def actions(self) -> tuple[Action, ...]:
         """Everything, phase by phase; within a phase in the order in which it was put."""

@@ -50,6 +50,9 @@ class Group:
     def all_owners(self) -> bool:
         return all(member.owner for member in self.members)
 
+    def begins_as_master(self) -> bool:
+        return all(member.owner and member.config.initial_state is MASTER for member in self.members)
+
     def became_master(self, member: Instance, now_us: int, out: Output) -> None:
         out.log(self, f"VRRP_Group({self.name}) Syncing instances to MASTER state")
         for mate in self._others(member):
@@ -134,13 +137,17 @@ class Group:
         movers = [member for member in (first, *self._others(first)) if member.state in {VrrpState.INIT, FAULT}]
         if not movers:
             return
-        if init:
+        if self.state is VrrpState.INIT and self.begins_as_master():
+            # Nothing is said of the group, not even that it is MASTER.
+            self.state = MASTER
+        elif init:
             self._reach(BACKUP, out)
         for member in movers:
             member.become_backup(now_us, out, init=init)
             if not init and member is movers[0]:
                 out.log(self, f"VRRP_Group({self.name}) Syncing instances to BACKUP state")
-        self._reach(BACKUP, out)
+        if self.state is not MASTER:
+            self._reach(BACKUP, out)
 
     # ---- start, reload, stop ----
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pykeepalived.model.config import GlobalDefs
-from pykeepalived.model.vrrp import UnicastPeer, VrrpState
+from pykeepalived.model.vrrp import SyncGroup, TrackedScript, UnicastPeer, VrrpInstance, VrrpState
 from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.router import Router
-from tests.vrrp.playbook import Playbook, config, instance, line
+from tests.vrrp.playbook import Playbook, config, instance, line, script
 
 pytestmark = pytest.mark.shows(
     "global_defs.vrrp_delay_after_boot", "vrrp_instance.{unicast_fault_no_peer,track_src_ip,old_unicast_checksum}"
@@ -75,3 +77,36 @@ def test_a_process_that_goes_on_as_backup_waits_for_its_master() -> None:
     assert due_us == 3_609_375
     router.handle(events.Tick(), due_us)
     assert [item.state for item in router.status()] == [VrrpState.MASTER, VrrpState.MASTER]
+
+
+def said_first(*items: VrrpInstance, groups: tuple[SyncGroup, ...] = (), **more: Any) -> list[str]:
+    book = Playbook(config(*items, groups=groups, **more))
+    lines = [*book.start(), *book.run(5)]
+    return [text.split("notify ")[1] for text in lines if "notify " in text]
+
+
+OWNS: dict[str, Any] = {"priority": 255, "initial_state": VrrpState.MASTER}
+
+
+def test_an_owner_whose_file_says_master_is_never_said_to_be_backup():
+    """Seen in 2.2.7 and 2.4.3."""
+    assert said_first(instance(**OWNS)) == ["INSTANCE A MASTER 255"]
+    backup = {**OWNS, "initial_state": VrrpState.BACKUP}
+    assert said_first(instance(**backup)) == ["INSTANCE A BACKUP 255", "INSTANCE A MASTER 255"]
+    other = {**OWNS, "priority": 254}
+    assert said_first(instance(**other))[0] == "INSTANCE A BACKUP 254"
+
+
+def test_it_waits_unsaid_for_its_scripts():
+    book = Playbook(config(instance(**OWNS, track_scripts=(TrackedScript("chk"),)), scripts=(script("chk"),)))
+    assert not [text for text in book.start() if "notify" in text]
+    book.feed(events.ScriptResult("chk", 0))
+    assert next(text for text in book.run(2) if "notify" in text).endswith("notify INSTANCE A MASTER 255")
+
+
+def test_of_a_group_of_such_owners_nothing_is_said():
+    group = SyncGroup(name="G", members=("A", "B"))
+    both = (instance(**OWNS), instance("B", vrid=52, **OWNS))
+    assert sorted(said_first(*both, groups=(group,))) == ["INSTANCE A MASTER 255", "INSTANCE B MASTER 255"]
+    one = (instance(**OWNS), instance("B", vrid=52, priority=200))
+    assert said_first(*one, groups=(group,))[0] == "GROUP G BACKUP 0"
