@@ -41,9 +41,9 @@ FAULTS: tuple[PlantedFault, ...] = (
     ),
     _fault(
         "no-first-wait",
-        "instance",
-        "        return self.master_down_us()\n\n    def _let_go",
-        "        return 1\n\n    def _let_go",
+        "beginning",
+        "    return instance.master_down_us()\n",
+        "    return 1\n",
     ),
     _fault("deadline-nearer-ignored", "router", "deadline_us < timed.queued_us)", "deadline_us > timed.queued_us)"),
     # Hearing as backup.
