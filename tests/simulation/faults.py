@@ -105,7 +105,7 @@ FAULTS: tuple[PlantedFault, ...] = (
         '"removing", out)\n\n    # ---- what',
     ),
     _fault("master-not-told", "instance", '        self.notify("MASTER", out)\n', ""),
-    _fault("backup-not-told", "instance", '        self.notify("BACKUP", out)\n', ""),
+    _fault("backup-not-told", "instance", 'self.notify("BACKUP", out)\n', "pass\n"),
     _fault("fault-not-told", "instance", '        self.notify("FAULT", out)\n', ""),
     _fault("not-announced", "instance", "        self.announce(self.garp.became_master(now_us), out)\n", ""),
     _fault(
