@@ -2,7 +2,7 @@
 # make test                                         everything: units, namespaces, the test kernel, the originals
 # make bench [LONG=1] [RESUME=1] [ONLY='checks …']  the benchmark book, docs/benchmarks.md: 14 minutes, or 35
 # make differential [CONFIGURATIONS=DIR | RANDOM=SEED] 130 LVS configurations (or those in DIR) beside keepalived: 20 minutes
-# make differential-ldirectord                      every service, all actions, mails beside Debian's ldirectord: 35 minutes
+# make differential-ldirectord                      every service, all actions, mails beside Debian's ldirectord: 45 minutes
 # make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
 # make clients                                      Neutron's and Octavia's own code on this program: 10 minutes
 # make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
@@ -141,7 +141,7 @@ differential: packages-test
 differential-ldirectord: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev $(VENV)/.clients
 	@echo "every service with its real server, on this machine and in the test kernel, all actions there, mails, scripts and"; \
-		echo "files, a silent server, beside ldirectord: about 35 minutes"
+		echo "files, a silent server, beside ldirectord: about 45 minutes on a quiet machine with two processors"
 	$(BIN)/python -m pytest -q --durations=0 -m long $(if $(filter tests,$(TESTS)),tests/ldirectord,$(TESTS))
 
 interop: packages-test

@@ -133,9 +133,9 @@ async def serve() -> None:
 
 
 class Director:
-    def __init__(self, name: str, plan: dict) -> None:
+    def __init__(self, name: str, plan: dict, namespace: str = "") -> None:
         self.name = name
-        self.namespace = f"ld-{name}"
+        self.namespace = namespace or f"ld-{name}"
         self.config = plan["config"]
         run("ip", "netns", "add", self.namespace)
         batch = "".join(f"addr add {address}/{128 if ':' in address else 32} dev lo\n" for address in plan["addresses"])

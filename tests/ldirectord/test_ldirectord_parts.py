@@ -91,6 +91,8 @@ ADDED, RESTORED, REMOVED, QUIESCED, NONE = (
             ["Purged real server (stop): 10.0.0.2:81 (10.0.0.1:80)"],
         ),
         (ev.ServerLeft(WEB, REAL, RELOAD, True, with_service=True), []),
+        (ev.ServerLeft(WEB, REAL, STOP, False), []),
+        (ev.ServerLeft(WEB, REAL, RELOAD, False), ["Purged real server (start): 10.0.0.2:81 (10.0.0.1:80)"]),
         (ev.ServerLeft(WEB, GATE, STOP, True), ["Purged real server (stop): 10.0.0.3:81 (10.0.0.1:80)"]),
         (ev.ServerLeft(WEB, GATE, RELOAD, True), ["Purged real server (start): 10.0.0.3:80 (10.0.0.1:80)"]),
         (

@@ -166,9 +166,10 @@ def _text(event: LvsEvent) -> str | None:
             return None if cause is Cause.START else f"Changed virtual server: {service_name(service.server)}"
         case ServiceRemoved(service, cause):
             return f"Purged virtual server ({_when(cause)}): {service_name(service.server)}"
-        case ServerLeft(service, server, cause, _, effect, with_service):
-            # A section that leaves the file is named alone.
-            if effect is Effect.NONE or (with_service and cause is Cause.RELOAD):
+        case ServerLeft(service, server, cause, alive, effect, with_service):
+            # A section that leaves the file is named alone, and at the end a quiescent server goes without a word.
+            unsaid = (with_service and cause is Cause.RELOAD) or (cause is Cause.STOP and not alive)
+            if effect is Effect.NONE or unsaid:
                 return None
             # At the end ldirectord names the servers of the file, before it those of the kernel's table.
             name = _named(service, server) if cause is Cause.STOP else _named_by_kernel(service, server)
