@@ -140,6 +140,6 @@ def test_all_actions(files: Path) -> None:
 @pytest.mark.peer
 @pytest.mark.long
 def test_all_actions_with_ipvs(files: Path) -> None:
-    result = run_in_guest(f"exec python {HERE / 'guest_actions.py'} {files}", timeout_s=1500, share=files)
+    result = run_in_guest(f"exec python {HERE / 'guest_actions.py'} {files}", timeout_s=4500, share=files)
     assert result.exit_code == 0, result.output
     judge(json.loads(result.output.splitlines()[-1]))
