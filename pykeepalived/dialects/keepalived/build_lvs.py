@@ -94,7 +94,10 @@ class ServerBuilder:
                           draft.where["one_packet"])  # fmt: skip
             values["one_packet"] = False
         quorum, hysteresis = build_quorum(context, draft, servers, label)
-        values |= build_persistence(context, draft, selector, self._family(draft, selector), label)
+        known = self._family(draft, selector)
+        if known is None and family_of(servers[0].address) is Family.INET:
+            known = Family.INET
+        values |= build_persistence(context, draft, selector, known, label)
         if isinstance(selector, GroupSelector) and not values["persistence_timeout_s"]:
             self._check_group_ports(draft, selector, label)
         if self._duplicate(draft, identity_of(selector, protocol, draft.get("family"), servers), label):

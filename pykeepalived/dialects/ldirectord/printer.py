@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from pykeepalived.dialects.ldirectord.printer_checks import SectionCheck, check_of_section
+from pykeepalived.lvs.names import family_of_server
 from pykeepalived.model import (
     AddressSelector,
     Config,
@@ -161,7 +162,7 @@ class _Printer:
             return
         selector = found.selector
         label = str(selector.fwmark) if isinstance(selector, FwmarkSelector) else _host(selector.address)
-        six = found.family is Family.INET6
+        six = family_of_server(found) is Family.INET6
         if isinstance(selector, AddressSelector):
             six = family_of(selector.address) is Family.INET6
             label += f":{selector.port}"

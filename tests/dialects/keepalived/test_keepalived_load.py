@@ -35,6 +35,7 @@ from pykeepalived.model import (
     VrrpInstance,
     VrrpState,
 )
+from pykeepalived.tools.convert import Format, convert
 from tests.dialects.keepalived.fake_host import FakeHost
 
 INSTANCE = "vrrp_instance VI_1 {{\n interface eth0\n virtual_router_id 5\n virtual_ipaddress {{ 10.0.0.1 }}\n{}\n}}\n"
@@ -369,6 +370,16 @@ def test_service_details(read) -> None:  # type: ignore[no-untyped-def]
 def test_port_0_of_a_real_server_is_the_port_of_the_service(read, kind: str) -> None:  # type: ignore[no-untyped-def]
     found = service(result := read(SERVICE.replace("NAT", kind).format(" real_server 10.0.1.1 0 {\n }\n")))
     assert (found.real_servers[0].port, ids(result)) == (80, [])
+
+
+@pytest.mark.parametrize(("address", "kept"), [("10.0.0.1", None), ("2001:db8::1", 64)])
+def test_the_granularity_of_a_mark_is_of_the_family_of_its_servers(read, address: str, kept: int | None) -> None:  # type: ignore[no-untyped-def]
+    text = "virtual_server fwmark 8 {{\n lb_algo rr\n lb_kind DR\n persistence_granularity 64\n{}}}\n"
+    result = read(text.format(f" real_server {address} 0 {{\n }}\n"))
+    assert service(result).persistence_prefix == kept
+    assert int(result.exit_class) == 0
+    written = convert({"x": ""}, Format.KEEPALIVED, Format.LDIRECTORD, keepalived=result.config).text
+    assert ("netmask=64" in written) is (kept is not None)
 
 
 def test_a_mark_is_one_service_for_each_family_of_its_servers(read) -> None:  # type: ignore[no-untyped-def]
