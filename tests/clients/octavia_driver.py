@@ -30,7 +30,7 @@ from octavia_lib.common import constants as lib_consts
 from oslo_config import cfg
 
 PLACE = Path("/run/octavia")
-LIMIT_S = 120
+LIMIT_S = 300
 SPACE = constants.AMPHORA_NAMESPACE
 VIP, VIP6, GOOD, BAD, GOOD6 = "10.0.0.2", "fd00::2", "10.0.0.98", "10.0.0.99", "fd00::98"
 CLIENT = "10.0.0.50"
@@ -243,7 +243,7 @@ class Balancer:
 
 def monitor(number: int, kind: str, **more) -> data_models.HealthMonitor:
     return data_models.HealthMonitor(
-        id=uuid(number + 14), type=kind, delay=1, timeout=10, fall_threshold=1, rise_threshold=1, enabled=True,
+        id=uuid(number + 14), type=kind, delay=1, timeout=30, fall_threshold=1, rise_threshold=1, enabled=True,
         provisioning_status=constants.ACTIVE, **more,
     )  # fmt: skip
 
@@ -362,7 +362,7 @@ def vrrp_text(vips: dict[str, str]) -> str:
             vrrp_group_name="3a5b7c", vrrp_auth_type="PASS", vrrp_auth_pass="7d1a2b3", advert_int=1
         ),
     )  # fmt: skip
-    routes = [data_models.HostRoute(destination="192.0.2.0/24", nexthop="10.0.0.254").to_dict()]
+    routes = [{"destination": "192.0.2.0/24", "nexthop": "10.0.0.254"}]
     subnet = {"cidr": "10.0.0.0/24", "gateway_ip": "10.0.0.254", "host_routes": routes}
     more = [
         {"ip_address": address, "subnet": {"cidr": cidr, "gateway_ip": None, "host_routes": []}}

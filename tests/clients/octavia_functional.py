@@ -1,4 +1,4 @@
-"""Octavia's renderers, its amphora agent's functions and its queries on this program: `make clients`.
+"""Octavia's renderers, its amphora agent's functions and its queries on this program: `make clients-octavia`.
 
     python -m tests.clients.octavia_functional [theirs]
 
@@ -11,9 +11,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pykeepalived.tools.guest import USUAL_MODULES
+from pykeepalived.tools.guest import USUAL_MODULES, run_in_guest
 from tests.clients import openstack
-from tests.interop.patience import run_patiently
 
 _LIMIT_S = 900
 
@@ -22,7 +21,7 @@ def run(*, theirs: bool = False) -> int:
     python = openstack.prepare()
     driver = openstack.ROOT / "tests/clients/octavia_driver.py"
     ours = f"ln -sf {Path(sys.executable).parent / 'pykeepalived'} /usr/sbin/keepalived; "
-    result = run_patiently(
+    result = run_in_guest(
         f"hostname amphora; {'' if theirs else ours}exec {python} -W ignore {driver}",
         timeout_s=_LIMIT_S,
         directory=openstack.ROOT,
