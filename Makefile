@@ -9,7 +9,7 @@
 # make flood                                        50,000 hostile packets a second against a MASTER, beside keepalived: 3 minutes
 # make watchers [SECONDS=60]                        100 clients on the control socket: adverts, memory: 2 minutes
 # make fuzz [PACKETS=N] [SECONDS=600]               a million hostile packets, then every decoder guided by coverage: 75 minutes
-# make chaos [KILLS=200]                            kills at random moments under supervision and traffic: 20 minutes
+# make chaos [KILLS=200]                            kills at random moments under supervision and traffic, then loss, delay and clock steps in the test kernel: 25 minutes
 # make soak [SECONDS=600]                           ten reloads a second for ten minutes: adverts, connections, memory, state
 # make soak MINUTES=30                              adverts each 10 ms, checks each 50 ms, a reload a second: all must be flat
 # make simulate [HOURS=100] [SEED=N]                clusters, and directors, in virtual time, then planted faults: 8 minutes
@@ -208,6 +208,7 @@ fuzz: $(VENV)/.dev
 
 chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.runtime.chaos $(KILLS)
+	$(BIN)/python -m tests.runtime.weather
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m $(if $(MINUTES),tests.runtime.accelerated $(MINUTES),tests.runtime.soak $(SECONDS))
