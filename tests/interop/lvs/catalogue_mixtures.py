@@ -80,11 +80,6 @@ MIXTURES: tuple[Case, ...] = (
                         check='MISC_CHECK { misc_path "/usr/bin/ls /nosuch-file"; misc_dynamic }')
                  + real("192.168.0.14 8080", "weight 20"), called="r"),
          reloads=False),
-    case("mix-ha-suspend-moves",
-         virtual(f"{V} 80", f'{NAT}; ha_suspend; quorum 4; quorum_up "/usr/sbin/ip addr add 10.9.9.9/32 dev lo"; '
-                 'quorum_down "/usr/sbin/ip addr del 10.9.9.9/32 dev lo"', three(called="s")),
-         virtual("10.9.9.9 80", f"{NAT}; ha_suspend; inhibit_on_failure", real("192.168.0.13 8080"), called="r"),
-         virtual("10.9.9.9 81", f"{NAT}; ha_suspend; alpha; {SORRY}", real("192.168.0.13 8080"), called="p")),
     case("mix-everything-changes",
          virtual(f"{V} 80", "lb_algo sh; sh-port; lb_kind NAT; protocol TCP; persistence_timeout 50; "
                  "persistence_granularity 255.255.255.0", three(called="s"), called="q"),
