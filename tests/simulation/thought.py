@@ -357,4 +357,5 @@ class Several:
         elif not waits and (movers := [member for member in self.members if member.state in (INIT, FAULT)]):
             for member in movers:
                 member.follow(now_us)
-            self.reach(BACKUP)
+            if not any(member.state is MASTER for member in self.members):
+                self.reach(BACKUP)
