@@ -66,6 +66,7 @@ class Machine:
         """Die after so many more actions."""
         self.inbox: deque[tuple[str, bytes]] = deque(maxlen=_SOCKET_LIMIT)
         self.adopt(config)
+        self.fresh()
 
     def adopt(self, config: Config) -> None:
         self.config = config
