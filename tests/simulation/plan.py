@@ -322,7 +322,7 @@ class Trial:
             self.world.believed = False
 
         def right() -> None:
-            machine.clock_us = before_us
+            machine.clock_us = EPOCH_US
 
         return right
 
