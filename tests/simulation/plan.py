@@ -313,10 +313,7 @@ class Trial:
 
     def _clock(self, machine: Machine) -> Callable[[], None]:
         """Only `auth_hmac` looks at the wall clock; with a wrong one a router may rightly not be heard."""
-        before_us, step_us = (
-            machine.clock_us,
-            self.chance.choice((1, 1, 1000)) * self.chance.randint(-20, 20) * SECOND_US,
-        )
+        step_us = self.chance.choice((1, 1, 1000)) * self.chance.randint(-20, 20) * SECOND_US
         machine.clock_us += step_us
         if machine.config.instances[0].auth_hmac is not None:
             self.world.believed = False
