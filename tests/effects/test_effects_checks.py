@@ -157,7 +157,7 @@ def test_a_check_that_begins_as_failed(kind: str, tmp_path: Path) -> None:
         )
         [server] = load(str(path), host=FakeHost()).config.virtual_servers
         real = server.real_servers[0]
-        assert starts_up(real.checkers[0], real) is up
+        assert starts_up(real.checkers[0]) is up
 
 
 @pytest.mark.shows(

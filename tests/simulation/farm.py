@@ -53,6 +53,17 @@ def _spec(chance: random.Random, name: str, *, shared: bool) -> CheckerSpec:
     return CheckerSpec(question=question, timing=timing)
 
 
+def _resolved(service: VirtualServer) -> VirtualServer:
+    """The `alpha` of the service and of a server stands in each checker, as the dialects resolve it."""
+    replace = msgspec.structs.replace
+    reals = []
+    for real in service.real_servers:
+        waits = service.alpha or real.alpha
+        specs = (replace(s, timing=replace(s.timing, alpha=waits or s.timing.alpha)) for s in real.checkers)
+        reals.append(replace(real, checkers=tuple(specs)))
+    return replace(service, real_servers=tuple(reals))
+
+
 def farm(seed: int) -> Config:
     """The configuration of a seed: one to four virtual servers with one to five real servers each."""
     chance = random.Random(f"farm {seed}")
@@ -89,7 +100,7 @@ def farm(seed: int) -> Config:
             )
         )
     repair_us = chance.choice((REPAIR_US, REPAIR_US, 0))
-    return Config(virtual_servers=tuple(services), globals=GlobalDefs(lvs_repair_interval_us=repair_us))
+    return Config(virtual_servers=tuple(map(_resolved, services)), globals=GlobalDefs(lvs_repair_interval_us=repair_us))
 
 
 FAULT_KINDS = (

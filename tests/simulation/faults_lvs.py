@@ -65,13 +65,8 @@ LVS_FAULTS: tuple[PlantedFault, ...] = (
         "        check.up = up\n",
         "        check.up = up or check.up\n",
     ),
-    _fault("alpha-is-alive", "lvs.health", "return not service.alpha and all(", "return all("),
-    _fault(
-        "server-alpha-forgotten",
-        "lvs.health",
-        "return not (spec.timing.alpha or server.alpha)",
-        "return not spec.timing.alpha",
-    ),
+    _fault("alpha-is-alive", "lvs.health", "return all(starts_up(", "return any(starts_up("),
+    _fault("alpha-forgotten", "lvs.health", "return not spec.timing.alpha", "return True"),
     _fault("inhibit-forgotten", "lvs.pool", "return 0 if health.server.inhibit_on_failure else None", "return None"),
     _fault("dead-stay-listed", "lvs.pool", "if health.alive and not self.sorry_serves:", "if not self.sorry_serves:"),
     _fault(

@@ -45,10 +45,10 @@ class _Judge:
 class _Place:
     """One real server of one virtual server."""
 
-    def __init__(self, server: RealServer, service: VirtualServer) -> None:
+    def __init__(self, server: RealServer) -> None:
         self.server = server
-        self.judges = [_Judge(spec, not (server.alpha or spec.timing.alpha)) for spec in server.checkers]
-        self.alive = not service.alpha and all(judge.up for judge in self.judges)
+        self.judges = [_Judge(spec, not spec.timing.alpha) for spec in server.checkers]
+        self.alive = all(judge.up for judge in self.judges)
 
     @property
     def weight(self) -> int:
@@ -59,7 +59,7 @@ class _Place:
 class _Service:
     def __init__(self, server: VirtualServer) -> None:
         self.server = server
-        self.places = {(real.address, real.port): _Place(real, server) for real in server.real_servers}
+        self.places = {(real.address, real.port): _Place(real) for real in server.real_servers}
         self.quorum = False
         self.settle()
 
@@ -114,7 +114,7 @@ class Opinion:
                 place = service.places.get((real.address, real.port))
                 if place is not None:
                     place.server = real
-                places[real.address, real.port] = place or _Place(real, server)
+                places[real.address, real.port] = place or _Place(real)
             service.server, service.places = server, places
             service.settle()
             services[key] = service
