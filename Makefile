@@ -4,7 +4,7 @@
 # make differential [CONFIGURATIONS=DIR | RANDOM=SEED] 130 LVS configurations (or those in DIR) beside keepalived: 20 minutes
 # make differential-ldirectord                      every service, all actions, mails beside Debian's ldirectord: 45 minutes
 # make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
-# make clients                                      Neutron's own keepalived tests on this program: 5 minutes
+# make clients                                      Neutron's own keepalived tests and Octavia's agent on this program: 7 minutes
 # make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
 # make flood                                        50,000 hostile packets a second against a MASTER, beside keepalived: 3 minutes
 # make watchers [SECONDS=60]                        100 clients on the control socket: adverts, memory: 2 minutes
@@ -152,10 +152,6 @@ interop: packages-test
 clients: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev
 	$(BIN)/python -m tests.clients.neutron_functional
-
-.PHONY: clients-octavia
-clients-octavia: packages-test
-	@$(MAKE) --no-print-directory $(VENV)/.dev
 	$(BIN)/python -m tests.clients.octavia_functional
 
 storm: packages-test

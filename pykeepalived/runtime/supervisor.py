@@ -24,7 +24,7 @@ import msgspec
 
 from pykeepalived.diagnostics.render import short
 from pykeepalived.processes import names
-from pykeepalived.reactor import Reactor, Timer
+from pykeepalived.reactor import Reactor
 from pykeepalived.runtime import signals, systemd
 from pykeepalived.runtime import supervisor_settings as settled
 from pykeepalived.runtime.bfd_link import BfdLinks
@@ -43,6 +43,7 @@ from pykeepalived.runtime.reload_time import ReloadTime
 from pykeepalived.runtime.requests import dispatch
 from pykeepalived.runtime.slot import ChildSlot, SlotEvents
 from pykeepalived.runtime.status import Report
+from pykeepalived.runtime.stop_sequence import StopSequence
 from pykeepalived.runtime.supervisor_settings import SupervisorSettings
 from pykeepalived.runtime.telemetry.owner import TelemetryOwner
 from pykeepalived.units import SECOND_US
@@ -90,12 +91,11 @@ class Supervisor:
         """The startup script is over and the children were forked."""
         self._complete = False
         """All children were ready once."""
-        self._stopping = False
-        self._ending = False
-        """No child is left: the shutdown script runs, then nothing."""
+        self._stop_sequence = StopSequence(
+            self._reactor, log, self._slots, scripts=self._scripts, over=self._reactor.stop
+        )
         self._reloading = False
         self._reload_queued = False
-        self._kill_timer: Timer | None = None
 
     def _make_slot(self, source: ProgramSource) -> ChildSlot:
         events = SlotEvents(
@@ -147,6 +147,10 @@ class Supervisor:
         if self._watchdog_us is not None:
             systemd.notify("WATCHDOG=1")
             self._reactor.call_later(self._watchdog_us, self._feed_watchdog)
+
+    @property
+    def _stopping(self) -> bool:
+        return self._stop_sequence.begun
 
     def _begin(self) -> None:
         self._feed_watchdog()
@@ -261,7 +265,7 @@ class Supervisor:
         if self._stopping or not slot.wanted:
             if code < 0:
                 slot.clean_up()
-            self._after_stop()
+            self._stop_sequence.child_ended()
             if not slot.wanted and not self._stopping:
                 slot.pid_file.release()
             return
@@ -375,39 +379,10 @@ class Supervisor:
     def _stop(self) -> None:
         if self._stopping:
             return
-        self._stopping = True
         self._log.info("Stopping")
         self._happened("daemon", {"state": "STOPPING", "pid": os.getpid()})
         systemd.notify("STOPPING=1")
-        # VRRP first: a backup can take over while the checkers still tidy up (keepalived-behaviour 3.2).
-        for slot in sorted(self._slots, key=lambda slot: settled.STOP_ORDER.index(slot.word)):
-            if slot.source.kind is not AGENTS:
-                slot.terminate()
-        self._kill_timer = self._reactor.call_later(
-            self._loaded.config.globals.child_wait_time_us, self._kill_leftovers
-        )
-        self._after_stop()
-
-    def _kill_leftovers(self) -> None:
-        for slot in self._slots:
-            if slot.pid:
-                self._log.error(f"{slot.source.kind.title} child process({slot.pid}) does not stop - killing it")
-                slot.signal(signal.SIGKILL)
-
-    def _after_stop(self) -> None:
-        if not self._stopping or self._ending:
-            return
-        left = [slot for slot in self._slots if slot.pid]
-        if left and all(slot.source.kind is AGENTS for slot in left):
-            # It has told of the end of all others.
-            for slot in left:
-                slot.terminate()
-        if left:
-            return
-        self._ending = True
-        if self._kill_timer is not None:
-            self._kill_timer.cancel()
-        self._scripts.run("Shutdown", self._loaded.config.globals, self._reactor.stop)
+        self._stop_sequence.begin(self._loaded.config.globals)
 
     # ---- dumps and events ----
 

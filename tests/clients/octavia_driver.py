@@ -14,7 +14,6 @@ import os
 import queue
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -30,6 +29,7 @@ from octavia_lib.common import constants as lib_consts
 from oslo_config import cfg
 
 PLACE = Path("/run/octavia")
+LOG, LOG_SHOWN = Path("/run/log"), 12_000
 LIMIT_S = 300
 SPACE = constants.AMPHORA_NAMESPACE
 VIP, VIP6, GOOD, BAD, GOOD6 = "10.0.0.2", "fd00::2", "10.0.0.98", "10.0.0.99", "fd00::98"
@@ -51,7 +51,7 @@ stop() {
     echo "it does not end"; return 1
 }
 start() {
-    sh -c "exec $(value ExecStart)" </dev/null >/dev/null 2>&1 || { echo "ExecStart: $?"; return 1; }
+    sh -c "exec $(value ExecStart)" </dev/null >/run/start 2>&1 || { echo "ExecStart: $?"; cat /run/start; return 1; }
     for n in $(seq 900); do alive && return 0; sleep 0.1; done
     echo "no pid file"; return 1
 }
@@ -71,9 +71,7 @@ def sh(*words: str) -> str:
 
 def expect(what: str, true: object, *more: object) -> None:
     if not true:
-        print("FAILED:", what, *more, flush=True)
-        print(Path("/run/log").read_text()[-4000:] if Path("/run/log").exists() else "", flush=True)
-        sys.exit(1)
+        raise SystemExit(" ".join(map(str, ("FAILED:", what, *more))))
     print("ok:", what, flush=True)
 
 
@@ -98,7 +96,7 @@ def network() -> None:
     sh("ip", "link", "add", "eth1", "netns", SPACE, "type", "veth", "peer", "name", "eth0", "netns", "town")
     for name, link, addresses in (
         (SPACE, "eth1", ("10.0.0.1/24", f"{VIP}/32", "fd00::1/64", f"{VIP6}/128")),
-        ("town", "eth0", (f"{GOOD}/24", f"{CLIENT}/24", f"{GOOD6}/64")),
+        ("town", "eth0", (f"{GOOD}/24", f"{BAD}/24", f"{CLIENT}/24", f"{GOOD6}/64")),
     ):
         sh("ip", "-n", name, "link", "set", link, "up")
         for address in addresses:
@@ -132,7 +130,10 @@ class Web(http.server.HTTPServer):
 
 
 def members() -> None:
-    """On the good member's addresses UDP is answered and HTTP is served; the bad one does not exist."""
+    """On the good member's addresses UDP is answered and HTTP is served; on the bad one's nothing listens.
+
+    It has to refuse: of a host that is silent Octavia's own UDP check says that it is well.
+    """
 
     def make():
         found = []
@@ -156,6 +157,20 @@ def members() -> None:
 
     for one in sockets:
         threading.Thread(target=echo, args=(one,), daemon=True).start()
+
+
+def keep_logs() -> None:
+    """What the daemons say to syslog, for the report of a failure."""
+    log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    Path("/dev/log").unlink(missing_ok=True)
+    log.bind("/dev/log")
+
+    def write() -> None:
+        with LOG.open("wb", buffering=0) as file:
+            while True:
+                file.write(log.recv(8192) + b"\n")
+
+    threading.Thread(target=write, daemon=True).start()
 
 
 def settle() -> flask.Flask:
@@ -233,6 +248,9 @@ class Balancer:
     def manage(self, action: str) -> None:
         answer = keepalivedlvs.KeepalivedLvs().manage_lvs_listener(self.id, action)
         expect(f"listener {self.id[:8]}: {action}", answer.status_code == 202, answer.body)
+        # systemd is content with the parent's pid file; what asks for members reads the checkers', a moment later.
+        checkers = Path(util.keepalived_lvs_pids_path(self.id)[2])
+        until("and its checkers are there", checkers.exists)
 
     def statuses(self) -> list[str]:
         """Of the members, in their order, as the amphora tells them to the controller."""
@@ -433,6 +451,7 @@ def check_vrrp(app: flask.Flask) -> None:
 def main() -> None:
     version = subprocess.run(["/usr/sbin/keepalived", "--version"], capture_output=True, text=True, check=True).stderr
     print(json.dumps(version.splitlines()[:2]), flush=True)
+    keep_logs()
     app = settle()
     network()
     members()
@@ -444,4 +463,8 @@ def main() -> None:
     print("Octavia is content.", flush=True)
 
 
-main()
+try:
+    main()
+except BaseException:
+    print(LOG.read_text(errors="replace")[-LOG_SHOWN:] if LOG.exists() else "no log", flush=True)
+    raise

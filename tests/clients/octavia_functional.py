@@ -1,4 +1,4 @@
-"""Octavia's renderers, its amphora agent's functions and its queries on this program: `make clients-octavia`.
+"""Octavia's renderers, its amphora agent's functions and its queries on this program: `make clients`.
 
     python -m tests.clients.octavia_functional [theirs]
 
