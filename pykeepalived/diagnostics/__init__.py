@@ -83,15 +83,21 @@ class Findings:
         self.items: list[Diagnostic] = []
 
     def add(self, diagnostic: Diagnostic) -> None:
-        if self._limit is not None and len(self._seen) >= self._limit:
-            self._drop(diagnostic.exit_class)
+        if self.full:
+            self.drop(diagnostic.exit_class)
             return
         key = (diagnostic.id, diagnostic.span, diagnostic.message)
         if key not in self._seen:
             self._seen.add(key)
             self.items.append(diagnostic)
 
-    def _drop(self, exit_class: ExitClass) -> None:
+    @property
+    def full(self) -> bool:
+        """Nothing more is kept: whoever would add a finding may `drop` it before it is made."""
+        return self._limit is not None and len(self._seen) >= self._limit
+
+    def drop(self, exit_class: ExitClass) -> None:
+        """Count a finding without keeping it."""
         if exit_class in self._dropped or (exit_class is ExitClass.NONE and self._dropped):
             return
         self._dropped.add(exit_class)

@@ -10,6 +10,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     file_bytes: int = 64 * 1024 * 1024
     total_bytes: int = 128 * 1024 * 1024
+    repeated_bytes: int = 4 * 1024 * 1024
+    """Of files that are read again, in all: includes may multiply."""
     files: int = 10_000
     include_depth: int = 32
     brace_alternatives: int = 1_000

@@ -15,6 +15,10 @@ class Opener:
         self.limits = limits
         self.sources: list[Source] = []
         self._bytes = 0
+        self._repeated = 0
+        self._read: set[tuple[int, int]] = set()
+        #: What a pattern matches is looked up once a load: each of many files may hold `include *`.
+        self._matches: dict[tuple[str, str], list[tuple[str, list[str]]]] = {}
 
     def say(
         self,
@@ -36,10 +40,16 @@ class Opener:
             )
         )
 
-    def files(self, depth: int, pattern: str, directory: str, checks: IncludeChecks, span: Span | None) -> list[Source]:
+    def files(
+        self, within: tuple[Source, ...], pattern: str, directory: str, checks: IncludeChecks, span: Span | None
+    ) -> list[Source]:
+        """Read what `pattern` names. `within` are the file with the include, the one that includes it, and so on."""
         found: list[Source] = []
         missing_all = True
-        for alternative, names in matches(pattern, directory, self.limits):
+        key = (pattern, directory)
+        if key not in self._matches:
+            self._matches[key] = list(matches(pattern, directory, self.limits))
+        for alternative, names in self._matches[key]:
             if not names:
                 strict = checks.wildcard_match if has_wildcard(alternative) else checks.match
                 if alternative != pattern:
@@ -55,7 +65,9 @@ class Opener:
                 continue
             missing_all = False
             for name in names:
-                source = self._file(depth, name, checks, span)
+                if not self._has_room(len(within), name, span):
+                    return found
+                source = self._file(within, name, checks, span)
                 if source is not None:
                     found.append(source)
         if missing_all:
@@ -71,19 +83,34 @@ class Opener:
             )
         return found
 
-    def _file(self, depth: int, name: str, checks: IncludeChecks, span: Span | None) -> Source | None:
-        if len(self.sources) >= self.limits.files or depth >= self.limits.include_depth:
-            self.say(
-                "too-many-files",
-                f"more than {self.limits.files} files, or includes nested deeper than {self.limits.include_depth}: "
-                f"`{name}` is left out",
-                span,
-                help="look for a file that includes itself",
-            )
-            return None
+    def _has_room(self, depth: int, name: str, span: Span | None) -> bool:
+        if len(self.sources) < self.limits.files and depth < self.limits.include_depth:
+            return True
+        self.say(
+            "too-many-files",
+            f"more than {self.limits.files} files, or includes nested deeper than {self.limits.include_depth}: "
+            f"`{name}` is left out",
+            span,
+            help="look for files that include one another",
+        )
+        return False
+
+    def _file(self, within: tuple[Source, ...], name: str, checks: IncludeChecks, span: Span | None) -> Source | None:
         try:
             source, size = read_source(name, self.limits)
+            if any(source.identity == outer.identity for outer in within):
+                self.say(
+                    "include-of-itself",
+                    f"`{name}` is being read already, by this include it would include itself without end",
+                    span,
+                    help="leave this include out, or write a pattern that does not match the file it stands in",
+                )
+                return None
             self._bytes += size
+            self._repeated += size if source.identity in self._read else 0
+            self._read.add(source.identity)
+            if self._repeated > self.limits.repeated_bytes:
+                raise Unreadable(f"is one of those read again, which already are {self.limits.repeated_bytes} bytes")
             if self._bytes > self.limits.total_bytes:
                 raise Unreadable(f"would make the configuration larger than {self.limits.total_bytes} bytes")
         except Unreadable as error:

@@ -6,7 +6,6 @@ need none of the middle steps; they go straight to the cutting, which remembers 
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -44,10 +43,12 @@ class Reading(msgspec.Struct):
 class _Open:
     """A file that is being read."""
 
-    __slots__ = ("number", "offset", "source")
+    __slots__ = ("number", "offset", "source", "within")
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, within: tuple[Source, ...]) -> None:
         self.source = source
+        self.within = (source, *within)
+        """The file, the one that includes it, and so on."""
         self.offset = 0
         self.number = 0
         """Lines read so far."""
@@ -100,7 +101,7 @@ class Reader:
     # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def main(self, pattern: str) -> Reading:
-        self._push(self._opener.files(len(self._open), pattern, "", MAIN_FILE_CHECKS, None))
+        self._push(self._opener.files((), pattern, "", MAIN_FILE_CHECKS, None), ())
         while self._open:
             top = self._open[-1]
             if self._folds is not None and not self._tree.depth and self._fold(top, self._folds):
@@ -113,8 +114,8 @@ class Reader:
             self._line(Line(top.source, top.number, line))
         return Reading(self._tree.finish(), self._opener.sources)
 
-    def _push(self, sources: list[Source]) -> None:
-        self._open.extend(_Open(source) for source in reversed(sources))
+    def _push(self, sources: list[Source], within: tuple[Source, ...]) -> None:
+        self._open.extend(_Open(source, within) for source in reversed(sources))
         if self._open:
             self.variables.directory = self._open[-1].source.directory
 
@@ -198,7 +199,8 @@ class Reader:
         pattern = pattern[1:].partition('"')[0] if pattern.startswith('"') else words[1]
         span = _span(line, line.text.index(shown, column + len(keyword)), words[1])
         checks = INCLUDE_FORMS.get(keyword, self._include_checks)
-        self._push(self._opener.files(len(self._open), pattern, line.source.directory, checks, span))
+        within = self._open[-1].within
+        self._push(self._opener.files(within, pattern, line.source.directory, checks, span), within)
 
     def _define(self, line: Line, name: str, value: str) -> None:
         lines: list[str] = []
@@ -358,12 +360,7 @@ def _unescaped(text: Mapped) -> Mapped:
         if char == "\\" and not inside and text.text[index + 1 : index + 2] in ("#", "!"):
             continue
         kept.append(index)
-    return Mapped(
-        "".join(text.text[index] for index in kept),
-        array("i", (text.starts[index] for index in kept)),
-        array("i", (text.ends[index] for index in kept)),
-        text.labels,
-    )
+    return text.only(kept)
 
 
 def read_tree(

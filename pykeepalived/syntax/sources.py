@@ -45,13 +45,17 @@ MAIN_FILE_CHECKS: Final = IncludeChecks(read=True, match=True, wildcard_match=Tr
 class Source:
     """One file that was read: its name as findings print it, its directory, and its text."""
 
-    __slots__ = ("directory", "encoding", "name", "text")
+    __slots__ = ("directory", "encoding", "identity", "name", "text")
 
-    def __init__(self, name: str, directory: str, text: str, encoding: str = "utf-8") -> None:
+    def __init__(
+        self, name: str, directory: str, text: str, encoding: str = "utf-8", identity: tuple[int, int] = (0, 0)
+    ) -> None:
         self.name = name
         self.directory = directory
         self.text = text
         self.encoding = encoding
+        self.identity = identity
+        """Device and inode: the same for all names of one file."""
 
     @property
     def lines(self) -> list[str]:
@@ -123,8 +127,8 @@ def read_source(name: str, limits: Limits) -> tuple[Source, int]:
     except (OSError, ValueError) as error:
         raise Unreadable(f"cannot be opened: {_reason(error)}") from error
     try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode) or mode & 0o111:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_mode & 0o111:
             raise Unreadable("is not a regular non-executable file")
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(limits.file_bytes + 1)
@@ -135,7 +139,8 @@ def read_source(name: str, limits: Limits) -> tuple[Source, int]:
     if len(data) > limits.file_bytes:
         raise Unreadable(f"is larger than {limits.file_bytes} bytes")
     text, encoding = _decode(data)
-    return Source(name, os.path.dirname(name), text, encoding), len(data)  # noqa: PTH120
+    identity = (facts.st_dev, facts.st_ino)
+    return Source(name, os.path.dirname(name), text, encoding, identity), len(data)  # noqa: PTH120
 
 
 def _decode(data: bytes) -> tuple[str, str]:

@@ -54,12 +54,32 @@ class Mapped:
     def replaced(self, start: int, end: int, value: str, labels: tuple[Label, ...]) -> Mapped:
         """A piece replaced: each new character comes from the whole of the old piece."""
         first, last = self.starts[start], self.ends[end - 1]
+        if not start and end == len(self.text):
+            return OfOnePlace(value, first, last, _together(self.labels, labels))
         count = len(value)
         return Mapped(
             self.text[:start] + value + self.text[end:],
             self.starts[:start] + array("i", [first]) * count + self.starts[end:],
             self.ends[:start] + array("i", [last]) * count + self.ends[end:],
-            tuple(dict.fromkeys(self.labels + labels)),
+            _together(self.labels, labels),
+        )
+
+    def followed_by(self, tail: Mapped) -> Mapped:
+        """This text and another one behind it; what is said about it points to this one's definitions."""
+        other = tail.in_full()
+        return Mapped(self.text + other.text, self.starts + other.starts, self.ends + other.ends, self.labels)
+
+    def in_full(self) -> Mapped:
+        """The same with the place of each character."""
+        return self
+
+    def only(self, kept: Sequence[int]) -> Mapped:
+        """The characters with these numbers."""
+        return Mapped(
+            "".join(self.text[index] for index in kept),
+            array("i", (self.starts[index] for index in kept)),
+            array("i", (self.ends[index] for index in kept)),
+            self.labels,
         )
 
     def columns(self, start: int, end: int) -> tuple[int, int]:
@@ -71,10 +91,61 @@ class Mapped:
         return begin, max(begin + 1, self.ends[min(max(end - 1, 0), last)])
 
 
+class OfOnePlace(Mapped):
+    """Prepared text that a variable made altogether: each character comes from the place of its use.
+
+    Sequences make a hundred thousand such lines, which need no columns of their own.
+    """
+
+    __slots__ = ("_first", "_last")
+
+    def __init__(self, text: str, first: int, last: int, labels: tuple[Label, ...]) -> None:
+        self.text = text
+        self.labels = labels
+        self._first = first
+        self._last = last
+
+    def part(self, start: int, end: int | None = None) -> Mapped:
+        return OfOnePlace(self.text[start:end], self._first, self._last, self.labels)
+
+    def replaced(self, start: int, end: int, value: str, labels: tuple[Label, ...]) -> Mapped:
+        text = self.text[:start] + value + self.text[end:]
+        return OfOnePlace(text, self._first, self._last, _together(self.labels, labels))
+
+    def followed_by(self, tail: Mapped) -> Mapped:
+        return self.in_full().followed_by(tail) if tail.text else self
+
+    def only(self, kept: Sequence[int]) -> Mapped:
+        return OfOnePlace("".join(self.text[index] for index in kept), self._first, self._last, self.labels)
+
+    def columns(self, start: int, end: int) -> tuple[int, int]:
+        del start, end
+        return self._first, max(self._first + 1, self._last)
+
+    def in_full(self) -> Mapped:
+        count = len(self.text)
+        return Mapped(self.text, array("i", [self._first]) * count, array("i", [self._last]) * count, self.labels)
+
+
+def _together(labels: tuple[Label, ...], more: tuple[Label, ...]) -> tuple[Label, ...]:
+    if not more or labels is more:
+        return labels
+    if not labels:
+        return more
+    for one in more:
+        # Mostly the same objects: comparing them by value costs more than all the rest of a replacement.
+        for other in labels:
+            if one is other:
+                break
+        else:
+            return tuple(dict.fromkeys(labels + more))
+    return labels
+
+
 class Statement:
     """One keyword with its words, and the block below it (`children`; None when no `{` follows)."""
 
-    __slots__ = ("brace", "children", "line", "mapped", "segment", "text", "words")
+    __slots__ = ("_opens", "children", "line", "mapped", "segment", "text", "words")
 
     def __init__(self, line: Line, text: str, segment: Segment, mapped: Mapped | None) -> None:
         self.line = line
@@ -83,7 +154,18 @@ class Statement:
         self.mapped = mapped
         self.words = segment.words
         self.children: list[Statement] | None = None
-        self.brace: Span | None = None
+        self._opens: Statement | None = None
+
+    @property
+    def brace(self) -> Span | None:
+        """Where the `{` of its block stands."""
+        return None if self._opens is None else self._opens.span()
+
+    def open(self, brace: Statement) -> list[Statement]:
+        """Begin the block; the list that takes what stands in it."""
+        self._opens = brace
+        self.children = []
+        return self.children
 
     @property
     def keyword(self) -> str:
@@ -170,9 +252,7 @@ class TreeBuilder:
         if owner is None:
             owner = brace
             level.append(owner)
-        owner.children = []
-        owner.brace = brace.span()
-        self._levels.append(owner.children)
+        self._levels.append(owner.open(brace))
         self._openers.append(owner)
         self._may_open = False
 

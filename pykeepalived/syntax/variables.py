@@ -15,8 +15,9 @@ from pykeepalived.syntax.limits import Limits
 from pykeepalived.syntax.tree import Mapped
 
 DEFINITION: Final = token(r"\$(?P<name>[A-Za-z_]\w*)=(?P<value>.*)")
+# Possessive quantifiers: a long line without the closing brace must not be gone through once for each character.
 _USE: Final = token(
-    r"\$(?:(?P<bare>[A-Za-z_]\w*)(?=[ \t,)]|$)|\{(?P<braced>[A-Za-z_]\w*)(?P<rest>(?:[ \t]+[^{}]*)?)\})"
+    r"\$(?:(?P<bare>[A-Za-z_]\w*)(?=[ \t,)]|$)|\{(?P<braced>[A-Za-z_]\w*+)(?P<rest>(?:[ \t]++[^{}]*+)?+)\})"
 )
 _PLAIN: Final = token(r'[^"#!$~\\\0@{}\n]*')
 _PLAIN_LINE: Final = token(r'[^"#!$~\\\0@\n]*')
@@ -43,7 +44,7 @@ class Definition:
         self.label = Label(span, f"`{name}` is defined here")
 
 
-_UNDEFINED: Final = token(r'"[^"]*"|(?P<use>\$\{(?P<name>[A-Za-z_]\w*)[^{}]*\})')
+_UNDEFINED: Final = token(r'"[^"]*"|(?P<use>\$\{(?P<name>[A-Za-z_]\w*+)[^{}]*+\})')
 
 
 class TooMuch(Exception):
@@ -142,10 +143,7 @@ class Variables:
                 whole = line.part(start, end)
                 tail = line.part(end)
                 more = [whole.replaced(0, end - start, value, labels) for value in values[1:]]
-                joined = more[-1]
-                more[-1] = Mapped(
-                    joined.text + tail.text, joined.starts + tail.starts, joined.ends + tail.ends, joined.labels
-                )
+                more[-1] = more[-1].followed_by(tail)
                 behind = more + behind
                 line = line.part(0, end)
             line = line.replaced(start, end, values[0], labels)

@@ -89,6 +89,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "unicast-without-peers": (instance("unicast_ttl 7"), {}),
     "too-many-findings": ("a\nb\nc\nd\n", {"limits": Limits(findings=2)}),
     "too-many-files": ("include other.conf\n", {"limits": Limits(include_depth=1)}),
+    "include-of-itself": ("include *.conf\n", {}),
     "config-file-unusable": ("includer program.conf\n", {}),
     "line-too-long": (f"router_id {'x' * 30}\n", {"limits": Limits(line_characters=20)}),
     "definition-too-long": ("$A= \\\na \\\nb \\\nc\n", {"limits": Limits(definition_lines=2)}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -167,8 +168,7 @@ def test_an_unclosed_block_is_reported_at_its_brace(tmp_path: Path) -> None:
         ("a { b { c { d } } }", Limits(depth=2), "nested-too-deep"),
         ("x" * 200, Limits(file_bytes=100), "config-file-unusable"),
         ("x" * 200, Limits(total_bytes=100), "config-file-unusable"),
-        ("include k.conf\n", Limits(include_depth=5), "too-many-files"),
-        ("include k.conf\n", Limits(files=5), "too-many-files"),
+        ("include k.conf\n", Limits(), "include-of-itself"),
     ],
 )
 def test_every_limit_says_its_name(tmp_path: Path, text: str, limits: Limits, identifier: str) -> None:
@@ -245,6 +245,43 @@ def test_a_fifo_or_directory_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "directory").mkdir()
     _, findings = read(tmp_path, "include fifo\ninclude directory\n")
     assert [item.id for item in findings.items] == ["config-file-unusable", "config-file-missing"]
+
+
+def test_many_files_of_one_pattern_are_not_nested(tmp_path: Path) -> None:
+    for number in range(40):
+        (tmp_path / f"{number:02}.part").write_text(f"from_{number}\ninclude deeper\n")
+    (tmp_path / "deeper").write_text("deep\n")
+    statements, findings = read(tmp_path, "include *.part\n")
+    assert findings.items == []
+    assert words(statements) == [word for number in range(40) for word in ([f"from_{number}"], ["deep"])]
+
+
+def test_files_that_include_one_another_are_read_once_within_each_other(tmp_path: Path) -> None:
+    (tmp_path / "a.part").write_text("from_a\ninclude *.part\n")
+    (tmp_path / "b.part").write_text("from_b\ninclude *.part\n")
+    (tmp_path / "c.part").symlink_to("a.part")
+    statements, findings = read(tmp_path, "include a.part\ninclude a.part\n")
+    assert words(statements) == [["from_a"], ["from_b"]] * 2
+    assert {(item.id, item.exit_class) for item in findings.items} == {("include-of-itself", ExitClass.GENERAL)}
+
+
+@pytest.mark.parametrize(
+    ("limits", "identifier"),
+    [(Limits(files=5), "too-many-files"), (Limits(repeated_bytes=100), "config-file-unusable")],
+)
+def test_includes_that_multiply_are_bounded(tmp_path: Path, limits: Limits, identifier: str) -> None:
+    (tmp_path / "one").write_text("include two\n" * 10)
+    (tmp_path / "two").write_text("word\n")
+    statements, findings = read(tmp_path, "includer one\n" * 10, limits=limits)
+    assert identifier in {item.id for item in findings.items}
+    assert len(statements) < 40
+
+
+def test_a_line_without_its_closing_brace_is_gone_through_once(tmp_path: Path) -> None:
+    for line in ("${" + "a" * 60_000, "${a" + " " * 60_000, "${_ENV " * 8_000):
+        begin = time.process_time()
+        read(tmp_path, line + "\n")
+        assert time.process_time() - begin < 5  # Seconds of this process: 0.05 are usual, 20 without the bound.
 
 
 def test_the_main_pattern_may_be_a_glob(tmp_path: Path) -> None:

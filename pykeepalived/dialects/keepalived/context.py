@@ -76,6 +76,10 @@ class Context:
         secondary: Sequence[Label] = (),
         exit_class: ExitClass = ExitClass.GENERAL,
     ) -> None:
+        if self.findings.full:
+            # Finding the place of one that is not shown would be most of the time that a file of nonsense takes.
+            self.findings.drop(exit_class)
+            return
         labels: tuple[Label, ...] = tuple(secondary)
         span: Span | None
         if isinstance(at, Statement):
