@@ -296,9 +296,10 @@ def test_the_same_scripts_are_called(history: History) -> None:
     assert {name: sorted(calls) for name, calls in ours.items()} == {
         name: sorted(calls) for name, calls in theirs.items()
     }
-    quorums = [name for name in ours if name.startswith("q")]
-    for name in quorums:
-        assert all(one != other for one, other in itertools.pairwise(ours[name])), name
+    # The file changes the port of the services of q35 and q36: at the reload a service that comes and one that goes say
+    # the same words, and nothing orders the two.
+    for name in sorted(name for name in ours if name.startswith("q") and name not in ("q35", "q36")):
+        assert all(one != other for one, other in itertools.pairwise(ours[name])), (name, ours[name])
     assert set(ours) == {"q30", "q31", "q32", "q33", "q34", "q35", "q36", "s30", "s31", "s32", "s33", "s34", "s35"} | (
         {"s36", "t35", "t36"}
     )
