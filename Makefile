@@ -168,8 +168,9 @@ watchers: packages-test
 	$(BIN)/python benchmarks/watchers.py --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
 
 simulate: $(VENV)/.dev
-	@echo 'clusters of routers, then directors with servers, in virtual time: a minute of CPU time or two for each 100 hours; then each planted fault, 5 minutes'
+	@echo 'clusters of routers, then directors with servers, in virtual time: a minute of CPU time or two for each 100 hours; a crash at each moment of six lives, 3 minutes; then each planted fault, 5 minutes'
 	$(BIN)/python -m tests.simulation --hours $(or $(HOURS),100) --seed $(or $(SEED),0)
+	$(BIN)/python -m tests.simulation.crashes
 	$(BIN)/python -m tests.simulation --faults
 
 .PHONY: mutate

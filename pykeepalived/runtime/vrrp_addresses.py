@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -53,6 +53,10 @@ class AddressKeeper:
         self._held: dict[str, dict[Entry, Placed]] = {}
         """By owner, each in the order of adding."""
         self._queue: list[AddressChange] = []
+        self._unfinished: dict[Entry, AddressChange] = {}
+        """What the kernel refused, or may not have done: the newest wish for each address."""
+        self.on_failure: Callable[[], None] = _nothing
+        """Called when a flush leaves something unfinished; see `vrrp_retries`."""
         self._overruns = monitor.overruns
 
     # ---- wishes ----
@@ -102,16 +106,61 @@ class AddressKeeper:
             return
         changes, self._queue = self._queue, []
         self._journal.note(added=[_entry(change) for change in changes if change.add])
+        for change in changes:
+            self._unfinished.pop(_entry(change), None)
+        self._make(changes, self._log.error)
+        if self._unfinished:
+            self.on_failure()
+
+    def _make(self, changes: Sequence[AddressChange], complain: Callable[[str], None]) -> None:
+        """What fails is unfinished from now on."""
         try:
             refused = apply(self._requests, self._index, changes)
         except OSError as error:
-            self._log.error(f"Netlink: cannot change addresses - {error.strerror or error}")
+            # An answer was lost: some of it may have been done, and all of it may be done twice.
+            complain(f"Netlink: cannot change addresses - {error.strerror or error}")
+            self._unfinished.update((_entry(change), change) for change in changes)
             return
         for item in refused:
-            self._log.error(f"Netlink: cannot {item.change} - {item.reason}")
-        failed = {_entry(item.change) for item in refused if not item.change.add}
+            complain(f"Netlink: cannot {item.change} - {item.reason}")
+        failed = {_entry(item.change): item.change for item in refused}
+        # Several changes of one address may stand in one batch; the last one counts.
+        last = {_entry(change): change for change in changes}
+        self._unfinished.update((entry, change) for entry, change in failed.items() if last[entry] == change)
         gone = [_entry(change) for change in changes if not change.add]
         self._journal.note(removed=[entry for entry in gone if entry not in failed and entry not in self._owners])
+
+    # ---- what did not succeed ----
+
+    def owe(self, unwanted: Sequence[Placed]) -> None:
+        """Addresses of an earlier process that could not be removed: they are to go as soon as they can."""
+        owed = {placed.entry: placed for placed in unwanted if placed.entry not in self._owners}
+        if owed:
+            self._journal.note(added=owed)
+            self._unfinished.update(
+                (entry, AddressChange(False, entry.ifname, placed.address)) for entry, placed in owed.items()
+            )
+            self.on_failure()
+
+    @property
+    def unfinished(self) -> bool:
+        return bool(self._unfinished)
+
+    def try_again(self) -> list[tuple[str, Placed]]:
+        """Make what failed and is still wanted; it is no error of its own if it fails again. Returns what came."""
+        unfinished, self._unfinished = self._unfinished, {}
+        changes = [change for entry, change in unfinished.items() if change.add is (entry in self._owners)]
+        if not changes:
+            return []
+        self._make(changes, self._log.detail)
+        came: list[tuple[str, Placed]] = []
+        for change in changes:
+            entry = _entry(change)
+            if entry not in self._unfinished:
+                self._log.info(f"Netlink: {change} succeeded after a failure")
+                if change.add:
+                    came.append((self._owners[entry], self._held[self._owners[entry]][entry]))
+        return came
 
     def _index(self, ifname: str) -> int | None:
         link = self._monitor.link(ifname)
@@ -159,3 +208,7 @@ class AddressKeeper:
 
 def _entry(change: AddressChange) -> Entry:
     return Placed(change.ifname, change.address).entry
+
+
+def _nothing() -> None:
+    pass

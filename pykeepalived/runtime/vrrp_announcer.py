@@ -63,6 +63,10 @@ class Announcer:
         if self._timer is None:
             self._arm()
 
+    def announce(self, owner: str, placed: Sequence[Placed]) -> None:
+        """One round for these addresses."""
+        self.send(self.frames(owner, placed))
+
     def drop(self, owner: str) -> None:
         """An instance is no longer MASTER: what waits for it is not sent any more."""
         self._pacer.drop(owner)

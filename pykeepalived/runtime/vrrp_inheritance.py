@@ -75,4 +75,5 @@ class Inheritance:
         return [name for name, state in states.items() if state is VrrpState.MASTER]
 
     def _take_away(self, leftovers: list[Placed]) -> None:
-        take_away(self._requests, self._monitor, leftovers, self._log, "an earlier run")
+        staying = take_away(self._requests, self._monitor, leftovers, self._log, "an earlier run")
+        self._keeper.owe(staying)

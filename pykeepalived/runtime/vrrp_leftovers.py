@@ -20,14 +20,14 @@ from pykeepalived.runtime.vrrp_routes import take_away_lines
 
 def take_away(
     requests: netlink.Requests, monitor: Monitor, leftovers: Iterable[Placed], log: Logger, by_whom: str
-) -> None:
-    """Remove those that are there; each is named in the log, and each refusal. Never raises."""
+) -> list[Placed]:
+    """Remove those that are there; each is named in the log, and each refusal. Returns what stays. Never raises."""
     entries = {item.entry: item for item in leftovers}
     present = [
         item for entry, item in entries.items() if monitor.has_address(entry.ifname, entry.address, entry.length)
     ]
     if not present:
-        return
+        return []
 
     def index_of(ifname: str) -> int | None:
         link = monitor.link(ifname)
@@ -38,13 +38,14 @@ def take_away(
         monitor.resynchronise()
     except OSError as error:
         log.error(f"Netlink: cannot remove addresses left by {by_whom} - {error.strerror or error}")
-        return
+        return present
     failed = {(item.change.ifname, item.change.address) for item in refused}
     for item in present:
         if (item.ifname, item.address) not in failed:
             log.info(f"Removed {item.address.prefix} from {item.ifname}, left by {by_whom}")
     for refusal in refused:
         log.error(f"Netlink: cannot {refusal.change} - {refusal.reason}")
+    return [item for item in present if (item.ifname, item.address) in failed]
 
 
 def bare(entry: Entry) -> Placed:

@@ -65,8 +65,17 @@ class Performer:
         self._now: Generation | None = None
         self._old: Generation | None = None
 
-    def perform(self, wanted: Sequence[Action], now: Generation, old: Generation | None) -> Mapping[str, str]:
-        """Do everything; `old` is the generation before, while a reload is going on. Returns new names of instances."""
+    def perform(
+        self,
+        wanted: Sequence[Action],
+        now: Generation,
+        old: Generation | None,
+        before_telling: Callable[[], None] | None = None,
+    ) -> Mapping[str, str]:
+        """Do everything; `old` is the generation before, while a reload is going on. Returns new names of instances.
+
+        `before_telling` is called when peers, kernel and neighbours know, and scripts and logs do not.
+        """
         self._now, self._old = now, old
         for action in wanted:
             if isinstance(action, events.SendAdvert):
@@ -83,6 +92,8 @@ class Performer:
             for repeat, frames in rounds:
                 if number < repeat:
                     self._announcer.send(frames)
+        if before_telling is not None:
+            before_telling()
         for action in wanted:
             self._tell(action)
         return names

@@ -35,6 +35,7 @@ from pykeepalived.runtime.vrrp_losses import Losses
 from pykeepalived.runtime.vrrp_performer import Performer
 from pykeepalived.runtime.vrrp_preparation import Preparation
 from pykeepalived.runtime.vrrp_ready import ReadyGate
+from pykeepalived.runtime.vrrp_retries import Retries
 from pykeepalived.runtime.vrrp_route_side import RouteSide
 from pykeepalived.runtime.vrrp_routes import RouteKeeper
 from pykeepalived.runtime.vrrp_standby import StandbyKeeper
@@ -131,6 +132,7 @@ class VrrpProgram:
         self._questions = TrackProbes(self._reactor)
         self._preparation = Preparation(self._reactor, self._announcer)
         self._losses = Losses(self._keeper, route_keeper, self._announcer, self._log)
+        self._retries = Retries(self._keeper, self._reactor.call_later, self._announcer.announce)
         self._gate = ReadyGate(self._reactor, self._monitor, self._log, self._feed)
         self._states = LinkStates(self._reactor, self._monitor, self._log, self._feed)
         self._performer = Performer(
@@ -221,6 +223,7 @@ class VrrpProgram:
             self._routes.remove_static()
             self._keeper.remove(STATIC)
             self._keeper.flush()
+        self._retries.finish()
         self._kernel.close(release=release)
         self._close()
         self._voice.when_quiet(_MAIL_LIMIT_US, lambda: self._context.finished(0))
@@ -332,8 +335,11 @@ class VrrpProgram:
 
     def _perform(self, wanted: Sequence[Action]) -> None:
         if wanted:
-            names = self._performer.perform(wanted, self._now, self._old)
-            self._remember(vrrp_memory.of_actions(wanted, self._instance))
+            facts = vrrp_memory.of_actions(wanted, self._instance)
+            # Killed while it tells, it leaves nothing to go on from: the successor begins anew, and tells again.
+            forget = partial(self._remember, dict.fromkeys(facts, "")) if facts else None
+            names = self._performer.perform(wanted, self._now, self._old, forget)
+            self._remember(facts)
             self._dumps.rename(names)
         self._arm()
 
@@ -366,6 +372,7 @@ class VrrpProgram:
             self._context.scripts.run(tracked.script, timeout_us=timeout_us, done=done)
 
     def _close(self) -> None:
+        self._retries.close()
         self._preparation.close()
         self._questions.close()
         self._states.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Callable
 
 from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import VrrpInstance, VrrpState
@@ -12,6 +13,7 @@ from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses
 from pykeepalived.vrrp.receive import Ladder
 from pykeepalived.vrrp.router import Router
+from tests.simulation.hands import Hands, Kernel, placed
 from tests.simulation.second import Second
 
 _SOCKET_LIMIT = 200
@@ -42,6 +44,10 @@ def framed(message: bytes, source: str) -> bytes:
     return header + packed(source) + packed("224.0.0.18") + message
 
 
+def _nobody(_delay_us: int, _call: Callable[[], None]) -> None:
+    """A daemon that was not started has no timers."""
+
+
 class Machine:
     """One router: its daemon, its interfaces, its clock, and what was told about it."""
 
@@ -63,14 +69,31 @@ class Machine:
         self.scripts: dict[str, bool] = {}
         """What the parent knows of a process that was killed."""
         self.crash_in: int | None = None
-        """Die after so many more actions."""
+        """Die after so many more moments: one is before each thing that it does, and one after the last."""
+        self.only_process = False
+        """What dies is the VRRP process; the machine and the parent live."""
+        self.dies_at: int | None = None
+        """The moment of its whole life at which it dies; see `crashes`."""
+        self.process_died = False
+        """The parent lives and is about to start a successor."""
+        self.moments: list[bool] | None = None
+        """Whether each moment so far was in a batch of nothing but adverts and announcements; None: nobody counts."""
+        self.known_states: dict[str, VrrpState] = {}
+        """What the parent was told last."""
+        self.between: set[str] = set()
+        """Instances of which the parent knows no state while scripts are told."""
+        self.starting = False
+        """A successor has not yet looked at what was left."""
         self.inbox: deque[tuple[str, bytes]] = deque(maxlen=_SOCKET_LIMIT)
+        self.kernel = Kernel(self.name, self.links)
+        self.hands = Hands(self.kernel, None, _nobody)
         self.adopt(config)
         self.fresh()
 
     def adopt(self, config: Config) -> None:
         self.config = config
         self.instances = {item.name: item for item in config.instances}
+        self.entries = {item.name: {each.entry for each in placed(item)} for item in config.instances}
         self.messages: dict[tuple[str, int], bytes] = {}
         self.grouped = {name for group in config.sync_groups for name in group.members}
 

@@ -90,7 +90,9 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 #: Calls that only make words for people.
 _WORDS = frozenset({"log", "detail", "_say", "_report", "log_addresses", "info", "error"})
 #: Functions that only answer questions or only make words.
-_SILENT = frozenset({"status", "explain", "process_status", "script_status", "group_status", "unattributed"})
+_SILENT = frozenset(
+    {"status", "explain", "process_status", "script_status", "group_status", "unattributed", "fault_lines"}
+)
 
 
 class Mutant(NamedTuple):

@@ -25,6 +25,7 @@ from pykeepalived.units import SECOND_US
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.facts import advert_interval_us
 from tests.simulation.cluster import Shape, cluster, shape_of, signs_of
+from tests.simulation.hands import TROUBLES
 from tests.simulation.machine import EPOCH_US, Machine
 from tests.simulation.standing import standing_of
 from tests.simulation.watch import DELAY_US, Broken
@@ -40,6 +41,7 @@ FAULT_KINDS = (
     "kill",
     "link",
     "loss",
+    "netlink",
     "one-way",
     "pause",
     "priority",
@@ -161,7 +163,9 @@ class Trial:
         down_us = (item.down_timer_adverts + 2) * self._interval_us()
         # Numbers that are no more ahead than two windows of 5 s are kept until the clock has reached them.
         clocks_us = 15 * SECOND_US if item.auth_hmac else 0
-        return 3 * down_us + item.preempt_delay_us + 5 * SECOND_US + clocks_us
+        # What the kernel refused is tried again after ten seconds at the latest.
+        kernels_us = 10 * SECOND_US if any(each.hands.keeper.unfinished for each in self.world.machines) else 0
+        return 3 * down_us + item.preempt_delay_us + 5 * SECOND_US + clocks_us + kernels_us
 
     # ── faults ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -182,6 +186,7 @@ class Trial:
             "crash": lambda: self._crash(machine),
             "stop": lambda: self._both(world.stop, world.boot, machine),
             "pause": lambda: self._both(world.pause, world.resume, machine),
+            "netlink": lambda: self._netlink(machine),
             "link": lambda: self._link(machine),
             "cut": lambda: self._cut(both=True),
             "one-way": lambda: self._cut(both=False),
@@ -212,8 +217,13 @@ class Trial:
         return lambda: undo(machine)
 
     def _crash(self, machine: Machine) -> Callable[[], None]:
-        machine.crash_in = self.chance.randint(0, 6)
+        machine.crash_in, machine.only_process = self.chance.randint(0, 9), self.chance.random() < 0.3
         return lambda: self.world.boot(machine)
+
+    def _netlink(self, machine: Machine) -> Callable[[], None]:
+        """The kernel refuses addresses, or does not answer, or not after it has done it."""
+        machine.kernel.trouble = self.chance.choice(TROUBLES)
+        return lambda: setattr(machine.kernel, "trouble", "")
 
     def _link(self, machine: Machine) -> Callable[[], None]:
         ifname = self.chance.choice(sorted(machine.links))
@@ -334,6 +344,7 @@ class Trial:
             machine.failing.clear()
             machine.crash_in = None
             machine.slow_us = 0
+            machine.kernel.trouble = ""
             machine.clock_us = EPOCH_US
             world.resume(machine)
             for ifname in machine.links:
@@ -350,6 +361,9 @@ class Trial:
     def _judge(self) -> None:
         world = self.world
         world.look_at_all()
+        for machine in world.machines:
+            if machine.hands.keeper.unfinished:
+                raise Broken("kernel", f"{machine.name} still tries again")
         for number, item in enumerate(self.configs[0].instances):
             masters = []
             for machine in world.machines:

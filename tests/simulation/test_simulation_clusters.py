@@ -9,7 +9,9 @@ from collections import Counter
 import pytest
 
 from tests.simulation.cluster import Shape, short
+from tests.simulation.crashes import Life, crashes, play
 from tests.simulation.faults import FAULTS, damaged
+from tests.simulation.hands import TROUBLES
 from tests.simulation.plan import FAULT_KINDS, Trial
 
 #: One of each kind; `make simulate` plants them all.
@@ -78,3 +80,22 @@ def test_a_planted_fault_is_found(name: str) -> None:
     command = [sys.executable, "-m", "tests.simulation", "--fault", name, "--seeds", "60"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_crash_at_any_moment_harms_nothing() -> None:
+    """`python -m tests.simulation.crashes` plays each moment of six lives."""
+    some = list(crashes((2, 8), every=40))
+    assert len(some) > 20
+    for crash in some:
+        play(crash)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_refused_address_comes_and_goes_in_the_end(trouble: str) -> None:
+    """The kernel is in trouble while a router becomes MASTER and while it stops being that."""
+    for seed in (1, 5):
+        life = Life(None, seed)
+        for machine in life.world.machines:
+            machine.kernel.trouble = trouble
+        life.live()
+        assert sum(machine.kernel.done[f"netlink {trouble}"] for machine in life.world.machines)

@@ -3,6 +3,7 @@
 What must always hold, and the exception that names what did not:
 
     address     a machine that is awake holds an instance's addresses exactly while it is MASTER
+    kernel      what the kernel holds is that, once nothing is left to be tried again
     group       all instances of a sync group are MASTER, or none is
     rivals      two masters that hear each other are not both MASTER longer than one advert needs between them
     notify      the state last told to scripts is the state
@@ -23,6 +24,7 @@ from collections.abc import Iterable
 
 from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import VrrpState
+from pykeepalived.runtime.vrrp_journal import Entry
 from pykeepalived.vrrp import events
 from pykeepalived.vrrp.facts import advert_interval_us
 from pykeepalived.vrrp.instance import Instance
@@ -214,6 +216,7 @@ class Watch:
         leading = frozenset(name for name, state in states.items() if state is VrrpState.MASTER)
         if machine.holding != leading and "STOP" not in machine.told.values():
             raise Broken("address", f"{machine.name} holds {sorted(machine.holding)} and leads {sorted(leading)}")
+        self._look_at_kernel(machine, leading)
         for name in leading:
             if not machine.links.get(str(machine.instances[name].interface), False):
                 raise Broken("fault", f"{machine.name} leads {name} on a dead interface")
@@ -226,6 +229,16 @@ class Watch:
                 raise Broken("notify", f"{machine.name} {name} is {state.name}, scripts were told {told}")
         self._lead(machine, leading)
         machine.leading = leading
+        machine.known_states = states
+
+    @staticmethod
+    def _look_at_kernel(machine: Machine, leading: frozenset[str]) -> None:
+        if machine.starting or machine.hands.keeper.unfinished:
+            return
+        wanted: set[Entry] = set().union(*(machine.entries[name] for name in leading))
+        if machine.kernel.table != wanted:
+            text = f"{machine.name} leads {sorted(leading)}, the kernel has {sorted(map(str, machine.kernel.table))}"
+            raise Broken("kernel", text)
 
     def _lead(self, machine: Machine, leading: frozenset[str]) -> None:
         now = {machine.instances[name].vrid for name in leading if name in machine.instances}

@@ -23,11 +23,13 @@ from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.facts import instance_family
 from pykeepalived.vrrp.router import Router
 from tests.simulation.cluster import signs_of
+from tests.simulation.hands import Hands, placed
 from tests.simulation.machine import Machine, build, framed, packed
 from tests.simulation.watch import DELAY_US, Broken, Watch
 
 _SCRIPT_US = 20_000
 _AGAIN_US = SECOND_US
+_SUCCESSOR_US = 50_000
 _QUIET = (events.SendAdvert, events.Log, events.Announce, events.AnnounceSource, events.RunScript)
 _SLOW = (events.AddAddresses, events.RemoveAddresses, events.ReplaceAddresses)
 
@@ -57,12 +59,19 @@ class World(Watch):
         """Start the daemon."""
         if machine.alive:
             return
+        if machine.process_died:
+            self.succeed(machine)
+            return
         machine.fresh()
+        machine.hands = Hands(machine.kernel, None, self._in)
         machine.alive, machine.paused, machine.crash_in = True, False, None
         for item in machine.config.instances:
             self._feed(machine, events.SourceAddressChanged(item.name, machine.address))
         self._surround(machine)
         self._feed(machine, events.Start())
+
+    def _in(self, delay_us: int, call: Callable[[], None]) -> None:
+        self.later(self.now_us + delay_us, call)
 
     def _surround(self, machine: Machine) -> None:
         """What the edges report before the start."""
@@ -75,22 +84,31 @@ class World(Watch):
         """The VRRP process is killed, and the parent lives: addresses stay, and what was told counts."""
         machine.states = {item.name: item.state for item in machine.router.status()}
         machine.scripts = {item.name: item.up for item in machine.router.script_status() if item.up is not None}
-        machine.alive = False
+        machine.alive = machine.hands.alive = False
+        machine.process_died = True
         machine.leading = frozenset()
         self._lead(machine, machine.leading)
 
     def succeed(self, machine: Machine) -> None:
         """Another process goes on."""
-        if machine.alive:
+        if machine.alive or not machine.process_died:
             return
+        machine.process_died = False
         told, holding = machine.told, machine.holding
         machine.fresh()
-        machine.told, machine.holding = told, holding
+        # What no instance of the new file has stands only in the list; the kernel is looked at below.
+        machine.told, machine.holding = told, holding & set(machine.instances)
+        machine.hands = Hands(machine.kernel, machine.hands, self._in)
         machine.alive, machine.paused, machine.crash_in = True, False, None
+        machine.starting = True
         for item in machine.config.instances:
             self._feed(machine, events.SourceAddressChanged(item.name, machine.address))
         self._surround(machine)
         self._feed(machine, events.Start(states=machine.states, scripts=machine.scripts))
+        machine.starting = False
+        if machine.alive:
+            machine.hands.take_away_left()
+            self._look(machine)
         self.done["resumed"] += any(item.state is VrrpState.MASTER for item in machine.router.status())
 
     def tell(self, machine: Machine, event: events.Event) -> None:
@@ -100,8 +118,9 @@ class World(Watch):
 
     def kill(self, machine: Machine) -> None:
         """The machine is gone without a word, and its addresses with it."""
-        machine.alive = False
+        machine.alive = machine.hands.alive = machine.process_died = False
         machine.holding.clear()
+        machine.kernel.table.clear()
         machine.leading = frozenset()
         self._lead(machine, machine.leading)
 
@@ -113,6 +132,9 @@ class World(Watch):
                 raise Broken("farewell", f"{machine.name} led {sorted(leading)}, left {sorted(machine.goodbyes)}")
             if machine.alive and machine.holding:
                 raise Broken("address", f"{machine.name} stopped and holds {machine.holding}")
+            machine.hands.retries.finish()
+            if machine.alive and machine.kernel.table and not machine.kernel.trouble:
+                raise Broken("kernel", f"{machine.name} stopped and left {machine.kernel.table}")
             self.kill(machine)
 
     def pause(self, machine: Machine) -> None:
@@ -148,6 +170,7 @@ class World(Watch):
             address = item.addresses[0].prefix.address
             machine.heard.clear()
             machine.came.clear()
+            machine.kernel.table.discard(placed(item)[0].entry)
             self._feed(machine, events.AddressLost(name, address, str(item.interface)))
             if machine.alive and name in machine.leading:
                 raise Broken("address", f"{machine.name} {name} leads without the address that it lost")
@@ -293,39 +316,77 @@ class World(Watch):
             self._wake(machine)
 
     def _perform(self, machine: Machine, actions: tuple[events.Action, ...]) -> None:
-        loud = False
-        for action in actions:
-            if machine.crash_in is not None:
-                machine.crash_in -= 1
-                if machine.crash_in < 0:
-                    self.kill(machine)
-                    return
-            match action:
-                case events.SendAdvert(name, priority):
-                    self._spoke(machine, name, priority)
-                    self._send(machine, name, priority)
-                case events.RunScript(name):
-                    status = 1 if name in machine.failing else 0
-                    self.later(self.now_us + _SCRIPT_US, self._answer(machine, machine.router, name, status))
-                case events.Log() | events.Announce() | events.AnnounceSource():
-                    pass
-                case events.AddAddresses(name):
-                    loud = True
-                    machine.holding.add(name)
-                case events.RemoveAddresses(name):
-                    loud = True
-                    machine.holding.discard(name)
-                case events.Notify():
-                    loud = True
-                    self._told(machine, action, actions)
-                case _:
-                    loud = True
+        """In the order of `runtime.vrrp_performer`: adverts, one batch of addresses, everything else."""
+        changes = [action for action in actions if isinstance(action, _SLOW)]
+        others = [action for action in actions if not isinstance(action, (events.SendAdvert, *_SLOW))]
+        loud = any(not isinstance(action, _QUIET) for action in actions)
+        for action in (each for each in actions if isinstance(each, events.SendAdvert)):
+            if self._struck(machine, quiet=not loud):
+                return
+            self._spoke(machine, action.instance, action.priority)
+            self._send(machine, action.instance, action.priority)
+        for action in changes:
+            if self._struck(machine):
+                return
+            self._hold(machine, action)
+        if changes:
+            machine.hands.keeper.flush()
+        # From here on a successor begins anew, because nobody knows which scripts were told.
+        machine.between = {action.name for action in others if isinstance(action, events.Notify)}
+        for action in others:
+            if self._struck(machine, quiet=not loud):
+                return
+            if isinstance(action, events.Notify):
+                self._told(machine, action, actions)
+            elif isinstance(action, events.RunScript):
+                status = 1 if action.script in machine.failing else 0
+                self.later(self.now_us + _SCRIPT_US, self._answer(machine, machine.router, action.script, status))
         if loud:
             self._look(machine)
-            if machine.slow_us and not machine.paused and any(isinstance(action, _SLOW) for action in actions):
+            machine.between.clear()
+            if self._struck(machine):
+                return
+            if machine.slow_us and not machine.paused and changes:
                 self.pause(machine)
                 self.later(self.now_us + machine.slow_us, lambda: self.resume(machine))
         self._wake(machine)
+
+    @staticmethod
+    def _hold(machine: Machine, action: events.Action) -> None:
+        keeper = machine.hands.keeper
+        match action:
+            case events.AddAddresses(name):
+                machine.holding.add(name)
+                keeper.add(name, placed(machine.instances[name]))
+            case events.RemoveAddresses(name):
+                machine.holding.discard(name)
+                keeper.remove(name)
+            case events.ReplaceAddresses(name, removed, added):
+                keeper.remove(name, placed(machine.instances[name], removed))
+                keeper.add(name, placed(machine.instances[name], added))
+
+    def _struck(self, machine: Machine, *, quiet: bool = False) -> bool:
+        """Whether the moment has come at which a fault kills the machine, or only its VRRP process."""
+        if machine.moments is not None:
+            if len(machine.moments) == machine.dies_at:
+                machine.dies_at, machine.crash_in = None, 0
+            machine.moments.append(quiet)
+        if machine.crash_in is None:
+            return False
+        machine.crash_in -= 1
+        if machine.crash_in >= 0:
+            return False
+        machine.crash_in = None
+        if not machine.only_process:
+            self.kill(machine)
+            return True
+        states, unsure = machine.known_states, machine.between
+        self.die(machine)
+        # The parent knows what it was told after the batch before this one.
+        machine.states = {name: state for name, state in states.items() if name in machine.instances}
+        machine.states = {name: state for name, state in machine.states.items() if name not in unsure}
+        self.later(self.now_us + _SUCCESSOR_US, lambda: self.succeed(machine))
+        return True
 
     def _answer(self, machine: Machine, router: Router, script: str, status: int) -> Callable[[], None]:
         def answer() -> None:
