@@ -3,7 +3,7 @@
 # make bench [LONG=1] [RESUME=1] [ONLY='checks …']  the benchmark book, docs/benchmarks.md: 14 minutes, or 35
 # make differential [CONFIGURATIONS=DIR | RANDOM=SEED] 130 LVS configurations (or those in DIR) beside keepalived: 20 minutes
 # make differential-ldirectord                      every service, all actions, mails beside Debian's ldirectord: 45 minutes
-# make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events: 10 minutes
+# make interop [SHAPES='v2 ah …']                    VRRP pairs in every mix live through the same events, then logs: 15 minutes
 # make clients                                      Neutron's own keepalived tests and Octavia's agent on this program: 7 minutes
 # make storm                                        1,000 VRRP instances on loaded processors, beside keepalived: 4 minutes
 # make flood                                        50,000 hostile packets a second against a MASTER, beside keepalived: 3 minutes
@@ -147,6 +147,7 @@ differential-ldirectord: packages-test
 interop: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev
 	$(BIN)/python -m tests.interop.vrrp.scenarios $(SHAPES)
+	$(if $(SHAPES),,$(BIN)/python -m tests.interop.logs)
 
 .PHONY: clients
 clients: packages-test

@@ -370,9 +370,8 @@ class ChildHost:
             self._finished(EXIT_SOFTWARE)
 
     def _say_goodbye(self) -> None:
-        used = resource.getrusage(resource.RUSAGE_SELF)
         if self._setup.log_settings.detail:
-            self._log.info(f"Stopped - used {used.ru_utime:.6f} user time, {used.ru_stime:.6f} system time")
+            self._log.info(f"Stopped - used {_times_used()}")
         else:
             self._log.info("Stopped")
         self._log.close()
@@ -388,3 +387,12 @@ def describe(error: BaseException) -> str:
         code = trace.tb_frame.f_code
         place = f" ({os.path.basename(code.co_filename)}:{trace.tb_lineno} {code.co_name})"  # noqa: PTH119
     return f"{type(error).__name__}: {error}{place}"
+
+
+def _times_used() -> str:
+    """The CPU times of this process, and of its scripts when it has run some."""
+    own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    if others.ru_utime or others.ru_stime:
+        user, system = f"{own.ru_utime:.6f}/{others.ru_utime:.6f}", f"{own.ru_stime:.6f}/{others.ru_stime:.6f}"
+        return f"(self/children) {user} user time, {system} system time"
+    return f"{own.ru_utime:.6f} user time, {own.ru_stime:.6f} system time"

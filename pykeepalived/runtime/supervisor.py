@@ -310,6 +310,7 @@ class Supervisor:
             return
         for file in new.files:
             self._log.detail(f"Opening file '{file}'.")
+        self._log.info(f"Configuration file {self._settings.pattern}")
         old = self._loaded.config.globals
         if self._duties.refused_by_test(old.daemon, new):
             self._refuse([short(finding) for finding in new.findings])

@@ -23,11 +23,12 @@ _MAC_BYTES: Final = 6
 class Announcer:
     """Sends announcements, those of one instance in their order."""
 
-    def __init__(self, monitor: Monitor, log: Logger, reactor: Reactor) -> None:
-        """Raises OSError without the right to open a packet socket."""
+    def __init__(self, monitor: Monitor, log: Logger, reactor: Reactor, *, detail: bool) -> None:
+        """`detail`: the log hears of each. Raises OSError without the right to open a packet socket."""
         self._monitor = monitor
         self._log = log
         self._reactor = reactor
+        self._detail = detail
         self._sender = FrameSender()
         self._cache = AnnouncementCache()
         self._pacer = Pacer()
@@ -54,7 +55,7 @@ class Announcer:
             address = item.address.prefix.address
             ipv6 = family_of(address) is Family.INET6
             frame = self._cache.frame(link.mac, address, router=ipv6 and _forwards6(item.ifname))
-            found.append(Announcement(owner, item.ifname, ipv6, frame))
+            found.append(Announcement(owner, item.ifname, ipv6, frame, address))
         return found
 
     def send(self, announcements: Sequence[Announcement]) -> None:
@@ -76,6 +77,9 @@ class Announcer:
             try:
                 self._sender.send(item.ifname, item.frame)
                 self._last_error = None
+                if self._detail:
+                    what = "unsolicited Neighbour Advert" if item.neighbour else "gratuitous ARP"
+                    self._log.detail(f"Sending {what} on {item.ifname} for {item.address}")
             except OSError as error:
                 if error.errno in {errno.ENETDOWN, errno.ENXIO, errno.ENODEV}:
                     continue  # the interface has just gone; netlink will say so

@@ -66,6 +66,10 @@ class Ears:
         for descriptor, place in receivers.items():
             self._reactor.watch(descriptor, READ, partial(self._on_packets, monitor, place))
 
+    def tell_again(self) -> None:
+        """The log is to hear of all sockets at the next `open`, as keepalived's does at a reload."""
+        self._told = set()
+
     def expect(self, config: Config, endpoints: Mapping[str, Endpoint]) -> None:
         """Tell the ladder what the instances of this generation accept."""
         counters = {name: endpoint.ah_counter for name, endpoint in endpoints.items()}

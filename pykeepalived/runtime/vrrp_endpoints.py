@@ -213,6 +213,10 @@ class SourceFinder:
             self._known[key] = self._look(*key)
         return self._known[key]
 
+    def first_address(self, ifname: str, family: Family) -> str | None:
+        """What an instance without an address of its own in the file sends multicast adverts from."""
+        return self._look(ifname, family, family is Family.INET6)
+
     def _look(self, ifname: str, family: Family, link_local: bool) -> str | None:
         found = [item for item in self._monitor.addresses(ifname, family) if not item.flags & IFA_F_DADFAILED]
         if link_local:

@@ -41,6 +41,7 @@ from pykeepalived.runtime.vrrp_routes import RouteKeeper
 from pykeepalived.runtime.vrrp_standby import StandbyKeeper
 from pykeepalived.runtime.vrrp_status import StatusBook
 from pykeepalived.runtime.vrrp_suspicions import Suspicions
+from pykeepalived.runtime.vrrp_taken_up import tell_sockets, tell_sources
 from pykeepalived.runtime.vrrp_voice import Voice, states_now
 from pykeepalived.runtime.vrrp_watchers import Watchers
 from pykeepalived.units import SECOND_US
@@ -68,6 +69,7 @@ class VrrpProgram:
         self._voice = Voice(context)
         self._watchers = Watchers(context, self._feed)
         self._stopped = False
+        self._detail = context.options.log_detail > 0
         self._old: Generation | None = None
         self._remembered = dict(context.memory)
 
@@ -78,13 +80,15 @@ class VrrpProgram:
         try:
             self._requests = netlink.Requests()
             self._monitor = Monitor(self._requests)
-            self._announcer = Announcer(self._monitor, self._log, self._reactor)
+            self._announcer = Announcer(self._monitor, self._log, self._reactor, detail=self._detail)
         except OSError as error:
             self._log.error(f"VRRP cannot start: {error.strerror or error}")
             self._stopped = True
             self._context.finished(_NETLINK_FATAL)
             return
         self._build(config)
+        if self._detail:
+            tell_sockets(config, self._log)
         self._kernel.start(config)
         self._states.configure(config, self._now.interfaces)
         self._inheritance.at_start(self._now)
@@ -148,7 +152,7 @@ class VrrpProgram:
             run_script=self._run_script,
         )
         self._now = Generation(config)
-        self._router = Router(config, log_detail=self._context.options.log_detail > 0)
+        self._router = Router(config, log_detail=self._detail)
         self._alarm = Alarm(
             self._reactor,
             self._router,
@@ -171,6 +175,9 @@ class VrrpProgram:
         self._routes.set_static(config)
         self._voice.configure(config.globals)
         self._performer.sync_daemon.configure(config)
+        if self._detail:
+            self._ears.tell_again()
+            tell_sources(self._now.endpoints.values(), self._monitor, self._now.virtual, self._log)
         self._ears.open(self._monitor)
         self._announcer.configure(config)
         self._ears.expect(config, self._now.endpoints)

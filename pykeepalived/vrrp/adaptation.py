@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pykeepalived.model.vrrp import VrrpInstance
-from pykeepalived.vrrp.announcing import announce
+from pykeepalived.vrrp.announcing import announce, log_addresses
 from pykeepalived.vrrp.events import ReplaceAddresses
-from pykeepalived.vrrp.facts import advertised_addresses, all_addresses
+from pykeepalived.vrrp.facts import advertised_addresses, all_addresses, instance_family
 from pykeepalived.vrrp.instance import BACKUP, MASTER, Instance
+from pykeepalived.vrrp.links import address_link
 from pykeepalived.vrrp.output import Output
 
 
@@ -41,6 +42,11 @@ def _replace_addresses(instance: Instance, old: VrrpInstance, out: Output) -> No
     removed = tuple(item for item in before if item not in after)
     added = tuple(item for item in after if item not in before)
     routes_changed = (old.routes, old.rules) != (instance.config.routes, instance.config.rules)
+    for item in removed:
+        where = address_link(old, item, instance_family(old))
+        out.log(instance, f"({instance.name}) ip address {item.prefix} dev {where}, no longer exist")
+    # So does the original, whether anything changed or not.
+    log_addresses(instance, "setting", out)
     if removed or added or routes_changed:
         out.put(instance, ReplaceAddresses(instance.name, removed, added, routes_changed))
     if added:

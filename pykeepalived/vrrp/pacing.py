@@ -27,6 +27,8 @@ class Announcement(msgspec.Struct, frozen=True):
     neighbour: bool
     """Unsolicited NA; else gratuitous ARP."""
     frame: bytes
+    address: str = ""
+    """What it is about, for the log."""
 
 
 class _Lane:

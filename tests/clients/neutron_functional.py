@@ -2,8 +2,8 @@
 
     python -m tests.clients.neutron_functional
 
-Neutron comes from pip (see `openstack`). Its tests run in a network and a mount namespace with an empty /run, where
-`keepalived` is this program. They also run 60 reloads through Neutron's keepalived manager; see `neutron_driver`.
+Neutron comes from pip (see `openstack_release`). Its tests run in a network and a mount namespace with an empty /run,
+where `keepalived` is this program. They also run 60 reloads through Neutron's keepalived manager; see `neutron_driver`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.clients.openstack import PLACE, ROOT, prepare
+from tests.clients.openstack_release import PLACE, ROOT, prepare
 
 _INSIDE = 'mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && exec "$@"'
 _LIMIT_S = 900

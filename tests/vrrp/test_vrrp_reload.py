@@ -48,6 +48,7 @@ def test_only_differing_addresses_move_and_only_new_ones_are_announced():
     book = Playbook(config(before)).to_master()
     assert book.reload(config(after)) == column("""
         advert A 100
+        log (A) ip address 10.0.0.51/24 dev eth0, no longer exist
         replace A -10.0.0.51 +10.0.0.53 +10.0.0.54
         announce A x5 10.0.0.53 10.0.0.54
     """)
@@ -122,6 +123,7 @@ def test_a_removed_master_says_goodbye():
         addresses A -
         notify INSTANCE A FAULT 100
         advert B 100
+        -D (B) setting VIPs.
     """)
     assert [item.name for item in book.router.status()] == ["B"]
 
