@@ -116,6 +116,18 @@ class Findings:
             msgspec.structs.replace(item, exit_class=ExitClass.NONE) if item.id in ids else item for item in self.items
         ]
 
+    def count_as(self, old: ExitClass, new: ExitClass) -> None:
+        """Let all findings of one exit class count as another."""
+        self.items = [
+            msgspec.structs.replace(item, exit_class=new) if item.exit_class is old else item for item in self.items
+        ]
+
+    def replace(self, one: Diagnostic, exit_class: ExitClass) -> None:
+        """Let one finding count as `exit_class`."""
+        self.items = [
+            msgspec.structs.replace(item, exit_class=exit_class) if item is one else item for item in self.items
+        ]
+
     def worst(self) -> ExitClass:
         """The exit class of the whole run: a missing word ends the original at once, else the largest wins."""
         classes = {item.exit_class for item in self.items}

@@ -312,3 +312,9 @@ _APPLY: Final[dict[Kind, Callable[[Context, Table, Row, Statement, Draft], None]
     Kind.WORDS: _apply_words,
     Kind.BLOCK: _apply_block,
 }
+
+
+def apply_alone(context: Context, table: Table, row: Row, statement: Statement, draft: Draft) -> None:
+    """Read the words of one statement, whatever block follows it."""
+    alone = Statement(statement.line, statement.text, statement.segment, statement.mapped)
+    _APPLY[row.kind](context, table, row, alone, draft)

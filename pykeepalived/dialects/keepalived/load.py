@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from pykeepalived.diagnostics import ExitClass, Findings, Severity
+from pykeepalived.diagnostics import ExitClass, Findings
 from pykeepalived.dialects.keepalived.addresses import build_address, with_device
+from pykeepalived.dialects.keepalived.as_original import check_namespace, settle_missing_words
 from pykeepalived.dialects.keepalived.build_bfd import build_track_groups, tracked_only_by
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.build_garp_groups import build_garp_groups
@@ -145,6 +146,7 @@ def _load(
     config, kept = _build(context, root, context.plain)
     memory.keep(kept, bounds)
     context.flush_notes()
+    settle_missing_words(context, reading.statements)
     one_for_each_fault(findings)
     return LoadResult(config, findings, tuple(reading.sources), identity)
 
@@ -211,7 +213,7 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
     if root.get("virtual_servers"):
         for name in ("notify_fifo_script", "lvs_notify_fifo_script"):
             readers[name] = scripts.resolve(settings.get(name))
-    _check_namespace(context, root)
+    check_namespace(context, root)
     client = build_tls_client(root)
     track_groups = build_track_groups(context, root, instances)
     kept_groups = {group.name for group in track_groups}
@@ -242,25 +244,6 @@ def _build(context: Context, root: Draft, plain: PlainReader) -> tuple[Config, K
         tls_client=client,
     )
     return config, reused.kept
-
-
-def _check_namespace(context: Context, root: Draft) -> None:
-    """Where the namespace is missing, keepalived -t ends with 0 before it looks at the rest of the file."""
-    name = root.get("net_namespace")
-    if name is None:
-        return
-    try:
-        context.host.file(f"/run/netns/{name}")
-    except (OSError, ValueError):
-        context.findings.demote({item.id for item in context.findings.items})
-        context.say(
-            Severity.NOTE,
-            "no-such-namespace",
-            f"there is no network namespace `{name}` here: the exit code is 0 as keepalived's, whatever the file says",
-            root.where["net_namespace"],
-            1,
-            exit_class=ExitClass.NONE,
-        )
 
 
 def _static_lines(
