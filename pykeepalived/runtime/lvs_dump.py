@@ -24,7 +24,7 @@ from pykeepalived.model.lvs import (
 )
 from pykeepalived.runtime.global_dump import global_lines
 from pykeepalived.runtime.lvs_checks import Asked
-from pykeepalived.runtime.lvs_dump_checks import check_lines
+from pykeepalived.runtime.lvs_dump_checks import check_lines, followed_lines
 
 _CHECKSUMS = {"nocsum": "no checksum", "csum": "checksum", "remcsum": "remote checksum"}
 _FAMILIES = (("IPv4", Family.INET), ("IPv6", Family.INET6))
@@ -135,6 +135,7 @@ def _service(config: Config, pool: Pool) -> Iterator[str]:
     for health in pool.servers:
         yield "   ------< Real server >------"
         yield from _server(pool, health)
+        yield from followed_lines(config, health)
 
 
 def _persistence(server: VirtualServer, family: Family) -> Iterator[str]:

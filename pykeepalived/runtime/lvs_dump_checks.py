@@ -21,6 +21,7 @@ from pykeepalived.model.checks import (
     TcpCheck,
     UdpCheck,
 )
+from pykeepalived.model.config import Config
 from pykeepalived.runtime.lvs_checks import Asked
 from pykeepalived.units import SECOND_US
 
@@ -59,6 +60,22 @@ def check_lines(pool: Pool, health: ServerHealth, check: CheckHealth, subscripti
         yield from _other_lines(question, check.spec.timing)
     if subscription is not None and subscription.last is not None:
         yield f"   Last result = {subscription.last.outcome.text}"
+
+
+def followed_lines(config: Config, health: ServerHealth) -> Iterator[str]:
+    """The track files and BFD sessions that a real server goes by, in its own section."""
+    weights = {item.name: item.weight for item in config.track_files}
+    questions = [check.spec.question for check in health.checks]
+    files = [item for item in questions if isinstance(item, FileCheck)]
+    if files:
+        yield "   Tracked Files"
+    for item in files:
+        weight = weights.get(item.track_file, 0) if item.weight is None else item.weight
+        yield f"     {item.track_file}, weight {weight}{' reverse' if item.reverse else ''}"
+    sessions = [item for item in questions if isinstance(item, BfdCheck)]
+    if sessions:
+        yield "   Tracked BFDs"
+        yield from (f"     {item.name}" for item in sessions)
 
 
 def _yes(value: bool) -> str:
@@ -148,7 +165,8 @@ def _other_lines(question: object, timing: CheckTiming) -> Iterator[str]:
         case FileCheck(track_file=name):
             yield f"     Tracked file = {name}"
         case BfdCheck(name=name):
-            yield f"     BFD instance = {name}"
+            yield f"   Name = {name}"
+            yield f"   Alpha is {'ON' if timing.alpha else 'OFF'}"
         case _:
             return
 
