@@ -190,6 +190,8 @@ class CheckSucceeded(msgspec.Struct, frozen=True):
     server: RealServer
     checker: CheckerSpec
     text: str
+    recovered: bool = False
+    """It was run before, and failed."""
 
 
 class CheckChanged(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pykeepalived.lvs import http_voice
 from pykeepalived.lvs.events import (
     Cause,
     CheckChanged,
@@ -85,6 +86,9 @@ class KeepalivedVoice:
                 return _quorum_notices(service, "DOWN", service.server.quorum_down, "=> Removing <=")
             case ServiceRemoved():
                 return _service_removed(event)
+            case CheckSucceeded(service, server, CheckerSpec(question=HttpCheck() as check), recovered=True):
+                told = http_voice.recovery(service.server_name(server), check)
+                return Notice(lines=tuple(Line(text) for text in told))
             case _:
                 line = _line(event)
                 return SILENCE if line is None else Notice(lines=(line,))
@@ -167,7 +171,9 @@ def _quorum(event: QuorumLost | QuorumGained) -> Notice:
         words = "Starting with quorum up" if event.cause is Cause.START else "Gained quorum"
         notice = _quorum_notices(service, "UP", service.server.quorum_up, f"=> {words} {sum_text} <=")
         return msgspec.structs.replace(notice, lines=(Line(f"Gained quorum {sum_text} for VS {service.name}"),))
-    sum_text = f"{thresholds.quorum}-{thresholds.hysteresis}={thresholds.lost_below} > {event.weight}"
+    # A start counts from no quorum, so the number is that at which there would be one.
+    threshold = thresholds.gained_at if event.cause is Cause.START else thresholds.lost_below
+    sum_text = f"{thresholds.quorum}-{thresholds.hysteresis}={threshold} > {event.weight}"
     words = "Lost quorum"
     if event.cause is Cause.START:
         # It is worth a word only when somebody else serves instead.
@@ -175,7 +181,7 @@ def _quorum(event: QuorumLost | QuorumGained) -> Notice:
             return SILENCE
         words = "Starting with quorum down"
     # The mail writes the signs of the gain, also here; the log does not.
-    mail_sum = f"{thresholds.quorum}+{thresholds.hysteresis}={thresholds.lost_below} <= {event.weight}"
+    mail_sum = f"{thresholds.quorum}+{thresholds.hysteresis}={threshold} <= {event.weight}"
     notice = _quorum_notices(service, "DOWN", service.server.quorum_down, f"=> {words} {mail_sum} <=")
     return msgspec.structs.replace(notice, lines=(Line(f"{words} {sum_text} for VS {service.name}"),))
 
@@ -271,6 +277,8 @@ def _every_failure(service: ServiceRef, server: RealServer, checker: CheckerSpec
             return (Line(f"TCP connection to {name} failed."),)
         case UdpCheck():
             return (Line(f"UDP connection to {name} failed."),)
+        case HttpCheck() if (said := http_voice.failure(name, text)) is not None:
+            return (Line(said),)
         case _:
             word = _CHECK_WORDS.get(type(checker.question), "Check")
             return (Line(f"{word} on service {name}: {text}"),)
@@ -307,7 +315,7 @@ def _check_succeeded(service: ServiceRef, server: RealServer, checker: CheckerSp
         case PingCheck():
             return Line(f"ICMP connection to {name} success.")
         case HttpCheck():
-            return Line(f"Remote Web server {name} succeed on service.")
+            return Line(http_voice.success(name))
         case GrpcCheck():
             return Line(f"gRPC health of {name} success.")
         case SmtpCheck():

@@ -87,7 +87,7 @@ def result_events(pool: Pool, health: ServerHealth, check: CheckHealth, result: 
     service, server, spec, text = pool.service, health.server, check.spec, result.outcome.text
     if result.outcome.ok:
         if result.changed or result.first:
-            return [CheckSucceeded(service, server, spec, text)]
+            return [CheckSucceeded(service, server, spec, text, recovered=not result.first)]
         if check.failures and check.up:
             return [SoftFailureReset(service, server, spec)]
         return []

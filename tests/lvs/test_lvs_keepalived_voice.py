@@ -114,7 +114,7 @@ def tell(event: LvsEvent, **how: Any) -> Notice:
         (ServiceAdded(S, Cause.START), []),
         (QuorumLost(S, 1, Cause.CHECK), [f"Lost quorum 3-1=2 > 1 for VS {VS}"]),
         (QuorumGained(S, 9, Cause.CHECK), [f"Gained quorum 3+1=4 <= 9 for VS {VS}"]),
-        (QuorumLost(S, 0, Cause.START), [f"Starting with quorum down 3-1=2 > 0 for VS {VS}"]),
+        (QuorumLost(S, 0, Cause.START), [f"Starting with quorum down 3-1=4 > 0 for VS {VS}"]),
         (QuorumLost(service(sorry_server=None), 0, Cause.START), []),
         (SorryAdded(S, SORRY, Cause.CHECK), [f"Adding sorry server {SORRY_NAME} to VS {VS}"]),
         (SorryAdded(S, RESTING, Cause.CHECK), [f"Enabling sorry server {SORRY_NAME} of VS {VS}"]),
@@ -248,5 +248,7 @@ def test_mails_of_servers(question: Any, up: str, down: str) -> None:
 
 def test_mails_of_services_are_off_unless_asked_for() -> None:
     assert tell(QuorumLost(S, 1, Cause.CHECK)).mails == ()
+    begins = tell(QuorumLost(service(smtp_alert=True), 0, Cause.START))
+    assert begins.mails[0].body == "=> Starting with quorum down 3+1=4 <= 0 <="
     told = tell(QuorumLost(service(smtp_alert=True), 1, Cause.CHECK))
     assert told.mails == (Mail(f"Virtualserver {VS} - DOWN", "=> Lost quorum 3+1=2 <= 1 <="),)
