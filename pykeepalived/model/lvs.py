@@ -155,6 +155,8 @@ class VirtualServer(msgspec.Struct, frozen=True, kw_only=True):
     sorry_server: SorryServer | None = None
     alpha: bool = False
     omega: bool = False
+    inhibit_on_failure: bool = False
+    """What its real servers do that say nothing; each of them holds what counts for it."""
     ha_suspend: bool = False
     smtp_alert: bool = False
     virtualhost: str | None = None

@@ -34,9 +34,11 @@ def checker_data(config: Config, pools: Sequence[Pool], subscriptions: Mapping[C
     """The whole file."""
     lines = ["------< Global definitions >------", *global_lines(config.globals), "------< LVS Topology >------"]
     lines.append(" System is compiled with LVS v1.2.1")
-    if config.virtual_server_groups:
+    # As in 2.4.3 without the empty ones.
+    groups = [group for group in config.virtual_server_groups if group.entries]
+    if groups:
         lines.append(" ------< Virtual server group >------")
-        for group in config.virtual_server_groups:
+        for group in groups:
             lines += _group(group)
     for pool in pools:
         lines.append(" ------< Virtual server >------")
@@ -117,6 +119,7 @@ def _service(config: Config, pool: Pool) -> Iterator[str]:
     yield f"   protocol = {'none' if server.protocol is None else server.protocol.name}"
     yield f"   alpha is {_on(server.alpha)}"
     yield f"   omega is {_on(server.omega)}"
+    yield f"   Inhibit on failure is {_on(server.inhibit_on_failure)}"
     yield f"   quorum = {pool.thresholds.quorum}, hysteresis = {pool.thresholds.hysteresis}"
     if server.quorum_up is not None:
         yield f"   Quorum up notify script = {_script(server.quorum_up)}"

@@ -77,6 +77,7 @@ LOST_WHOLE = {"udp", "grpc", "file", "bfd"}
 SAME = {
     "service.family": "an address has its own",
     "service.forwarding": "its servers have theirs",
+    "service.inhibit_on_failure": "its servers have theirs",
     "timing.first_failure_counts": "no word of keepalived.conf, what keepalived does",
     "timing.alpha": "follows the server's",
     "timing.rise": "no word of keepalived.conf",

@@ -18,7 +18,7 @@ from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.engine import apply_alone
 from pykeepalived.dialects.keepalived.rows import Kind, Row, Table
 from pykeepalived.dialects.keepalived.tables import ROOT
-from pykeepalived.syntax import Statement
+from pykeepalived.syntax import FoldedStatement, Statement
 
 _CHECKERS: Final = frozenset({"virtual_server", "virtual_server_group", "SSL"})
 _EVERYWHERE: Final = frozenset({"bfd_instance"})
@@ -143,7 +143,9 @@ class _Reading:
 
 def _events(statements: Iterable[Statement]) -> Iterator[tuple[str, Statement]]:
     """Words and braces in the order of the file."""
-    for statement in statements:
+    for each in statements:
+        # A block at the top level may stand inside another one by now, so its lines have to be seen.
+        statement = each.unfold() if isinstance(each, FoldedStatement) else each
         if statement.is_extra_brace:
             yield "}", statement
             continue

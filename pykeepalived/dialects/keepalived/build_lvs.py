@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from pykeepalived.diagnostics import ExitClass, Label
 from pykeepalived.dialects.keepalived.build_checks import CheckBuilder
 from pykeepalived.dialects.keepalived.build_dataplane import check_dataplane
+from pykeepalived.dialects.keepalived.build_sorry import as_forwarding, build_sorry
 from pykeepalived.dialects.keepalived.context import Context
-from pykeepalived.dialects.keepalived.drafts import Draft, Entry
+from pykeepalived.dialects.keepalived.drafts import Draft
 from pykeepalived.dialects.keepalived.lvs_parts import (
     Identity,
     build_persistence,
@@ -34,7 +33,6 @@ from pykeepalived.model import (
     Protocol,
     RealServer,
     Selector,
-    SorryServer,
     VirtualServer,
     VirtualServerGroup,
     family_of,
@@ -115,9 +113,8 @@ class ServerBuilder:
             hysteresis=hysteresis,
             quorum_up=self._scripts.resolve(draft.get("quorum_up")),
             quorum_down=self._scripts.resolve(draft.get("quorum_down")),
-            sorry_server=self._as_its_twin(
-                draft, self._sorry(draft, selector, forwarding, family, label), servers, label
-            ),
+            sorry_server=build_sorry(context, draft, forwarding, servers, family=family, label=label),
+            inhibit_on_failure=draft.get("inhibit_on_failure", False),
             smtp_alert=draft.get("smtp_alert", self._alert(False)),
             real_servers=servers,
             **values,
@@ -213,7 +210,7 @@ class ServerBuilder:
                     "default-taken", f"virtual server {label} has no lb_kind, NAT is taken", draft.statement
                 )
             return Forwarding()
-        return _as_forwarding(entry)
+        return as_forwarding(entry)
 
     def _family(self, draft: Draft, selector: Selector) -> Family | None:
         """The family that real servers must have; None while it is open."""
@@ -267,7 +264,7 @@ class ServerBuilder:
         places: dict[tuple[str, int], Draft] = {}
         for draft in virtual.get("real_servers", ()):
             address, port = draft.header
-            own = _as_forwarding(draft.values["forwarding"]) if "forwarding" in draft.values else forwarding
+            own = as_forwarding(draft.values["forwarding"]) if "forwarding" in draft.values else forwarding
             if family is None:
                 family = family_of(address)
             if family_of(address) is not family and own.method is not ForwardingMethod.TUN:
@@ -358,54 +355,3 @@ class ServerBuilder:
             checkers=self._checks.build(draft, virtual, (key[0], check_port)),
             **values,
         )
-
-    def _sorry(
-        self, draft: Draft, selector: Selector, forwarding: Forwarding, family: Family | None, label: str
-    ) -> SorryServer | None:
-        if "sorry_server" not in draft.values:
-            return None
-        address, port = draft.values["sorry_server"]
-        entry = draft.get("sorry_forwarding")
-        own = _as_forwarding(entry) if entry is not None else forwarding
-        if family is not None and family_of(address) is not family and own.method is not ForwardingMethod.TUN:
-            self._context.error(
-                "mixed-families",
-                f"virtual server {label}: the sorry server is of the other family, it is left out",
-                draft.where["sorry_server"],
-                1,
-            )
-            return None
-        # Without a port NAT sends requests to the port that they came for (seen with 2.2.7).
-        return SorryServer(address=address, port=port or 0, forwarding=own, inhibit=draft.get("sorry_inhibit", False))
-
-    def _as_its_twin(
-        self, draft: Draft, sorry: SorryServer | None, servers: tuple[RealServer, ...], label: str
-    ) -> SorryServer | None:
-        """A sorry server that is a real server too is inhibited as that one is."""
-        if sorry is None:
-            return None
-        key = (sorry.address, sorry.port)
-        twin = next((server for server in servers if (server.address, server.port) == key), None)
-        if twin is None or twin.inhibit_on_failure is sorry.inhibit:
-            return sorry
-        self._context.warning(
-            "sorry-inhibit-differs",
-            f"virtual server {label}: the sorry server is real server {sorry.address} port {sorry.port} too, whose "
-            "inhibit_on_failure counts for both",
-            draft.where["sorry_server"],
-            1,
-            help="write `sorry_server_inhibit`" if twin.inhibit_on_failure else "leave `sorry_server_inhibit` out",
-        )
-        return msgspec.structs.replace(sorry, inhibit=twin.inhibit_on_failure)
-
-
-def _as_forwarding(entry: Entry) -> Forwarding:
-    method = entry.values["method"]
-    if method is not ForwardingMethod.TUN:
-        return Forwarding(method)
-    return Forwarding(
-        method,
-        entry.get("tunnel_type", Forwarding().tunnel_type),
-        entry.get("tunnel_port", 0),
-        entry.get("checksum", "nocsum"),
-    )

@@ -97,6 +97,7 @@ def virtual_server(writer: Writer, found: VirtualServer, *, log_all: bool) -> No
         writer.script("quorum_down", found.quorum_down)
         writer.flag("alpha", found.alpha)
         writer.flag("omega", found.omega)
+        writer.flag("inhibit_on_failure", found.inhibit_on_failure)
         writer.flag("ha_suspend", found.ha_suspend)
         writer.switch("smtp_alert", found.smtp_alert)
         writer.value("virtualhost", found.virtualhost)
@@ -178,7 +179,7 @@ def real_server(
             writer.raw(f"lvs_method {forwarding_words(found.forwarding)}")
         writer.value("uthreshold", found.upper_threshold, 0)
         writer.value("lthreshold", found.lower_threshold, 0)
-        writer.switch("inhibit_on_failure", found.inhibit_on_failure)
+        writer.switch("inhibit_on_failure", found.inhibit_on_failure, service.inhibit_on_failure)
         writer.switch("alpha", found.alpha, service.alpha)
         writer.switch("smtp_alert", found.smtp_alert, True)
         if found.virtualhost != service.virtualhost and found.virtualhost is not None:
