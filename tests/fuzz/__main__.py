@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "fuzz"
 _LARGEST = 4096
 _MEMORY_MB = 1024
+#: Decoded in C (msgspec): coverage of Python says nothing about what a message reached.
+_UNGUIDED = frozenset({"control"})
 
 
 def one(name: str, seconds: int, directory: Path) -> None:
@@ -72,7 +74,7 @@ def main() -> int:
     chosen = parser.parse_args()
     guided = importlib.util.find_spec("atheris") is not None
     if chosen.one:
-        if guided:
+        if guided and chosen.one not in _UNGUIDED:
             one(chosen.one, chosen.seconds, BUILD / chosen.one)
         plain(chosen.one, chosen.seconds)
         return 0

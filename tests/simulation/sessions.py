@@ -28,18 +28,14 @@ from pykeepalived.bfd.packet import Control, State
 from pykeepalived.bfd.sessions import Sessions
 from pykeepalived.model.bfd import BfdInstance
 from pykeepalived.units import MILLISECOND_US, SECOND_US
+from tests.simulation.junk import encode, junk
 from tests.simulation.neighbor import Neighbor
 from tests.simulation.watch import Broken
 
 FAULT_KINDS = ("admin", "cut", "doubling", "junk", "kill", "loss", "one-way", "pause", "reload", "slow")
 
-
-def encode(control: Control) -> bytes:
-    """RFC 5880 section 4.1."""
-    flags = control.state.value << 6 | control.poll << 5 | control.final << 4 | control.demand << 1
-    intervals = (control.min_tx_us, control.min_rx_us, control.min_echo_us)
-    numbers = (control.my_discriminator, control.your_discriminator)
-    return struct.pack("!BBBBIIIII", 0x20 | control.diagnostic, flags, control.multiplier, 24, *numbers, *intervals)
+#: No instant of an honest life has so many events.
+_AT_ONCE = 10_000
 
 
 class Node:
@@ -110,8 +106,13 @@ class SessionTrial:
         heapq.heappush(self._queue, (self.now_us + delay_us, self._number, call))
 
     def until(self, end_us: int) -> None:
+        same = 0
         while self._queue and self._queue[0][0] <= end_us:
+            before_us = self.now_us
             self.now_us, _, call = heapq.heappop(self._queue)
+            same = same + 1 if self.now_us == before_us else 0
+            if same > _AT_ONCE:
+                raise Broken("stuck", f"{same} calls at {self.now_us}, and there is no end")
             call()
         self.now_us = end_us
 
@@ -374,26 +375,6 @@ class SessionTrial:
         chance = self.chance
         config = chance.choice(node.configs)
         number = node.names.get(config.name, 1) if node.alive else 1
-        right = Control(
-            state=State.DOWN, multiplier=3, my_discriminator=77, your_discriminator=number, min_tx_us=1, min_rx_us=1
-        )
-        packet = bytearray(encode(right))
-        ttl, multihop = (64 if config.multihop else 255), config.multihop
-        kind = chance.randrange(7)
-        if kind == 0:
-            ttl = 0 if config.multihop else 254
-            multihop = False
-        elif kind == 1:
-            multihop = not multihop
-        elif kind == 2:
-            packet[8:12] = struct.pack("!I", (number + 1) % 2**32 or 1)
-        elif kind == 3:
-            packet[2] = 0
-        elif kind == 4:
-            packet[1] |= chance.choice((1, 4))
-        elif kind == 5:
-            packet[0] = 0x40
-        else:
-            packet[4:8] = bytes(4)
-        self._take(node, Received(bytes(packet), config.neighbor, ttl, multihop))
+        packet, ttl, multihop = junk(chance, number, multihop=config.multihop)
+        self._take(node, Received(packet, config.neighbor, ttl, multihop))
         return lambda: None

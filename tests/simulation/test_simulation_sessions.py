@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 
+from tests.simulation.faults import damaged
+from tests.simulation.faults_bfd import BFD_FAULTS
 from tests.simulation.sessions import FAULT_KINDS, SessionTrial
 
 
@@ -34,3 +38,16 @@ def test_every_kind_of_fault_occurs() -> None:
         done += SessionTrial(seed, 30).run().done
     assert {f"fault {name}" for name in FAULT_KINDS} <= set(done)
     assert {"Open", "Close", "Send", "Changed"} <= set(done)
+
+
+def test_every_fault_can_be_planted() -> None:
+    assert len(BFD_FAULTS) == len({fault.name for fault in BFD_FAULTS}) >= 40
+    for fault in BFD_FAULTS:
+        compile(damaged(fault), fault.name, "exec")
+
+
+def test_a_planted_fault_is_found() -> None:
+    """`make simulate` plants them all."""
+    command = [sys.executable, "-m", "tests.simulation", "--fault", "admin-down-is-a-failure", "--seeds", "20"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
