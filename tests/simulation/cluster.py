@@ -192,6 +192,7 @@ def cluster(seed: int, shape: Shape) -> list[Config]:
         scripts, tracked, tops = (), {}, {}
     mixed = version == 3 and not shape.plain and chance.random() < 0.25
     owner = not grouped and distinct and not tracked and not shape.plain and chance.random() < 0.2
+    six = version == 3 and not shape.plain and random.Random(f"family {seed}").random() < 0.3
     configs = []
     for number in range(shape.routers):
         instances = tuple(
@@ -201,7 +202,7 @@ def cluster(seed: int, shape: Shape) -> list[Config]:
                 interface=f"eth{item % 2}",
                 priority=255 if owner and number == item == 0 else _rank(ranks, number, 0 if grouped else item),
                 initial_state=begins if number == 0 else VrrpState.BACKUP,
-                addresses=(VirtualAddress(prefix=IpPrefix(f"10.1.{item}.1", 24)),),
+                addresses=_addresses(item, six=six),
                 **(words | {"advert_interval_us": _INTERVALS_US[number % 3]} if mixed else words),
                 **({} if shape.plain else _words(chance)),
                 **({} if grouped else tracked),
@@ -214,6 +215,12 @@ def cluster(seed: int, shape: Shape) -> list[Config]:
             groups = (SyncGroup(name="G", members=names, tracking_weight=weighted, **tracked),)
         configs.append(Config(instances=instances, sync_groups=groups, scripts=scripts, **tops))
     return configs
+
+
+def _addresses(item: int, *, six: bool) -> tuple[VirtualAddress, ...]:
+    """IPv6 begins with a link-local one (RFC 9568 section 5.2.9)."""
+    texts = ((f"fe80::1:{item + 1:x}", 64), (f"2001:db8::1:{item + 1:x}", 64)) if six else ((f"10.1.{item}.1", 24),)
+    return tuple(VirtualAddress(prefix=IpPrefix(*text)) for text in texts)
 
 
 def _rank(ranks: list[int], number: int, item: int) -> int:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 
+from pykeepalived.model.common import Family
 from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import VrrpInstance, VrrpState
 from pykeepalived.units import CENTISECOND_US, SECOND_US
+from pykeepalived.vrrp import events
 from pykeepalived.vrrp.expectation import expectation
-from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses
+from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses, instance_family
 from pykeepalived.vrrp.receive import Ladder
 from pykeepalived.vrrp.router import Router
 from tests.simulation.hands import Hands, Kernel, placed
@@ -20,28 +24,36 @@ _SOCKET_LIMIT = 200
 EPOCH_US = 1_800_000_000 * SECOND_US
 
 
+@cache
 def packed(address: str) -> bytes:
-    return bytes(map(int, address.split(".")))
+    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
 def build(config: VrrpInstance, priority: int, source: str) -> bytes:
-    """An IPv4 multicast advert without its HMAC trailer; v3 with the pseudo-header in its checksum."""
-    addresses = b"".join(map(packed, advertised_addresses(config)))
-    count, interval_us = len(addresses) // 4, advert_interval_us(config)
+    """A multicast advert without its HMAC trailer; v3 with the pseudo-header in its checksum."""
+    own = advertised_addresses(config)
+    addresses = b"".join(map(packed, own))
+    count, interval_us = len(own), advert_interval_us(config)
     if config.version == 2:
         fields = struct.pack("!BBBBBBH", 0x21, config.vrid, priority, count, 0, interval_us // SECOND_US, 0)
         message, pseudo = fields + addresses + bytes(8), 0
     else:
         fields = struct.pack("!BBBBHH", 0x31, config.vrid, priority, count, interval_us // CENTISECOND_US, 0)
         message = fields + addresses
-        pseudo = int.from_bytes(packed(source) + packed("224.0.0.18"), "big") + 112 + len(message)
+        pseudo = int.from_bytes(packed(source) + _group(source), "big") + 112 + len(message)
     checksum = -(int.from_bytes(message, "big") + pseudo) % 0xFFFF
     return message[:6] + checksum.to_bytes(2, "big") + message[8:]
 
 
+def _group(source: str) -> bytes:
+    return packed("ff02::12" if ":" in source else "224.0.0.18")
+
+
 def framed(message: bytes, source: str) -> bytes:
+    if ":" in source:
+        return struct.pack("!IHBB", 6 << 28, len(message), 112, 255) + packed(source) + _group(source) + message
     header = struct.pack("!BBHHHBBH", 0x45, 0xC0, 20 + len(message), 0, 0, 255, 112, 0)
-    return header + packed(source) + packed("224.0.0.18") + message
+    return header + packed(source) + _group(source) + message
 
 
 def _nobody(_delay_us: int, _call: Callable[[], None]) -> None:
@@ -54,7 +66,8 @@ class Machine:
     def __init__(self, number: int, config: Config) -> None:
         self.number = number
         self.name = f"r{number}"
-        self.address = f"10.0.0.{number + 9}"
+        six = instance_family(config.instances[0]) is Family.INET6
+        self.address = f"fe80::{number + 9:x}" if six else f"10.0.0.{number + 9}"
         self.config = config
         self.links = {str(item.interface): True for item in config.instances}
         self.failing: set[str] = set()
@@ -96,6 +109,12 @@ class Machine:
         self.entries = {item.name: {each.entry for each in placed(item)} for item in config.instances}
         self.messages: dict[tuple[str, int], bytes] = {}
         self.grouped = {name for group in config.sync_groups for name in group.members}
+
+    def read(self, packet: bytes, ifname: str, wall_us: int) -> events.AdvertReceived | events.PacketRefused:
+        """What the ladder makes of a packet of either family."""
+        if packet[0] >> 4 == 4:
+            return self.ladder.ipv4(packet, ifname, wall_us=wall_us)
+        return self.ladder.ipv6(packet[40:], packet[8:24], packet[24:40], packet[7], ifname, wall_us=wall_us)
 
     def fresh(self) -> None:
         self.router = Router(self.config, log_detail=False)

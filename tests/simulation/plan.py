@@ -313,7 +313,10 @@ class Trial:
         elif kind == "group":
             config = msgspec.structs.replace(config, sync_groups=())
         else:
-            other = VirtualAddress(prefix=IpPrefix(f"10.2.{at}.1", 24))
+            six = ":" in items[at].addresses[0].prefix.address
+            other = VirtualAddress(
+                prefix=IpPrefix(f"2001:db8::2:{at + 1:x}" if six else f"10.2.{at}.1", 64 if six else 24)
+            )
             garp = msgspec.structs.replace(items[at].garp, refresh_us=3 * SECOND_US)
             words = {"garp": garp} if kind == "garp" else {"addresses": (*items[at].addresses, other)}
             items[at] = msgspec.structs.replace(items[at], **words)

@@ -153,7 +153,7 @@ class World(Watch):
             self._feed(machine, events.LinkChanged(ifname, up))
         while machine.inbox and machine.alive:
             ifname, packet = machine.inbox.popleft()
-            self._feed(machine, machine.ladder.ipv4(packet, ifname, wall_us=self._wall_us(machine)))
+            self._feed(machine, machine.read(packet, ifname, self._wall_us(machine)))
         self._wake(machine)
 
     def link(self, machine: Machine, ifname: str, up: bool) -> None:
@@ -287,7 +287,7 @@ class World(Watch):
         if receiver.paused:
             receiver.inbox.append((ifname, packet))
         else:
-            self._feed(receiver, receiver.ladder.ipv4(packet, ifname, wall_us=self._wall_us(receiver)))
+            self._feed(receiver, receiver.read(packet, ifname, self._wall_us(receiver)))
 
     # ── the machine and what is watched ───────────────────────────────────────────────────────────────────────────
 
