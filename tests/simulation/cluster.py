@@ -22,6 +22,7 @@ from pykeepalived.model.vrrp import (
     TrackedScript,
     TrackFile,
     TrackProcess,
+    UnicastPeer,
     VirtualAddress,
     VrrpInstance,
     VrrpScript,
@@ -193,6 +194,7 @@ def cluster(seed: int, shape: Shape) -> list[Config]:
     mixed = version == 3 and not shape.plain and chance.random() < 0.25
     owner = not grouped and distinct and not tracked and not shape.plain and chance.random() < 0.2
     six = version == 3 and not shape.plain and random.Random(f"family {seed}").random() < 0.3
+    unicast = not shape.plain and random.Random(f"unicast {seed}").random() < 0.2
     configs = []
     for number in range(shape.routers):
         instances = tuple(
@@ -203,6 +205,7 @@ def cluster(seed: int, shape: Shape) -> list[Config]:
                 priority=255 if owner and number == item == 0 else _rank(ranks, number, 0 if grouped else item),
                 initial_state=begins if number == 0 else VrrpState.BACKUP,
                 addresses=_addresses(item, six=six),
+                **_unicast(number, shape.routers, six=six) if unicast else {},
                 **(words | {"advert_interval_us": _INTERVALS_US[number % 3]} if mixed else words),
                 **({} if shape.plain else _words(chance)),
                 **({} if grouped else tracked),
@@ -215,6 +218,16 @@ def cluster(seed: int, shape: Shape) -> list[Config]:
             groups = (SyncGroup(name="G", members=names, tracking_weight=weighted, **tracked),)
         configs.append(Config(instances=instances, sync_groups=groups, scripts=scripts, **tops))
     return configs
+
+
+def address_of(number: int, *, six: bool) -> str:
+    """Where the adverts of a router come from."""
+    return f"fe80::{number + 9:x}" if six else f"10.0.0.{number + 9}"
+
+
+def _unicast(number: int, routers: int, *, six: bool) -> dict[str, Any]:
+    peers = tuple(UnicastPeer(address_of(each, six=six)) for each in range(routers) if each != number)
+    return {"unicast_peers": peers, "source": address_of(number, six=six), "track_src_ip": routers % 2 == 0}
 
 
 def _addresses(item: int, *, six: bool) -> tuple[VirtualAddress, ...]:

@@ -17,6 +17,7 @@ from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.facts import advert_interval_us, advertised_addresses, instance_family
 from pykeepalived.vrrp.receive import Ladder
 from pykeepalived.vrrp.router import Router
+from tests.simulation.cluster import address_of
 from tests.simulation.hands import Hands, Kernel, placed
 from tests.simulation.second import Second
 
@@ -29,8 +30,8 @@ def packed(address: str) -> bytes:
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
 
 
-def build(config: VrrpInstance, priority: int, source: str) -> bytes:
-    """A multicast advert without its HMAC trailer; v3 with the pseudo-header in its checksum."""
+def build(config: VrrpInstance, priority: int, source: str, to: bytes) -> bytes:
+    """An advert without its HMAC trailer; v3 with the pseudo-header in its checksum."""
     own = advertised_addresses(config)
     addresses = b"".join(map(packed, own))
     count, interval_us = len(own), advert_interval_us(config)
@@ -40,20 +41,23 @@ def build(config: VrrpInstance, priority: int, source: str) -> bytes:
     else:
         fields = struct.pack("!BBBBHH", 0x31, config.vrid, priority, count, interval_us // CENTISECOND_US, 0)
         message = fields + addresses
-        pseudo = int.from_bytes(packed(source) + _group(source), "big") + 112 + len(message)
+        pseudo = int.from_bytes(packed(source) + to, "big") + 112 + len(message)
     checksum = -(int.from_bytes(message, "big") + pseudo) % 0xFFFF
     return message[:6] + checksum.to_bytes(2, "big") + message[8:]
 
 
-def _group(source: str) -> bytes:
+def destination(config: VrrpInstance, source: str, receiver: str) -> bytes:
+    """The group, or the peer."""
+    if config.unicast_peers:
+        return packed(receiver)
     return packed("ff02::12" if ":" in source else "224.0.0.18")
 
 
-def framed(message: bytes, source: str) -> bytes:
+def framed(message: bytes, source: str, to: bytes) -> bytes:
     if ":" in source:
-        return struct.pack("!IHBB", 6 << 28, len(message), 112, 255) + packed(source) + _group(source) + message
+        return struct.pack("!IHBB", 6 << 28, len(message), 112, 255) + packed(source) + to + message
     header = struct.pack("!BBHHHBBH", 0x45, 0xC0, 20 + len(message), 0, 0, 255, 112, 0)
-    return header + packed(source) + _group(source) + message
+    return header + packed(source) + to + message
 
 
 def _nobody(_delay_us: int, _call: Callable[[], None]) -> None:
@@ -66,8 +70,7 @@ class Machine:
     def __init__(self, number: int, config: Config) -> None:
         self.number = number
         self.name = f"r{number}"
-        six = instance_family(config.instances[0]) is Family.INET6
-        self.address = f"fe80::{number + 9:x}" if six else f"10.0.0.{number + 9}"
+        self.address = address_of(number, six=instance_family(config.instances[0]) is Family.INET6)
         self.config = config
         self.links = {str(item.interface): True for item in config.instances}
         self.failing: set[str] = set()
@@ -107,7 +110,7 @@ class Machine:
         self.config = config
         self.instances = {item.name: item for item in config.instances}
         self.entries = {item.name: {each.entry for each in placed(item)} for item in config.instances}
-        self.messages: dict[tuple[str, int], bytes] = {}
+        self.messages: dict[tuple[str, int, bytes], bytes] = {}
         self.grouped = {name for group in config.sync_groups for name in group.members}
 
     def read(self, packet: bytes, ifname: str, wall_us: int) -> events.AdvertReceived | events.PacketRefused:

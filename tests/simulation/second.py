@@ -5,7 +5,7 @@ them: the state, the effective priority and the deadline of each instance, its a
 notifications in their order, the runs of scripts. It has one plain path for each rule, no heap, no lanes, no texts, and
 nothing of the cores but their event types; where the two differ, one of them is wrong.
 
-It does not know virtual MACs, unicast, two owners of one address, and the order between instances.
+It does not know virtual MACs, two owners of one address, and the order between instances.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pykeepalived.model.config import Config
 from pykeepalived.model.vrrp import VrrpInstance, VrrpScript, VrrpState
 from pykeepalived.vrrp import events
-from tests.simulation.standing import Known, Process, Script, standing_of
+from tests.simulation.standing import Known, Process, Script, source_of, standing_of
 from tests.simulation.thought import BACKUP, INIT, MASTER, STOP, One, Several, Word, wire_us
 
 
@@ -107,7 +107,7 @@ class Second:
     def _judge(self, now_us: int, only: list[One] | None = None) -> None:
         for one in self.ones.values():
             if one.item.name not in self.known.tentative:
-                one.own_address = self.known.sources.get(one.item.name)
+                one.own_address = source_of(one.item, self.known)
         done: set[str] = set()
         for one in list(self.ones.values()) if only is None else only:
             group = one.group
@@ -150,7 +150,7 @@ class Second:
             if name in self.known.scripts:
                 self.known.scripts[name].resume(up)
         for one in self.ones.values():
-            one.own_address = self.known.sources.get(one.item.name)
+            one.own_address = source_of(one.item, self.known)
         self._go_on(event, now_us)
         for one in self.ones.values():
             if one.state is INIT:

@@ -195,13 +195,19 @@ def _file(file: TrackedFile, known: Known, weighted: bool) -> tuple[bool, int]:
     return product <= -254, 0 if product <= -254 else min(253, product)
 
 
+def source_of(item: VrrpInstance, known: Known) -> str | None:
+    """A source of the file counts without being looked for, unless `track_src_ip` says so."""
+    found = known.sources.get(item.name)
+    return found if item.track_src_ip else item.source or found
+
+
 def standing_of(item: VrrpInstance, group: SyncGroup | None, known: Known) -> Standing:
     """The instance's own, and what its group tracks."""
     weighted = group is None or group.tracking_weight
     owners = (item,) if group is None else (item, _of_group(item, group))
     fails, waits, change = not known.links.get(str(item.interface), False), False, 0
     tentative = item.name in known.tentative
-    if known.sources.get(item.name) is None and not tentative:
+    if source_of(item, known) is None and not tentative:
         fails = True
     for owner in owners:
         for up, weight, reverse in _conditions(owner, known, weighted):

@@ -46,10 +46,15 @@ def test_every_kind_of_fault_and_of_event_occurs() -> None:
     """None of them is only written down: forty lives of a minute see each one often enough to go wrong in it."""
     done: Counter[str] = Counter()
     states: Counter[str] = Counter()
+    ways: Counter[tuple[bool, bool]] = Counter()
     for seed in range(1000, 1040):
-        world = Trial(seed, short(seed)).run()
+        trial = Trial(seed, short(seed))
+        item = trial.configs[0].instances[0]
+        ways[bool(item.unicast_peers), ":" in item.addresses[0].prefix.address] += 1
+        world = trial.run()
         done += world.done
         states += world.told
+    assert len(ways) == 4
     assert {f"fault {name}" for name in FAULT_KINDS} <= {name for name, count in done.items() if count >= 5}
     assert {"add", "remove", "advert", "announce", "run", "replace", "notify", "resumed"} <= {
         name for name, count in done.items() if count >= 5

@@ -62,7 +62,7 @@ def spoken(actions: tuple[events.Action, ...]) -> dict[str, list[tuple[object, .
             case events.ReplaceAddresses(name, removed, added):
                 gone, new = (tuple(sorted(item.prefix.address for item in each)) for each in (removed, added))
                 found.setdefault(name, []).append(("replace", gone, new))
-            case events.Log():
+            case events.Log() | events.AnnounceSource():
                 pass
             case _:
                 found.setdefault("somebody", []).append((type(action).__name__,))

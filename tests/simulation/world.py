@@ -24,7 +24,7 @@ from pykeepalived.vrrp.facts import instance_family
 from pykeepalived.vrrp.router import Router
 from tests.simulation.cluster import signs_of
 from tests.simulation.hands import Hands, placed
-from tests.simulation.machine import Machine, build, framed, packed
+from tests.simulation.machine import Machine, build, destination, framed, packed
 from tests.simulation.watch import DELAY_US, Broken, Watch
 
 _SCRIPT_US = 20_000
@@ -254,19 +254,20 @@ class World(Watch):
         config = sender.instances.get(name)
         if config is None or not sender.links.get(str(config.interface), False):
             return
-        key = (name, priority)
-        message = sender.messages.get(key)
-        if message is None:
-            message = sender.messages[key] = build(config, priority, sender.address)
-        ifname, packet = (
-            str(config.interface),
-            framed(message + self._trailer(sender, config, message), sender.address),
-        )
+        ifname = str(config.interface)
+        trailer: bytes | None = None
         for receiver in self.machines:
             if receiver is sender or not receiver.alive:
                 continue
             if self.loss and self.chance.random() < self.loss:
                 continue
+            to = destination(config, sender.address, receiver.address)
+            message = sender.messages.get((name, priority, to))
+            if message is None:
+                message = sender.messages[name, priority, to] = build(config, priority, sender.address, to)
+            if trailer is None:
+                trailer = self._trailer(sender, config, message)
+            packet = framed(message + trailer, sender.address, to)
             for _ in range(2 if self.doubling and self.chance.random() < self.doubling else 1):
                 delay_us = self.chance.randint(DELAY_US[0], self.slowest_us)
                 self._push(self.now_us + delay_us, _Due.PACKET, receiver, (ifname, packet, sender))
