@@ -154,7 +154,16 @@ def make_load(
 
 
 def _test(options: dict[str, Any], log_file: str) -> int:
-    """`-t`: findings to standard error, or appended to a file; the exit code says how bad it is."""
+    """`-t`: findings to standard error, or appended to a file; the exit code says how bad it is.
+
+    The file is there afterwards, empty when there is nothing to say; one that cannot be opened ends it at once.
+    """
+    if log_file:
+        try:
+            os.close(os.open(log_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            _complain(f"Unable to open config-test log file {log_file} - {error.strerror}")
+            return _EXIT_FATAL
     sound = _options_are_sound(options)
     load = make_load(_pattern(options), options["config_id"], all_checks=options["all_config"])
     if options["ldirectord"] is not None:
@@ -200,7 +209,7 @@ def _write_findings(lines: list[str], log_file: str) -> None:
                 stream.writelines(line + "\n" for line in lines)
             return
         except OSError as error:
-            _complain(f"Unable to open config test log file {log_file} - {error.strerror}")
+            _complain(f"Cannot write config-test log file {log_file} - {error.strerror}")
     _complain("\n".join(lines))
 
 

@@ -105,6 +105,16 @@ def test_findings_are_short_lines_and_can_go_to_a_file(tmp_path):
     assert log.read_text() == "before\n" + 2 * done.stderr
 
 
+def test_the_file_of_findings_is_made_in_any_case(tmp_path):
+    path, log = tmp_path / "good.conf", tmp_path / "findings"
+    path.write_text(GOOD)
+    assert ours(f"-t{log}", "-f", str(path)).returncode == 0
+    assert (log.read_text(), log.stat().st_mode & 0o777) == ("", 0o600)
+    done = ours(f"-t{tmp_path}/none/findings", "-f", str(path))
+    assert done.returncode == 1, "both versions of keepalived end with 1, whatever the configuration is"
+    assert done.stderr.startswith(f"Unable to open config-test log file {tmp_path}/none/findings")
+
+
 def test_on_a_terminal_findings_show_the_place(tmp_path):
     path = tmp_path / "bad.conf"
     path.write_text(GOOD.replace("priority 100", "priorty 100"))
