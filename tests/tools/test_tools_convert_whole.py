@@ -13,6 +13,7 @@ import pytest
 from pykeepalived.model import (
     AddressSelector,
     BfdCheck,
+    BfdInstance,
     CheckerSpec,
     Config,
     DnsCheck,
@@ -20,9 +21,12 @@ from pykeepalived.model import (
     FileCheck,
     Forwarding,
     ForwardingMethod,
+    GarpGroup,
+    GlobalDefs,
     GrpcCheck,
     HttpCheck,
     HttpUrl,
+    IpPrefix,
     MiscCheck,
     PingCheck,
     Protocol,
@@ -30,12 +34,23 @@ from pykeepalived.model import (
     Script,
     SmtpCheck,
     SorryServer,
+    SyncGroup,
     TcpCheck,
+    TrackFile,
+    TrackGroup,
+    TrackProcess,
     UdpCheck,
     User,
+    VirtualAddress,
+    VirtualRoute,
+    VirtualRule,
     VirtualServer,
+    VirtualServerGroup,
+    VrrpInstance,
+    VrrpScript,
 )
 from pykeepalived.model.checks import CheckTiming, SocketOptions, TlsClient
+from pykeepalived.model.links import InterfaceDelay, PolledLink
 from pykeepalived.model.lvs import RecoveryRule
 from pykeepalived.tools.convert import Format, convert
 
@@ -170,6 +185,40 @@ def converted(service: VirtualServer) -> tuple[str, tuple[str, ...]]:
     config = Config(virtual_servers=(service,))
     result = convert({"x": ""}, Format.KEEPALIVED, Format.LDIRECTORD, keepalived=config)
     return result.text, result.notes
+
+
+#: What stands at the top level beside virtual servers, by attribute of the model, with what the list calls it.
+ELSEWHERE: dict[str, tuple[Any, str]] = {
+    "static_addresses": ((VirtualAddress(prefix=IpPrefix("10.0.0.9", 24)),), "static_ipaddress"),
+    "static_routes": ((VirtualRoute(words=("10.9.0.0/16",)),), "static_routes"),
+    "static_rules": ((VirtualRule(words=("table", "9")),), "static_rules"),
+    "instances": ((VrrpInstance(name="VI_1", interface="eth0", vrid=1),), "vrrp_instance VI_1"),
+    "sync_groups": ((SyncGroup(name="G1", members=("VI_1",)),), "vrrp_sync_group G1"),
+    "garp_groups": ((GarpGroup(interfaces=("eth0",)),), "garp_group"),
+    "scripts": ((VrrpScript(name="S1", script=SCRIPT),), "vrrp_script S1"),
+    "track_files": ((TrackFile(name="F1", path="/f"),), "track_file F1"),
+    "track_processes": ((TrackProcess(name="P1", process="p"),), "vrrp_track_process P1"),
+    "track_groups": ((TrackGroup("T1", ("VI_1",)),), "track_group T1"),
+    "bfd_instances": ((BfdInstance(name="B1", neighbor="10.0.0.8"),), "bfd_instance B1"),
+    "interface_delays": ((InterfaceDelay("eth0", 1, 1),), "interface_up_down_delays"),
+    "polled_links": ((PolledLink("eth0"),), "linkbeat_interfaces"),
+    "poll_all_links": (True, "linkbeat_use_polling"),
+    "virtual_server_groups": ((VirtualServerGroup("unused"),), "virtual_server_group unused"),
+    "tls_client": (TlsClient(ca="/ca"), "SSL"),
+    "unowned_blocks": (("some_block x",), "some_block x"),
+    "globals": (GlobalDefs(router_id="r"), "global_defs: router_id"),
+}
+#: What is written, or is no part of a keepalived.conf.
+CARRIED = {"virtual_servers", "ldirectord", "ldirectord_servers"}
+
+
+@pytest.mark.parametrize("field", [name for name in Config.__struct_fields__ if name not in CARRIED])
+def test_each_block_of_the_top_level_is_listed(field: str) -> None:
+    value, said = ELSEWHERE[field]
+    config = Config(virtual_servers=(served(),), **{field: value})
+    result = convert({"x": ""}, Format.KEEPALIVED, Format.LDIRECTORD, keepalived=config)
+    assert any(said in note for note in result.notes)
+    assert said in result.text
 
 
 @pytest.mark.parametrize(("before", "after"), [*cases()])

@@ -128,6 +128,7 @@ class _Printer:
             ("vrrp_instance", config.instances), ("vrrp_sync_group", config.sync_groups),
             ("vrrp_script", config.scripts), ("track_file", config.track_files),
             ("vrrp_track_process", config.track_processes), ("virtual_server_group", config.virtual_server_groups),
+            ("track_group", config.track_groups), ("bfd_instance", config.bfd_instances),
         ):  # fmt: skip
             for item in items:
                 self._cannot(f"{word} {item.name}")
@@ -135,7 +136,9 @@ class _Printer:
             self._cannot(name)
         for word, found in (
             ("static_ipaddress", config.static_addresses), ("static_routes", config.static_routes),
-            ("static_rules", config.static_rules),
+            ("static_rules", config.static_rules), ("garp_group", config.garp_groups),
+            ("interface_up_down_delays", config.interface_delays), ("linkbeat_interfaces", config.polled_links),
+            ("linkbeat_use_polling", config.poll_all_links), ("SSL", config.tls_client),
         ):  # fmt: skip
             if found:
                 self._cannot(word)

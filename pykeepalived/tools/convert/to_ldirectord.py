@@ -40,6 +40,10 @@ def to_ldirectord(config: Config, notes: Notes) -> Config:
     """Checks become the checks of sections; groups become one section for each of their addresses and marks."""
     groups = {group.name: group for group in config.virtual_server_groups}
     services = [one for service in config.virtual_servers for one in _ungrouped(service, groups, notes)]
+    used = {service.selector for service in config.virtual_servers}
+    for name in groups:
+        if GroupSelector(name) not in used:
+            notes.add(f"virtual_server_group {name}")
     if any(not server.alpha for service in services for server in service.real_servers):
         notes.add("every real server waits for its first good check")
     converted = tuple(_service(service, notes) for service in services)
