@@ -36,6 +36,7 @@ _LONG: Final = {
 }  # fmt: skip
 _METHODS: Final = {"-g": ForwardingMethod.DR, "-i": ForwardingMethod.TUN, "-m": ForwardingMethod.NAT}
 _FLAGS: Final = {"-o": "ops", "-6": "six"}
+_CHECKSUMS: Final = {"--tun-nocsum": "nocsum", "--tun-csum": "csum", "--tun-remcsum": "remcsum"}
 _FLAG_BITS: Final = {
     "flag-1": 1, "flag-2": 2, "flag-3": 4, "sh-fallback": 1, "sh-port": 2, "mh-fallback": 1, "mh-port": 2,
 }  # fmt: skip
@@ -57,7 +58,7 @@ class _Line:
             follows = words[index + 1] if index + 1 < len(words) else None
             if word in _METHODS:
                 self.method = _METHODS[word]
-            elif word in ("-A", "-a", "-n", *_FLAGS):
+            elif word in ("-A", "-a", "-n", *_FLAGS, *_CHECKSUMS):
                 self.options[word] = ""
             elif word == "-p" and (follows is None or not follows.isdigit()):
                 self.options[word] = str(_PERSISTENT_S)
@@ -153,6 +154,8 @@ def _service(line: _Line, key: _Key, notes: Notes) -> VirtualServer:
     _unknown_options(line, known, notes)
     selector, protocol, family = key
     timeout_s = line.number_of("-p", 0)
+    if "-M" in options and not timeout_s:
+        notes.add(f"line {line.number}: -M {options['-M']} means nothing without -p and is left out")
     return VirtualServer(
         selector=selector,
         protocol=protocol,
@@ -189,12 +192,13 @@ def _with_server(service: VirtualServer, line: _Line, notes: Notes) -> VirtualSe
     own = service.selector.port if isinstance(service.selector, AddressSelector) else 0
     protocol = service.protocol.name.lower() if service.protocol else None
     address, port = _endpoint(options["-r"], line.number, protocol, own)
-    known = {"-a", "-r", "-w", "-x", "-y", "-6", "-n", "-f", "--tun-type", "--tun-port", *_PROTOCOLS}
+    known = {"-a", "-r", "-w", "-x", "-y", "-6", "-n", "-f", "--tun-type", "--tun-port", *_CHECKSUMS, *_PROTOCOLS}
     _unknown_options(line, known, notes)
     forwarding = Forwarding(line.method)
     if line.method is ForwardingMethod.TUN and options.get("--tun-type", "ipip") in ("gue", "gre"):
         kind = TunnelType(options["--tun-type"])
-        forwarding = Forwarding(line.method, kind, line.number_of("--tun-port", 0, 65535))
+        checksum = next((word for option, word in _CHECKSUMS.items() if option in options), "nocsum")
+        forwarding = Forwarding(line.method, kind, line.number_of("--tun-port", 0, 65535), checksum)
     server = RealServer(
         address=address,
         port=port if line.method is ForwardingMethod.NAT else own,

@@ -48,7 +48,11 @@ _STATUS: Final = re.compile(r"HTTP/\d\.\d\s+(?P<code>[1-5]\d\d)")
 _METHODS: Final = {
     "nat": ForwardingMethod.NAT, "direct": ForwardingMethod.DR, "tunnel": ForwardingMethod.TUN,
 }  # fmt: skip
-_SILENT: Final = frozenset({"serial_no", "backup_active", "heartbeat", "service", "client_monitor", "ipvsadm"})
+#: What is of no meaning elsewhere: a counter of edits, names of programs, a setting of the web page.
+_SILENT: Final = frozenset({"serial_no", "client_monitor", "ipvsadm"})
+#: Settings with one value that is what keepalived does; another one is listed.
+_USUAL: Final = {"service": "lvs", "backup_active": "1", "heartbeat": "1"}
+_KNOWN_SERVER: Final = frozenset({"active", "address", "port", "weight"})
 _KNOWN: Final = frozenset(
     {"primary", "backup", "keepalive", "deadtime", "network", "nat_router", "nat_nmask", "syncdaemon", "syncd_iface",
      "syncd_id", "tcp_timeout", "tcpfin_timeout", "udp_timeout", "active_cmd"}
@@ -112,7 +116,7 @@ def convert(text: str, notes: Notes) -> Converted:
     """Raises NotConvertible."""
     root = _parse(text)
     for name, value in root.values.items():
-        if name not in _SILENT | _KNOWN:
+        if name not in _SILENT | _KNOWN and _USUAL.get(name) != value:
             notes.add(f"{name} = {value}: no equivalent")
     for block in root.blocks:
         if block.kind == "failover":
@@ -292,6 +296,9 @@ def _server(block: _Block, virtual: _Block, port: int, forwarding: Forwarding, n
     address = canonical_address(block.values.get("address", ""))
     if address is None:
         raise NotConvertible(f"virtual {virtual.name}: server {block.name} has no address")
+    for name, value in block.values.items():
+        if name not in _KNOWN_SERVER:
+            notes.add(f"virtual {virtual.name}, server {block.name}: {name} = {value}: no equivalent")
     own = block.number("port", port)
     marked = bool(virtual.values.get("fwmark"))
     table_port = own if forwarding.method is ForwardingMethod.NAT else (0 if marked else port)
