@@ -21,6 +21,11 @@ def wire_us(item: VrrpInstance) -> int:
     return max(1, item.advert_interval_us // unit_us) * unit_us
 
 
+def leads_at_once(item: VrrpInstance) -> bool:
+    """An owner that is to begin as MASTER: the moment before is nobody's business (2.2.7 and 2.4.3, seen)."""
+    return item.priority == 255 and item.initial_state is MASTER
+
+
 class One:
     """One virtual router."""
 
@@ -103,7 +108,8 @@ class One:
             self.interval_us = wire_us(self.item)
         self._let_go(before, goodbye)
         self.timer_us = max(now_us, self.earliest_us) + (self._first_wait_us(before) if wait_us is None else wait_us)
-        self.tell("BACKUP")
+        if before is not INIT or not leads_at_once(self.item) or self.group is not None:
+            self.tell("BACKUP")
 
     def fail(self, now_us: int) -> None:
         before = self._turn(FAULT, now_us)

@@ -25,6 +25,7 @@ from pykeepalived.vrrp.router import Router
 from tests.simulation.cluster import signs_of
 from tests.simulation.hands import Hands, placed
 from tests.simulation.machine import Machine, build, destination, framed, packed
+from tests.simulation.thought import leads_at_once
 from tests.simulation.watch import DELAY_US, Broken, Watch
 
 _SCRIPT_US = 20_000
@@ -94,10 +95,10 @@ class World(Watch):
         if machine.alive or not machine.process_died:
             return
         machine.process_died = False
-        told, holding = machine.told, machine.holding
+        told = machine.told
         machine.fresh()
-        # What no instance of the new file has stands only in the list; the kernel is looked at below.
-        machine.told, machine.holding = told, holding & set(machine.instances)
+        silent = {f"INSTANCE {item.name}" for item in machine.config.instances if leads_at_once(item)}
+        machine.told = {who: state for who, state in told.items() if who not in silent}
         machine.hands = Hands(machine.kernel, machine.hands, self._in)
         machine.alive, machine.paused, machine.crash_in = True, False, None
         machine.starting = True
