@@ -146,8 +146,6 @@ def _persistence(server: VirtualServer, family: Family) -> Iterator[str]:
         yield f"   persistence timeout = {server.persistence_timeout_s}"
     if server.persistence_prefix is not None:
         yield f"   persistence granularity = {_granularity(server.persistence_prefix, family)}"
-    if server.persistence_engine:
-        yield f"   persistence engine = {server.persistence_engine}"
 
 
 def _flags(scheduler: str) -> tuple[tuple[str, int], ...]:

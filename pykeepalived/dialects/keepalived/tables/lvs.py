@@ -77,10 +77,10 @@ class Granularity(Reader):
         if address is None:
             raise Bad("bad-netmask", f"`{text}` is no netmask")
         bits = "".join(f"{int(part):08b}" for part in address.split("."))
-        length = bits.count("1")
-        if "01" in bits or not length:
-            raise Bad("bad-netmask", f"`{text}` is no netmask, {length} bits are taken", value=(4, max(1, length)),
-                      counts=False)
+        length = max(1, bits.count("1"))
+        if "01" in bits or "1" not in bits:
+            message = f"`{text}` is no netmask, {length} bits are taken"
+            raise Bad("bad-netmask", message, value=(4, length), counts=False)
         return 4, length
 
 
