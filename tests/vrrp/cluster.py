@@ -24,7 +24,7 @@ from pykeepalived.vrrp.expectation import expectation
 from pykeepalived.vrrp.facts import advert_interval_us
 from pykeepalived.vrrp.receive import Ladder
 from pykeepalived.vrrp.router import Router
-from tests.simulation.machine import build, framed
+from tests.simulation.machine import build, destination, framed
 from tests.vrrp.playbook import line
 
 MASTER = VrrpState.MASTER
@@ -184,7 +184,8 @@ class Cluster:
         ifname = config.interface or ""
         if not sender.links.get(ifname, False):
             return
-        packet = framed(build(config, priority, sender.address), sender.address)
+        to = destination(config, sender.address, "")
+        packet = framed(build(config, priority, sender.address, to), sender.address, to)
         for node in self.nodes.values():
             if node is not sender and self.chance.random() >= self.loss:
                 delay_us = self.chance.randint(*self.delay_us)
