@@ -243,7 +243,7 @@ class Router:
 
     def said(self) -> str:
         with contextlib.suppress(OSError):
-            return self.log.read_text()[-2000:]
+            return self.log.read_text()[-20_000:]
         return ""
 
     def virtual(self) -> set[tuple[str, ...]]:
