@@ -253,6 +253,7 @@ def test_a_real_server_is_in_traps_and_the_word_for_it_may_come_later(tmp_path: 
             assert len(agents()) == 2
             assert int(rights(), 16) == 1 << 12
             # Its port opens and closes: alive, then dead. What was before the new process is not told again.
+            wait_until(lambda: "Removing service [127.0.0.1]:tcp:1" in log_file.read_text(), 120, "its first death")
             server = space.popen(sys.executable, "-c", LISTENER)
             wait_until(lambda: f"{STATUS}1" in traps.read_text(), 120, "the trap of its life", interval_s=0.2)
             wait_until(lambda: "Adding service [127.0.0.1]:tcp:1" in log_file.read_text(), 120, "its life")
