@@ -133,7 +133,7 @@ bench: packages-test
 
 differential: packages-test
 	@$(MAKE) --no-print-directory $(VENV)/.dev
-	LVS_FEATURES=long $(BIN)/python -m pytest -q -m long $(TESTS)
+	LVS_FEATURES=long $(BIN)/python -m pytest -q -m long $(if $(filter tests,$(TESTS)),tests/interop,$(TESTS))
 	$(BIN)/python -m tests.interop.lvs.differential $(if $(CONFIGURATIONS),--directory '$(CONFIGURATIONS)') \
 		$(if $(RANDOM),--random $(RANDOM))
 

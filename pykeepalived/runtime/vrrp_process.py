@@ -95,7 +95,7 @@ class VrrpProgram:
         self._journal.open()
         self._keeper.change_static((), config.static_addresses)
         self._configure(config)
-        self._reactor.watch(self._monitor.fileno(), READ, self._on_netlink)
+        self._reactor.watch(self._monitor.fileno(), READ, lambda _ready: self._take_netlink())
         self._feed(
             [
                 *self._states.start(sorted(self._now.interfaces)),
@@ -117,11 +117,10 @@ class VrrpProgram:
 
     def _build(self, config: Config) -> None:
         """The parts that need netlink; nothing in the kernel changes yet."""
-        self._journal = Journal(self._context.options.state_directory, self._log.error)
+        options = self._context.options
+        self._journal = Journal(options.state_directory, self._log.error)
         self._keeper = AddressKeeper(self._requests, self._monitor, self._journal, self._log)
-        self._kernel = KernelSide(
-            self._requests, self._monitor, self._context.options, self._log, self._context.launcher
-        )
+        self._kernel = KernelSide(self._requests, self._monitor, options, self._log, self._context.launcher)
         route_keeper = RouteKeeper(self._requests, self._monitor, self._journal, self._log)
         self._routes = RouteSide(self._requests, self._monitor, route_keeper, self._reactor, self._log)
         self._inheritance = Inheritance(
@@ -161,7 +160,7 @@ class VrrpProgram:
             sent=lambda: self._performer.adverts_sent,
         )
         self._standby = StandbyKeeper(
-            self._context.options.state_directory, self._reactor, lambda event: self._feed([event]), self._log.error
+            options.state_directory, self._reactor, lambda event: self._feed([event]), self._log.error
         )
         self._commands = VrrpCommands(self._context, self._router, self._standby, self._perform)
         self._dumps = Dumps(self._router, self._monitor, self._keeper, self._pool, self._reactor.now_us)
@@ -264,9 +263,6 @@ class VrrpProgram:
 
     # ---- what comes in ----
 
-    def _on_netlink(self, _ready: int) -> None:
-        self._take_netlink()
-
     def _take_netlink(self) -> None:
         """Hear what the kernel reports, and tell the router what it means."""
         try:
@@ -276,11 +272,12 @@ class VrrpProgram:
         except OSError as error:
             self._log.error(f"Netlink: {error.strerror or error}")
             return
+        seen = [*updates, *further]
         if self._context.options.address_monitoring:
-            self._kernel.report_addresses([*updates, *further])
-        self._routes.follow_links([*updates, *further])
-        self._losses.of_links([*updates, *further])
-        found = self._events_of([*updates, *further])
+            self._kernel.report_addresses(seen)
+        self._routes.follow_links(seen)
+        self._losses.of_links(seen)
+        found = self._events_of(seen)
         found += self._losses.of_addresses(lost, self._now, self._reactor.now_us())
         if found:
             self._feed(found)
