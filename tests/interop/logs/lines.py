@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -84,3 +85,14 @@ def compare(theirs: Lives, ours: Lives, differences: Mapping[str, str]) -> int:
                     code = 1
                 print(f"  {mark} {line}" + (f"   ({differences[known[0]]})" if known else ""), flush=True)
     return code
+
+
+def side_by_side(live: Callable[[str, Path], Lives], differences: Mapping[str, str]) -> int:
+    """Let both programs live, each in a directory of its own, and compare; the exit code."""
+    with tempfile.TemporaryDirectory(prefix="logs-") as directory:
+        lives = {}
+        for program in ("theirs", "ours"):
+            into = Path(directory) / program
+            into.mkdir()
+            lives[program] = live(program, into)
+    return compare(lives["theirs"], lives["ours"], differences)

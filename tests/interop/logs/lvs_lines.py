@@ -11,12 +11,11 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
-from tests.interop.logs.lines import Lives, compare
+from tests.interop.logs.lines import Lives, side_by_side
 from tests.interop.vrrp.vrrp_pairs import OURS, ROOT
 
 LIMIT_S = 120.0
@@ -167,13 +166,7 @@ DIFFERENCES = {
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="logs-") as directory:
-        lives = {}
-        for program in ("theirs", "ours"):
-            into = Path(directory) / program
-            into.mkdir()
-            lives[program] = live(program, into)
-    return compare(lives["theirs"], lives["ours"], DIFFERENCES)
+    return side_by_side(live, DIFFERENCES)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,10 @@ from __future__ import annotations
 import re
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 from pykeepalived.tools.lab import Lab, Namespace, wait_until
-from tests.interop.logs.lines import Lives, compare
+from tests.interop.logs.lines import Lives, side_by_side
 from tests.interop.vrrp.vrrp_pairs import OURS, ROOT
 
 LIMIT_S = 120.0
@@ -214,13 +213,7 @@ DIFFERENCES = {
 
 def main() -> int:
     print("The log of a router through its life, ours beside keepalived's: 4 minutes", flush=True)
-    with tempfile.TemporaryDirectory(prefix="logs-") as directory:
-        lives = {}
-        for program in ("theirs", "ours"):
-            into = Path(directory) / program
-            into.mkdir()
-            lives[program] = live(program, into)
-    return compare(lives["theirs"], lives["ours"], DIFFERENCES)
+    return side_by_side(live, DIFFERENCES)
 
 
 if __name__ == "__main__":
